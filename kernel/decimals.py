@@ -1,0 +1,97 @@
+"""Exact decimals on the wire are strings in plain ASCII digits: `"5.5"`, never 5.5, NaN or 1E+9."""
+
+import re
+from decimal import Decimal
+from typing import ClassVar, Self
+
+from kernel.money import Currency, Money, round_half_up
+
+_PLAIN = re.compile(r"[0-9]{1,13}(\.[0-9]{1,12})?", re.ASCII)
+
+PPM = 1_000_000
+_PICO = 10**12
+_MICRO = 10**6
+
+
+def _plain(text: str, *, decimals: int, what: str) -> Decimal:
+    if not _PLAIN.fullmatch(text) or len(text.partition(".")[2]) > decimals:
+        raise ValueError(
+            f"{what} is a decimal string of plain digits with at most {decimals} decimals"
+        )
+    return Decimal(text)
+
+
+class Rate(int):
+    """A rate or percentage in parts per million: 5.5 % is 55 000. On the wire, `"5.5"`."""
+
+    schema: ClassVar[dict[str, object]] = {
+        "type": "string",
+        "pattern": r"^[0-9]{1,3}(\.[0-9]{1,4})?$",
+        "examples": ["20", "5.5"],
+        "description": "A percentage between 0 and 100 with at most 4 decimals, as a string.",
+    }
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        percent = _plain(text, decimals=4, what="A rate")
+        if percent > 100:
+            raise ValueError("A rate is a percentage between 0 and 100")
+        return cls(int(percent.scaleb(4)))
+
+    def __str__(self) -> str:
+        whole, part = divmod(int(self), 10_000)
+        return f"{whole}.{part:04d}".rstrip("0").rstrip(".")
+
+    def of(self, amount: Money) -> Money:
+        """This share of an amount, rounded half up."""
+        return Money(round_half_up(amount.minor * self, PPM), amount.currency)
+
+
+class Quantity(Decimal):
+    """How many units, up to a million, with at most 6 decimals."""
+
+    schema: ClassVar[dict[str, object]] = {
+        "type": "string",
+        "pattern": r"^[0-9]{1,7}(\.[0-9]{1,6})?$",
+        "examples": ["3", "1.5"],
+        "description": "A quantity up to 1000000 with at most 6 decimals, as a string.",
+    }
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        quantity = cls(_plain(text, decimals=6, what="A quantity"))
+        if quantity > 1_000_000:
+            raise ValueError("A quantity is at most 1000000")
+        return quantity
+
+    @property
+    def micro(self) -> int:
+        """The quantity in millionths, an integer to calculate with."""
+        return int(self.scaleb(6))
+
+    def __str__(self) -> str:
+        return f"{Decimal(self):f}".rstrip("0").rstrip(".") if "." in f"{Decimal(self):f}" else f"{Decimal(self):f}"
+
+
+class UnitPrice(Decimal):
+    """The price of one unit in major units (`"9.90"`), with at most 12 decimals; rounded per line."""
+
+    schema: ClassVar[dict[str, object]] = {
+        "type": "string",
+        "pattern": r"^[0-9]{1,13}(\.[0-9]{1,12})?$",
+        "examples": ["29.00"],
+        "description": "A price per unit in major units with at most 12 decimals, as a string.",
+    }
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        return cls(_plain(text, decimals=12, what="A unit price"))
+
+    def times(self, quantity: Quantity, currency: Currency) -> Money:
+        """The amount of a line, rounded half up once: 1.005 × 1 is 1.01."""
+        pico = int(self.scaleb(12))
+        numerator = pico * quantity.micro * 10**currency.exponent
+        return Money(round_half_up(numerator, _PICO * _MICRO), currency)
+
+    def __str__(self) -> str:
+        return f"{Decimal(self):f}"

@@ -1,0 +1,125 @@
+"""A job is work that a worker does later: a consequence of an event, or something due at a time.
+
+waiting ──claim──▶ running ──finish──▶ done
+   ▲                  │
+   ├──────retry───────┤
+   │                  └──give up──▶ parked
+   └── lease over ── running
+
+Whoever claims a job raises its `attempt`; only the holder of the newest attempt may finish it. A worker
+that was killed leaves a running job whose lease ends, and the next one takes it: every job may run twice.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from kernel.database import Tx
+from kernel.ids import JobId
+from kernel.structs import Value, load
+
+LEASE = timedelta(seconds=60)
+MAX_ATTEMPTS = 12
+
+
+class Job(Value):
+    """`attempt` is 1 the first time. `due_at` and the lease are wall clock time."""
+
+    id: JobId
+    kind: str
+    data: dict[str, object]
+    attempt: int
+
+
+def backoff(attempt: int) -> timedelta:
+    """How long to wait after this attempt failed: 1 s, 2 s, 4 s … up to six hours."""
+    return timedelta(seconds=min(2 ** (attempt - 1), 6 * 3600))
+
+
+async def schedule(tx: Tx, kind: str, data: Mapping[str, object], *, due: datetime) -> JobId:
+    """Leave work for later, in this transaction."""
+    job_id = JobId.new()
+    tx.leaves_work(due)
+    await tx.conn.execute(
+        """
+        INSERT INTO jobs (tenant_id, id, kind, data, due_at, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        tx.tenant,
+        job_id,
+        kind,
+        data,
+        due,
+        tx.now,
+    )
+    return job_id
+
+
+async def claim(tx: Tx, *, lease: timedelta = LEASE) -> Job | None:
+    """The next job that is due, now ours until the lease ends."""
+    row = await tx.conn.fetchrow(
+        """
+        WITH due AS (
+            SELECT id
+            FROM jobs
+            WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND due_at <= $2
+            ORDER BY due_at, id
+            LIMIT 1
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE jobs
+        SET state = 'running', attempt = attempt + 1, due_at = $3
+        FROM due
+        WHERE jobs.tenant_id = $1 AND jobs.id = due.id
+        RETURNING jobs.id, kind, data, attempt
+        """,
+        tx.tenant,
+        tx.now,
+        tx.now + lease,
+    )
+    return load(row, Job) if row else None
+
+
+async def finish(tx: Tx, job: Job) -> None:
+    await _settle(tx, job, state="done", due=None, error=None)
+
+
+async def retry(tx: Tx, job: Job, *, error: str, after: timedelta | None = None) -> None:
+    """Try again later; after MAX_ATTEMPTS the job is parked with its last error."""
+    if job.attempt >= MAX_ATTEMPTS:
+        await _settle(tx, job, state="parked", due=None, error=error)
+    else:
+        due = tx.now + (backoff(job.attempt) if after is None else after)
+        await _settle(tx, job, state="waiting", due=due, error=error)
+
+
+async def _settle(tx: Tx, job: Job, *, state: str, due: datetime | None, error: str | None) -> None:
+    """Fenced by the attempt: who lost the lease changes nothing."""
+    await tx.conn.execute(
+        """
+        UPDATE jobs
+        SET state = $4, due_at = COALESCE($5, due_at), last_error = $6
+        WHERE tenant_id = $1 AND id = $2 AND attempt = $3 AND state = 'running'
+        """,
+        tx.tenant,
+        job.id,
+        job.attempt,
+        state,
+        due,
+        error,
+    )
+
+
+async def next_due(tx: Tx) -> datetime | None:
+    """When this tenant next has something to do: an event to dispatch, or a job to run."""
+    due: datetime | None = await tx.conn.fetchval(
+        """
+        SELECT LEAST(
+            (SELECT min(due_at) FROM jobs
+             WHERE tenant_id = $1 AND state IN ('waiting', 'running')),
+            (SELECT min(created_at) FROM events
+             WHERE tenant_id = $1 AND state = 'pending')
+        )
+        """,
+        tx.tenant,
+    )
+    return due

@@ -1,0 +1,95 @@
+"""Events are written in the transaction that made them true, and handed on after it.
+
+pending ──dispatch──▶ dispatched
+
+A worker claims them by state with SKIP LOCKED, never by `id > cursor`: transactions commit in another
+order than they took their ids. Dispatching an event writes one job for each of its consequences, in the
+same transaction, so that no consequence is lost and each is retried on its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from kernel.database import Tx
+from kernel.events import Event, type_of
+from kernel.ids import EventId, JobId
+from kernel.structs import Value, load
+
+
+class Pending(Value):
+    """A claimed event: `data` is the event as JSON builtins, `type` included."""
+
+    id: EventId
+    type: str
+    data: dict[str, object]
+    created_at: datetime
+
+
+async def publish(tx: Tx, *events: Event) -> None:
+    tx.leaves_work(tx.now)
+    await tx.conn.execute(
+        """
+        INSERT INTO events (tenant_id, id, type, data, created_at)
+        SELECT $1, e.id, e.type, e.data, $5
+        FROM unnest($2::uuid[], $3::text[], $4::jsonb[]) WITH ORDINALITY AS e (id, type, data, n)
+        ORDER BY e.n
+        """,
+        tx.tenant,
+        [EventId.new() for _ in events],
+        [type_of(event) for event in events],
+        list(events),
+        tx.now,
+    )
+
+
+async def dispatch(tx: Tx, consequences: Mapping[str, Sequence[str]], *, limit: int = 500) -> int:
+    """Turn pending events into jobs, by the kinds of job `consequences` names for each event type.
+
+    Returns how many events were dispatched; fewer than `limit` means none is left to claim.
+    """
+    claimed = await _claim(tx, limit)
+    jobs = [(event, kind) for event in claimed for kind in consequences.get(event.type, ())]
+
+    if jobs:
+        await _insert_jobs(tx, jobs)
+    return len(claimed)
+
+
+async def _claim(tx: Tx, limit: int) -> list[Pending]:
+    rows = await tx.conn.fetch(
+        """
+        WITH claimed AS (
+            SELECT id
+            FROM events
+            WHERE tenant_id = $1 AND state = 'pending'
+            ORDER BY created_at, id
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE events
+        SET state = 'dispatched'
+        FROM claimed
+        WHERE events.tenant_id = $1 AND events.id = claimed.id
+        RETURNING events.id, type, data, created_at
+        """,
+        tx.tenant,
+        limit,
+    )
+    return sorted((load(row, Pending) for row in rows), key=lambda event: event.id)
+
+
+async def _insert_jobs(tx: Tx, jobs: Sequence[tuple[Pending, str]]) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO jobs (tenant_id, id, kind, event_id, data, due_at, created_at)
+        SELECT $1, j.id, j.kind, j.event_id, j.data, $6, $6
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::jsonb[]) AS j (id, kind, event_id, data)
+        ON CONFLICT (tenant_id, event_id, kind) DO NOTHING
+        """,
+        tx.tenant,
+        [JobId.new() for _ in jobs],
+        [kind for _, kind in jobs],
+        [event.id for event, _ in jobs],
+        [event.data for event, _ in jobs],
+        tx.now,
+    )

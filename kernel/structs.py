@@ -1,0 +1,78 @@
+"""How values cross the two borders: JSON on the wire, rows in the database.
+
+A scalar is a class with `parse(text)` and `schema` (Money's Currency, Rate, every Id …). On the wire it
+is a string; `from_wire` reads it strictly. In a row it is what PostgreSQL stores; `load` reads that.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar, get_args
+from uuid import UUID
+
+import msgspec
+
+from kernel.decimals import Quantity, Rate, UnitPrice
+from kernel.ids import Id
+from kernel.money import Money
+
+T = TypeVar("T")
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen noun. A change is a new value."""
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller sends. A field we do not know is a mistake we tell them about."""
+
+
+def to_wire(value: object) -> object:
+    """msgspec's enc_hook: scalars become their text."""
+    if isinstance(value, Id | Rate | Quantity | UnitPrice):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} has no form on the wire")
+
+
+def from_wire(kind: type, raw: object) -> object:
+    """msgspec's dec_hook for JSON from outside: only text becomes a scalar."""
+    parse = getattr(kind, "parse", None)
+    assert parse is not None, f"{kind.__name__} cannot be read from the wire"
+    if not isinstance(raw, str):
+        raise ValueError(f"Expected a string, got {type(raw).__name__}")
+    return parse(raw)
+
+
+def encode(value: object) -> bytes:
+    return msgspec.json.encode(value, enc_hook=to_wire)
+
+
+def decode(raw: bytes, kind: type[T]) -> T:
+    return msgspec.json.decode(raw, type=kind, dec_hook=from_wire)
+
+
+def load(row: Mapping[str, Any], kind: type[T], **more: object) -> T:
+    """A row as a struct: `total_minor` beside `currency` is the Money field `total`."""
+    values: dict[str, object] = {**dict(row.items()), **more}
+    for name in _money_fields(kind):
+        minor = values.pop(f"{name}_minor")
+        values[name] = None if minor is None else {"minor": minor, "currency": values["currency"]}
+    return msgspec.convert(values, kind, dec_hook=_from_row)
+
+
+def _from_row(kind: type, raw: object) -> object:
+    if isinstance(raw, kind):
+        return raw
+    if isinstance(raw, UUID) and issubclass(kind, Id):
+        return kind.of(raw)
+    if isinstance(raw, str):
+        return from_wire(kind, raw)
+    return kind(raw)  # Decimal columns to Quantity and UnitPrice, integer columns to Rate
+
+
+@cache
+def _money_fields(kind: type) -> tuple[str, ...]:
+    return tuple(
+        field.name
+        for field in msgspec.structs.fields(kind)
+        if field.type is Money or Money in get_args(field.type)
+    )

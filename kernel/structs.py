@@ -18,17 +18,17 @@ from kernel.money import Money
 T = TypeVar("T")
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """A frozen noun. A change is a new value."""
+class Value(msgspec.Struct, frozen=True):
+    """A frozen noun; a change is a new value. Say `kw_only=True`: msgspec does not inherit it."""
 
 
-class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a caller sends. A field we do not know is a mistake we tell them about."""
 
 
 def to_wire(value: object) -> object:
     """msgspec's enc_hook: scalars become their text."""
-    if isinstance(value, Id | Rate | Quantity | UnitPrice):
+    if isinstance(value, str | Id | Rate | Quantity | UnitPrice):
         return str(value)
     raise NotImplementedError(f"{type(value).__name__} has no form on the wire")
 

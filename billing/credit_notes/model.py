@@ -1,0 +1,130 @@
+"""Credit notes: numbered documents that reduce an issued invoice. Their amounts are positive.
+
+issued                                   the document never changes, and is answered by an invoice if wrong
+
+unused ──▶ partly_used ──▶ used          its settlement: applied to an invoice, refunded, or still there
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from billing.invoices.model import InvoiceId, LineId
+from billing.parties.model import (
+    Buyer,
+    CustomerId,
+    Language,
+    LegalEntityId,
+    Metadata,
+    RefundMode,
+    Seller,
+    VatDue,
+)
+from billing.tax.model import GroupTax, TaxGroup
+from kernel.decimals import Quantity
+from kernel.ids import Id
+from kernel.money import Currency, Money
+from kernel.structs import Input, Value
+from kernel.text import Name, Note
+
+
+class CreditNoteId(Id, prefix="cn"):
+    """A credit note (avoir)."""
+
+
+class CreditNoteLineId(Id, prefix="cnl"):
+    """A line of a credit note."""
+
+
+class Reason(StrEnum):
+    BILLING_ERROR = "billing_error"
+    CANCELLATION = "cancellation"
+    RETURN_OR_DISPUTE = "return_or_dispute"
+    COMMERCIAL_GESTURE = "commercial_gesture"
+    REBATE = "rebate"
+    EARLY_PAYMENT = "early_payment"
+    DUPLICATE = "duplicate"
+    FRAUD = "fraud"
+    OTHER = "other"
+
+
+class Status(StrEnum):
+    UNUSED = "unused"
+    PARTLY_USED = "partly_used"
+    USED = "used"
+
+
+class CreditLine(Value, kw_only=True):
+    """What is credited of one line of the invoice; `quantity` where it was credited by quantity."""
+
+    id: CreditNoteLineId
+    invoice_line_id: LineId
+    description: Name
+    quantity: Quantity | None
+    net: Money
+    tax: TaxGroup
+
+
+class Settlement(Value, kw_only=True):
+    """Where the note went. `promised` goes back by hand, `held` is on its way back, `left` is spendable.
+
+    `applied + refunded + held + promised + left = total`
+    """
+
+    status: Status
+    applied: Money
+    refunded: Money
+    held: Money
+    promised: Money
+    left: Money
+
+
+class CreditNote(Value, kw_only=True):
+    id: CreditNoteId
+    number: str
+    legal_entity_id: LegalEntityId
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+    invoice_number: str
+    invoice_issued_on: date
+    currency: Currency
+    language: Language
+    issued_on: date
+    seller: Seller
+    buyer: Buyer
+    vat_due: VatDue
+    reason: Reason
+    reason_text: str | None
+    refund_mode: RefundMode
+    lines: tuple[CreditLine, ...]
+    taxes: tuple[GroupTax, ...]
+    net: Money
+    tax: Money
+    total: Money
+    metadata: dict[str, str]
+    issued_at: datetime
+    settlement: Settlement
+
+
+class NewCreditLine(Input, kw_only=True):
+    """One line to credit: by net `amount` in minor units of the invoice's currency, by quantity, or all of it."""
+
+    line: LineId
+    amount_minor: Annotated[int, msgspec.Meta(ge=1, le=10**13)] | None = None
+    quantity: Quantity | None = None
+
+
+class NewCreditNote(Input, kw_only=True):
+    """Without `lines` everything that is left of the invoice is credited.
+
+    `refund` overrides the tenant's refund mode; `refund_on` is the day of a deferred refund.
+    """
+
+    reason: Reason
+    reason_text: Note | None = None
+    lines: Annotated[list[NewCreditLine], msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    refund: RefundMode | None = None
+    refund_on: date | None = None
+    metadata: Metadata = {}

@@ -1,0 +1,176 @@
+"""Invoices.
+
+draft ──issue──▶ issued          the document: once issued it never changes, and only then has a number
+
+open ──▶ partly_settled ──▶ settled      its settlement: what of it has been paid or credited
+  └───────────┴──▶ written_off           (of a later step)
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from billing.parties.model import (
+    Buyer,
+    CustomerId,
+    Language,
+    LegalEntityId,
+    Metadata,
+    Seller,
+    VatDue,
+)
+from billing.tax.model import GroupTax, TaxGroup
+from kernel.decimals import Quantity, Rate, UnitPrice
+from kernel.ids import Id
+from kernel.money import Currency, Money
+from kernel.periods import Period
+from kernel.structs import Input, Value
+from kernel.text import Name, Note
+
+
+class InvoiceId(Id, prefix="inv"):
+    """An invoice, draft or issued: issuing keeps the id."""
+
+
+class LineId(Id, prefix="line"):
+    """A line of an issued invoice."""
+
+
+class Collection(StrEnum):
+    """Whether the customer's payment method is charged, or the invoice sent to be paid."""
+
+    AUTOMATIC = "automatic"
+    SEND_INVOICE = "send_invoice"
+
+
+class Status(StrEnum):
+    OPEN = "open"
+    PARTLY_SETTLED = "partly_settled"
+    SETTLED = "settled"
+    WRITTEN_OFF = "written_off"
+
+
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a discount that came off one line (EN 16931 BG-27). `source` says whose it is."""
+
+    source: str
+    name: str
+    amount: Money
+
+
+class PricedLine(Value, kw_only=True):
+    """A line before it is issued: what it costs, what came off it, and the VAT it falls under."""
+
+    description: Name
+    quantity: Quantity
+    unit_price: UnitPrice
+    amount: Money
+    allowances: tuple[Allowance, ...] = ()
+    tax: TaxGroup
+    recurring: bool = False
+    period: Period | None = None
+
+    @property
+    def discount(self) -> Money:
+        return sum((a.amount for a in self.allowances), Money(0, self.amount.currency))
+
+    @property
+    def net(self) -> Money:
+        return self.amount - self.discount
+
+
+class Line(Value, kw_only=True):
+    """A line as issued: `net = amount - discount`; `discount` is the sum of its allowances."""
+
+    id: LineId
+    description: Name
+    quantity: Quantity
+    unit_price: UnitPrice
+    recurring: bool
+    period: Period | None
+    amount: Money
+    discount: Money
+    net: Money
+    allowances: tuple[Allowance, ...]
+    tax: TaxGroup
+
+
+class Settlement(Value, kw_only=True):
+    """`due = total - paid - offset`. `pending` is a payment in flight, `credited` the notes issued on it."""
+
+    status: Status
+    paid: Money
+    offset: Money
+    pending: Money
+    credited: Money
+    due: Money
+    settled_at: datetime | None
+
+
+class Invoice(Value, kw_only=True):
+    """An issued invoice with the state of its settlement."""
+
+    id: InvoiceId
+    number: str
+    legal_entity_id: LegalEntityId
+    customer_id: CustomerId
+    currency: Currency
+    language: Language
+    issued_on: date
+    due_on: date
+    seller: Seller
+    buyer: Buyer
+    vat_due: VatDue
+    collection: Collection
+    lines: tuple[Line, ...]
+    taxes: tuple[GroupTax, ...]
+    net: Money
+    tax: Money
+    total: Money
+    note: str | None
+    metadata: dict[str, str]
+    issued_at: datetime
+    settlement: Settlement
+
+
+class NewLine(Input, kw_only=True):
+    """A free line. Without `tax_rate` it takes the customer's, or else the legal entity's."""
+
+    description: Name
+    unit_price: UnitPrice
+    quantity: Quantity = Quantity(1)
+    tax_rate: str | None = None
+
+
+class NewDiscount(Input, kw_only=True):
+    """Off the whole draft, before tax: a percentage or a fixed amount, spread over its lines."""
+
+    name: Name
+    percent: Rate | None = None
+    amount: Money | None = None
+
+
+class NewDraft(Input, kw_only=True):
+    """An invoice to be: free lines and discounts. Edit it as often as you like, then issue it."""
+
+    customer: str
+    currency: Currency
+    lines: Annotated[list[NewLine], msgspec.Meta(min_length=1, max_length=1000)]
+    discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] = []
+    note: Note | None = None
+    metadata: Metadata = {}
+
+
+class Draft(Value, kw_only=True):
+    """A draft has no number and no legal meaning; its amounts are what issuing it now would give."""
+
+    id: InvoiceId
+    customer_id: CustomerId
+    currency: Currency
+    lines: tuple[NewLine, ...]
+    discounts: tuple[NewDiscount, ...]
+    note: str | None
+    metadata: dict[str, str]
+    created_at: datetime

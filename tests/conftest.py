@@ -1,0 +1,87 @@
+"""What every test can ask for: real servers, a migrated database, settings that point at them."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+
+import asyncpg
+import pytest
+
+from api.settings import Settings
+from kernel.database import Pool, open_pool
+from tests import servers
+from tests.servers import Database
+
+SERVERS = pytest.StashKey[ExitStack]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With several workers, their parent starts the servers; alone, the first test that asks."""
+    if config.getoption("numprocesses", None):
+        config.stash[SERVERS] = servers.start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    running = config.stash.get(SERVERS, None)
+    if running is not None:
+        running.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A check that did not run is not a check that passed."""
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    if skipped:
+        terminalreporter.section(
+            f"{skipped} CHECKS WERE SKIPPED, see above", yellow=True, bold=True
+        )
+
+
+@pytest.fixture(scope="session")
+def server_urls() -> Iterator[None]:
+    """TEST_DATABASE_URL and TEST_REDIS_URL are set from here on."""
+    with servers.start():
+        yield
+
+
+@pytest.fixture(scope="session")
+def redis_url(server_urls: None) -> str:
+    return os.environ["TEST_REDIS_URL"]
+
+
+@pytest.fixture(scope="session")
+async def database(server_urls: None) -> AsyncIterator[Database]:
+    """Migrated, and this worker's own. Tests share it: each brings a tenant of its own."""
+    async with servers.migrated_database() as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def settings(database: Database, redis_url: str) -> Settings:
+    return Settings.from_environment(
+        {
+            "DATABASE_URL": database.owner_url,
+            "REDIS_URL": redis_url,
+            "SECRET_KEY": servers.SECRET_KEY.hex(),
+            "BASE_URL": "http://test",
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    """Connections as the application: it owns nothing and row security applies to it."""
+    pool = await open_pool(database.app_url)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@pytest.fixture(scope="session")
+async def owner(database: Database) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """The owner of the tables, who sees every tenant: for looking, and for breaking things."""
+    conn = await asyncpg.connect(database.owner_url)
+    try:
+        yield conn
+    finally:
+        await conn.close()

@@ -159,21 +159,41 @@ def _meaning(name: str) -> str:
 
 
 def _postgres_url(raw: str) -> str:
-    parts = urlsplit(raw)
-    if parts.scheme not in ("postgresql", "postgres") or not database_of(raw) or not role_of(raw):
-        raise ValueError("expected postgresql://user:password@host:port/database")
+    expected = "expected postgresql://user:password@host:port/database"
+    if _scheme(raw, expected) not in ("postgresql", "postgres"):
+        raise ValueError(expected)
+    if not database_of(raw) or not role_of(raw):
+        raise ValueError(expected)
     return raw
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
+    expected = f"expected an address that starts with {' or '.join(schemes)}://"
+
     def parse(raw: str) -> str:
-        parts = urlsplit(raw)
-        if parts.scheme not in schemes or not (parts.hostname or parts.scheme == "unix"):
-            raise ValueError(f"expected an address that starts with {' or '.join(schemes)}://")
-        _ = parts.port  # raises when it is not a number
+        scheme = _scheme(raw, expected)
+        if scheme not in schemes:
+            raise ValueError(expected)
+        if scheme != "unix" and not _has_host(raw):
+            raise ValueError("expected a host, and a port that is a number")
         return raw
 
     return parse
+
+
+def _scheme(raw: str, expected: str) -> str:
+    try:
+        return urlsplit(raw).scheme
+    except ValueError:  # its own sentence would repeat the address, password included
+        raise ValueError(expected) from None
+
+
+def _has_host(raw: str) -> bool:
+    parts = urlsplit(raw)
+    try:
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _secret_key(raw: str) -> bytes:

@@ -119,7 +119,7 @@ def _read(path: Path) -> Migration:
     match = NAME.fullmatch(path.name)
     if match is None:
         raise MigrationError(f"{path.name} is not named like 0001_what_it_does.sql.")
-    sql = path.read_text("utf-8").replace("\r\n", "\n")
+    sql = path.read_text("utf-8")  # which reads every end of line as \n
     digest = hashlib.sha256(sql.encode()).hexdigest()
     return Migration(version=int(match[1]), name=path.stem, sql=sql, sha256=digest)
 

@@ -75,6 +75,16 @@ async def test_a_file_that_fails_leaves_nothing_behind(empty: Database, folder: 
     assert await ask(empty.owner_url, "SELECT to_regclass('prices') IS NULL")
 
 
+async def test_a_file_and_the_row_that_says_so_go_together(empty: Database, folder: Path) -> None:
+    own_row = "INSERT INTO schema_migrations VALUES (2, 'mine', '', now(), 0, false);"
+    write(folder, "0002_prices", PRICES + own_row)
+
+    with pytest.raises(MigrationError, match="0002_prices failed: duplicate key"):
+        await run(empty, folder)
+
+    assert await ask(empty.owner_url, "SELECT to_regclass('prices') IS NULL")
+
+
 async def test_an_edited_file_is_refused(empty: Database, folder: Path) -> None:
     await run(empty, folder)
     write(folder, "0001_plans", f"{PLANS}\n-- an afterthought")
@@ -228,6 +238,33 @@ async def test_many_databases_of_one_cluster_are_migrated_at_once(
 
         assert await ask(one.app_url, "SELECT count(*) FROM plans") == 0
         assert await ask(two.app_url, "SELECT count(*) FROM plans") == 0
+
+
+async def test_the_group_may_be_made_by_another_migrator_at_the_same_moment(
+    empty: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "APP_ROLE", f"{empty.name}_group")
+    other = await asyncpg.connect(empty.owner_url)
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute(f'CREATE ROLE "{empty.name}_group" NOLOGIN')
+
+    ours = asyncio.create_task(run(empty, tmp_path))
+    await waits_for_a_lock(empty)
+    await transaction.commit()
+
+    assert await ours == []
+    await other.execute(f'DROP OWNED BY "{empty.name}_group"; DROP ROLE "{empty.name}_group"')
+    await other.close()
+
+
+async def waits_for_a_lock(database: Database) -> None:
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        f" WHERE datname = '{database.name}' AND wait_event_type = 'Lock'"
+    )
+    while not await ask(database.owner_url, waiting):
+        await asyncio.sleep(0.02)
 
 
 async def test_an_owner_who_may_not_make_roles_is_told_what_to_ask_for(

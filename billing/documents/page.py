@@ -1,0 +1,327 @@
+"""What stands on the page of a document: every word and figure of it, in order, as text. Pure.
+
+Only what was frozen at issue is printed. What is paid or applied later is not, so the amount due is
+the total, and the page is the same whenever it is rendered.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from billing.credit_notes.model import CreditLine, CreditNote
+from billing.documents.formats import Formats
+from billing.documents.words import WORDS, Words
+from billing.invoices.model import Collection, Invoice, Line
+from billing.parties.model import Buyer, Language, Seller, VatDue
+from billing.tax.model import GroupTax, TaxGroup
+from kernel.money import Currency, Money
+from kernel.structs import Value
+
+
+class Fact(Value, frozen=True):
+    label: str
+    text: str
+
+
+class Row(Value, frozen=True, kw_only=True):
+    """A line: its description with what belongs under it, then one cell per further column."""
+
+    description: str
+    details: list[str]
+    cells: list[str]
+
+
+class Tax(Value, frozen=True, kw_only=True):
+    """The VAT of one group; `mention` says why where none is charged."""
+
+    cells: list[str]
+    mention: str
+
+
+class Page(Value, frozen=True, kw_only=True):
+    language: Language
+    issued_on: date
+    title: str
+    number: str
+    page_word: str
+    seller: str
+    seller_address: list[str]
+    seller_identity: list[str]
+    buyer_label: str
+    buyer: str
+    buyer_address: list[str]
+    facts: list[Fact]
+    columns: list[str]
+    rows: list[Row]
+    tax_columns: list[str]
+    taxes: list[Tax]
+    totals: list[Fact]
+    amount: Fact
+    payment_label: str
+    payment: str
+    bank: list[Fact]
+    mentions: list[str]
+    note: str
+
+
+class Print(Value, frozen=True, kw_only=True):
+    """How one document is written: in its language, its currency, its seller's time zone."""
+
+    words: Words
+    formats: Formats
+    currency: Currency
+    zone: ZoneInfo
+
+
+# ── The two kinds ────────────────────────────────────────────────────────────────────────────────
+
+
+def of_invoice(invoice: Invoice, *, zone: ZoneInfo) -> Page:
+    p = _print(invoice, zone)
+    words, formats = p.words, p.formats
+    discounted = any(line.discount for line in invoice.lines)
+    columns = [words.description, words.quantity, words.unit_price, words.vat, words.net]
+    if discounted:
+        columns.insert(3, words.discount)
+
+    return Page(
+        language=invoice.language,
+        issued_on=invoice.issued_on,
+        title=words.invoice,
+        number=invoice.number,
+        page_word=words.page,
+        seller=invoice.seller.name,
+        seller_address=formats.address(invoice.seller.address),
+        seller_identity=_identity(invoice.seller, words),
+        buyer_label=words.billed_to,
+        buyer=invoice.buyer.name,
+        buyer_address=_buyer_address(invoice.buyer, p),
+        facts=[
+            Fact(words.issued_on, formats.long_date(invoice.issued_on)),
+            Fact(words.due_on, formats.long_date(invoice.due_on)),
+            Fact(words.supplied_on, _supplied_on(invoice, p)),
+            Fact(words.currency, invoice.currency),
+        ],
+        columns=columns,
+        rows=[_row(line, invoice, discounted, p) for line in invoice.lines],
+        tax_columns=[words.vat_rate, words.vat_base, words.vat_amount],
+        taxes=_taxes(invoice.taxes, p),
+        totals=_totals(invoice, p),
+        amount=Fact(words.amount_due, formats.money(invoice.total)),
+        payment_label=words.payment,
+        payment=_payment(invoice, p),
+        bank=_bank(invoice, words),
+        mentions=_invoice_mentions(invoice, words),
+        note=invoice.note or "",
+    )
+
+
+def of_credit_note(note: CreditNote, *, zone: ZoneInfo) -> Page:
+    p = _print(note, zone)
+    words, formats = p.words, p.formats
+    original = words.original_invoice_of.format(
+        number=note.invoice_number, date=formats.long_date(note.invoice_issued_on)
+    )
+    by_quantity = any(line.quantity is not None for line in note.lines)
+    columns = [words.description, words.vat, words.net_credited]
+    if by_quantity:
+        columns.insert(1, words.quantity)
+
+    return Page(
+        language=note.language,
+        issued_on=note.issued_on,
+        title=words.credit_note,
+        number=note.number,
+        page_word=words.page,
+        seller=note.seller.name,
+        seller_address=formats.address(note.seller.address),
+        seller_identity=_identity(note.seller, words),
+        buyer_label=words.billed_to,
+        buyer=note.buyer.name,
+        buyer_address=_buyer_address(note.buyer, p),
+        facts=[
+            Fact(words.issued_on, formats.long_date(note.issued_on)),
+            Fact(words.original_invoice, original),
+            Fact(words.reason, _reason(note, words)),
+            Fact(words.currency, note.currency),
+        ],
+        columns=columns,
+        rows=[_credit_row(line, by_quantity, p) for line in note.lines],
+        tax_columns=[words.vat_rate, words.vat_base, words.vat_amount],
+        taxes=_taxes(note.taxes, p),
+        totals=_totals(note, p),
+        amount=Fact(words.amount_credited, formats.money(note.total)),
+        payment_label=words.refund,
+        payment=_refund(note, words),
+        bank=[],
+        mentions=_credit_note_mentions(note, words),
+        note="",
+    )
+
+
+def _print(document: Invoice | CreditNote, zone: ZoneInfo) -> Print:
+    return Print(
+        words=WORDS[document.language],
+        formats=Formats(document.language),
+        currency=document.currency,
+        zone=zone,
+    )
+
+
+# ── Who ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _identity(seller: Seller, words: Words) -> list[str]:
+    """What the law wants to know of the seller besides its name and address."""
+    capital = seller.share_capital and f"{words.share_capital} {seller.share_capital}"
+    return [
+        text
+        for text in (
+            " ".join(filter(None, (seller.legal_form, capital))),
+            seller.siren and f"{words.siren} {seller.siren}",
+            seller.registration,
+            seller.vat_number and f"{words.vat_number} {seller.vat_number}",
+            seller.email,
+            seller.phone,
+        )
+        if text
+    ]
+
+
+def _buyer_address(buyer: Buyer, p: Print) -> list[str]:
+    lines = p.formats.address(buyer.address)
+    return [*lines, f"{p.words.vat_number} {buyer.vat_number}"] if buyer.vat_number else lines
+
+
+# ── What ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _supplied_on(invoice: Invoice, p: Print) -> str:
+    """From the first day to the last that lines cover; without a period it is the day of issue."""
+    periods = [line.period for line in invoice.lines if line.period]
+    if not periods:
+        return p.formats.long_date(invoice.issued_on)
+    first = min(periods, key=lambda period: period.start)
+    last = max(periods, key=lambda period: period.end)
+    return p.formats.period(type(first)(first.start, last.end), p.zone)
+
+
+def _row(line: Line, invoice: Invoice, discounted: bool, p: Print) -> Row:
+    formats = p.formats
+    when = formats.period(line.period, p.zone) if line.period else formats.short_date(invoice.issued_on)
+    allowances = [
+        p.words.allowance.format(name=a.name, amount=formats.number(a.amount)) for a in line.allowances
+    ]
+    discount = [f"−{formats.number(line.discount)}" if line.discount else ""] if discounted else []
+    return Row(
+        description=line.description,
+        details=[when, *allowances],
+        cells=[
+            formats.quantity(line.quantity),
+            formats.unit_price(line.unit_price, p.currency),
+            *discount,
+            _rate(line.tax, p),
+            formats.number(line.net),
+        ],
+    )
+
+
+def _credit_row(line: CreditLine, by_quantity: bool, p: Print) -> Row:
+    quantity = [p.formats.quantity(line.quantity) if line.quantity is not None else ""]
+    return Row(
+        description=line.description,
+        details=[],
+        cells=[*(quantity if by_quantity else []), _rate(line.tax, p), p.formats.number(line.net)],
+    )
+
+
+def _reason(note: CreditNote, words: Words) -> str:
+    return " – ".join(filter(None, (words.reasons[note.reason], note.reason_text)))
+
+
+# ── What it adds up to ───────────────────────────────────────────────────────────────────────────
+
+
+def _taxes(taxes: Sequence[GroupTax], p: Print) -> list[Tax]:
+    return [
+        Tax(
+            cells=[_rate(tax.group, p), p.formats.number(tax.base), p.formats.number(tax.tax)],
+            mention=_mention(tax.group, p.words),
+        )
+        for tax in taxes
+    ]
+
+
+def _rate(group: TaxGroup, p: Print) -> str:
+    return p.formats.rate(group.rate)
+
+
+def _mention(group: TaxGroup, words: Words) -> str:
+    """Why no VAT is charged: the word the law wants and the seller's own reason, each said once."""
+    word = words.mentions[group.category]
+    if word.casefold() in group.reason.casefold():
+        return group.reason
+    return " – ".join(filter(None, (word, group.reason)))
+
+
+def _totals(document: Invoice | CreditNote, p: Print) -> list[Fact]:
+    words, money = p.words, p.formats.money
+    return [
+        Fact(words.total_net, money(document.net)),
+        Fact(words.total_vat, money(document.tax)),
+        Fact(words.total, money(document.total)),
+    ]
+
+
+# ── How it is paid, and what the law wants said ──────────────────────────────────────────────────
+
+
+def _payment(invoice: Invoice, p: Print) -> str:
+    due_on = p.formats.long_date(invoice.due_on)
+    if not invoice.total:
+        return p.words.nothing_to_pay
+    if invoice.collection is Collection.AUTOMATIC:
+        return p.words.charged.format(date=due_on)
+    return p.words.to_transfer.format(date=due_on)
+
+
+def _refund(note: CreditNote, words: Words) -> str:
+    first = words.refund_first.format(number=note.invoice_number)
+    return f"{first} {words.refunds[note.refund_mode]}"
+
+
+def _bank(invoice: Invoice, words: Words) -> list[Fact]:
+    """Where to send the money. Who is charged automatically is not told, so as not to pay twice."""
+    seller = invoice.seller
+    if not seller.iban or not invoice.total or invoice.collection is Collection.AUTOMATIC:
+        return []
+    return [
+        Fact(words.iban, _in_fours(seller.iban)),
+        *([Fact(words.bic, seller.bic)] if seller.bic else []),
+        Fact(words.payment_reference, invoice.number),
+    ]
+
+
+def _in_fours(iban: str) -> str:
+    plain = iban.replace(" ", "")
+    return " ".join(plain[i : i + 4] for i in range(0, len(plain), 4))
+
+
+def _invoice_mentions(invoice: Invoice, words: Words) -> list[str]:
+    if invoice.seller.address.country != "FR":
+        return []
+    late = [words.late_payment, words.no_early_discount] if invoice.total else []
+    return [words.services, *_vat_due(invoice.tax, invoice.vat_due, words), *late]
+
+
+def _credit_note_mentions(note: CreditNote, words: Words) -> list[str]:
+    """Nothing here duns: a credit note is not paid by its reader."""
+    if note.seller.address.country != "FR":
+        return []
+    deduction = [words.deduction] if note.tax else []
+    return [words.services, *_vat_due(note.tax, note.vat_due, words), *deduction]
+
+
+def _vat_due(tax: Money, vat_due: VatDue, words: Words) -> list[str]:
+    """When VAT falls due says nothing where there is none."""
+    return [words.vat_due[vat_due]] if tax else []

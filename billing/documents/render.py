@@ -1,0 +1,40 @@
+"""A document as PDF. Deterministic: the same document gives the same bytes.
+
+typst gets data, never markup: the page is one JSON text in `sys.inputs`, and what people wrote in it
+is printed as it stands. It reads no file but the template, knows no font but ours and its own, and
+fetches nothing, since only markup could ask for a package. It works without the GIL: call it in a
+thread from a coroutine.
+"""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import typst
+
+from billing.credit_notes.model import CreditNote
+from billing.documents import page
+from billing.documents.page import Page
+from billing.invoices.model import Invoice
+from kernel.structs import encode
+
+_FOLDER = Path(__file__).parent
+_TEMPLATE = _FOLDER / "document.typ"
+_FONTS = typst.Fonts(include_system_fonts=False, font_paths=[_FOLDER / "fonts"])
+
+
+def invoice_pdf(invoice: Invoice, *, zone: ZoneInfo) -> bytes:
+    """`zone` is the seller's: it says on which day a period begins and ends."""
+    return _pdf(page.of_invoice(invoice, zone=zone))
+
+
+def credit_note_pdf(note: CreditNote, *, zone: ZoneInfo) -> bytes:
+    return _pdf(page.of_credit_note(note, zone=zone))
+
+
+def _pdf(content: Page) -> bytes:
+    return typst.compile(
+        _TEMPLATE,
+        root=_FOLDER,
+        font_paths=_FONTS,
+        sys_inputs={"page": encode(content).decode()},
+    )

@@ -1,0 +1,239 @@
+"""Every word we print on a document, in French and in English.
+
+The mentions are those of CGI ann. II art. 242 nonies A and C. com. art. L441-9, L441-10 and D441-5.
+The French ones are only printed for sellers in France. What stands in braces is filled in by page.py.
+"""
+
+from billing.credit_notes.model import Reason
+from billing.parties.model import Language, RefundMode, VatDue
+from billing.tax.model import Category
+from kernel.structs import Value
+
+
+class Words(Value, frozen=True, kw_only=True):
+    invoice: str
+    credit_note: str
+    page: str
+
+    # who
+    billed_to: str
+    vat_number: str
+    siren: str
+    share_capital: str
+
+    # when and what
+    issued_on: str
+    due_on: str
+    supplied_on: str
+    currency: str
+    original_invoice: str
+    original_invoice_of: str
+    reason: str
+    reasons: dict[Reason, str]
+
+    # lines
+    description: str
+    quantity: str
+    unit_price: str
+    discount: str
+    allowance: str
+    vat: str
+    net: str
+    net_credited: str
+
+    # totals
+    vat_rate: str
+    vat_base: str
+    vat_amount: str
+    total_net: str
+    total_vat: str
+    total: str
+    amount_due: str
+    amount_credited: str
+    mentions: dict[Category, str]
+
+    # how it is paid, or given back
+    payment: str
+    nothing_to_pay: str
+    charged: str
+    to_transfer: str
+    iban: str
+    bic: str
+    payment_reference: str
+    refund: str
+    refund_first: str
+    refunds: dict[RefundMode, str]
+
+    # the law
+    services: str
+    vat_due: dict[VatDue, str]
+    late_payment: str
+    no_early_discount: str
+    deduction: str
+
+
+FRENCH = Words(
+    invoice="Facture",
+    credit_note="Facture d’avoir",
+    page="Page",
+    billed_to="Facturé à",
+    vat_number="N° TVA",
+    siren="SIREN",
+    share_capital="au capital de",
+    issued_on="Date d’émission",
+    due_on="Échéance",
+    supplied_on="Date de la prestation",
+    currency="Devise",
+    original_invoice="Facture d’origine",
+    original_invoice_of="{number} du {date}",
+    reason="Motif",
+    reasons={
+        Reason.BILLING_ERROR: "Erreur de facturation",
+        Reason.CANCELLATION: "Résiliation",
+        Reason.RETURN_OR_DISPUTE: "Retour ou contestation",
+        Reason.COMMERCIAL_GESTURE: "Geste commercial",
+        Reason.REBATE: "Ristourne",
+        Reason.EARLY_PAYMENT: "Escompte pour paiement anticipé",
+        Reason.DUPLICATE: "Facturé deux fois",
+        Reason.FRAUD: "Fraude",
+        Reason.OTHER: "Autre",
+    },
+    description="Désignation",
+    quantity="Quantité",
+    unit_price="Prix unit. HT",
+    discount="Remise HT",
+    allowance="{name}\u00a0: −{amount}",
+    vat="TVA",
+    net="Montant HT",
+    net_credited="Montant HT crédité",
+    vat_rate="Taux de TVA",
+    vat_base="Base HT",
+    vat_amount="TVA",
+    total_net="Total HT",
+    total_vat="Total TVA",
+    total="Total TTC",
+    amount_due="Net à payer",
+    amount_credited="Net à votre crédit",
+    mentions={
+        Category.STANDARD: "",
+        Category.ZERO_RATED: "Taux zéro",
+        Category.EXEMPT: "",
+        Category.REVERSE_CHARGE: "Autoliquidation",
+        Category.INTRA_COMMUNITY: "Opération intracommunautaire exonérée",
+        Category.EXPORT: "Exportation exonérée",
+        Category.OUT_OF_SCOPE: "Hors champ de la TVA",
+    },
+    payment="Règlement",
+    nothing_to_pay="Rien à payer\u00a0: cette facture est soldée dès son émission.",
+    charged="Rien à faire de votre côté\u00a0: le montant est prélevé sur votre moyen de paiement "
+    "enregistré, au plus tard le {date}.",
+    to_transfer="À régler au plus tard le {date}.",
+    iban="IBAN",
+    bic="BIC",
+    payment_reference="Référence à rappeler",
+    refund="Remboursement",
+    refund_first="Cet avoir s’impute d’abord sur ce qui reste dû de la facture {number}.",
+    refunds={
+        RefundMode.AUTOMATIC: "Le surplus est remboursé sur votre moyen de paiement d’origine.",
+        RefundMode.MANUAL: "Le surplus vous est remboursé par virement, ou par un autre moyen "
+        "convenu avec vous.",
+        RefundMode.DEFERRED: "Le surplus vous sera remboursé à une date ultérieure, qui vous sera confirmée.",
+        RefundMode.NONE: "Le surplus reste à votre crédit et se déduit de vos prochaines factures.",
+    },
+    services="Nature des opérations\u00a0: prestations de services.",
+    vat_due={
+        VatDue.ON_PAYMENT: "TVA acquittée sur les encaissements.",
+        VatDue.ON_INVOICE: "Option pour le paiement de la taxe d’après les débits\u00a0: "
+        "TVA acquittée d’après les débits.",
+    },
+    late_payment="Clients professionnels\u00a0: en cas de retard de paiement, des pénalités au taux "
+    "de refinancement de la BCE majoré de 10 points sont exigibles dès le lendemain de "
+    "l’échéance, ainsi qu’une indemnité forfaitaire pour frais de recouvrement de 40\u00a0€ "
+    "(C. com. art. L441-10 et D441-5).",
+    no_early_discount="Escompte pour paiement anticipé\u00a0: néant.",
+    deduction="Si vous avez déduit la TVA de la facture d’origine, votre déduction est à réduire "
+    "de la TVA de cet avoir (CGI art. 272-1).",
+)
+
+ENGLISH = Words(
+    invoice="Invoice",
+    credit_note="Credit note",
+    page="Page",
+    billed_to="Billed to",
+    vat_number="VAT no.",
+    siren="SIREN",
+    share_capital="with a share capital of",
+    issued_on="Issue date",
+    due_on="Due date",
+    supplied_on="Date of supply",
+    currency="Currency",
+    original_invoice="Original invoice",
+    original_invoice_of="{number} of {date}",
+    reason="Reason",
+    reasons={
+        Reason.BILLING_ERROR: "Billing error",
+        Reason.CANCELLATION: "Cancellation",
+        Reason.RETURN_OR_DISPUTE: "Return or dispute",
+        Reason.COMMERCIAL_GESTURE: "Goodwill gesture",
+        Reason.REBATE: "Rebate",
+        Reason.EARLY_PAYMENT: "Early-payment discount",
+        Reason.DUPLICATE: "Billed twice",
+        Reason.FRAUD: "Fraud",
+        Reason.OTHER: "Other",
+    },
+    description="Description",
+    quantity="Quantity",
+    unit_price="Unit price",
+    discount="Discount",
+    allowance="{name}: −{amount}",
+    vat="VAT",
+    net="Net amount",
+    net_credited="Net credited",
+    vat_rate="VAT rate",
+    vat_base="Net",
+    vat_amount="VAT",
+    total_net="Total excl. VAT",
+    total_vat="Total VAT",
+    total="Total incl. VAT",
+    amount_due="Amount due",
+    amount_credited="Net to credit",
+    mentions={
+        Category.STANDARD: "",
+        Category.ZERO_RATED: "Zero-rated",
+        Category.EXEMPT: "",
+        Category.REVERSE_CHARGE: "Reverse charge",
+        Category.INTRA_COMMUNITY: "Exempt intra-Community supply",
+        Category.EXPORT: "Exempt export",
+        Category.OUT_OF_SCOPE: "Outside the scope of VAT",
+    },
+    payment="Payment",
+    nothing_to_pay="Nothing to pay: this invoice is settled from the day it was issued.",
+    charged="Nothing to do on your side: the amount is charged to your registered payment method, "
+    "on {date} at the latest.",
+    to_transfer="To be paid by {date}.",
+    iban="IBAN",
+    bic="BIC",
+    payment_reference="Reference to quote",
+    refund="Refund",
+    refund_first="This credit first pays what is still due on invoice {number}.",
+    refunds={
+        RefundMode.AUTOMATIC: "The rest is refunded to your original means of payment.",
+        RefundMode.MANUAL: "The rest is refunded to you by bank transfer, or by other means agreed with you.",
+        RefundMode.DEFERRED: "The rest will be refunded to you on a later date, which will be "
+        "confirmed to you.",
+        RefundMode.NONE: "The rest stays on your account and is deducted from your next invoices.",
+    },
+    services="Nature of the transactions: supply of services.",
+    vat_due={
+        VatDue.ON_PAYMENT: "VAT due on receipt of payment (TVA acquittée sur les encaissements).",
+        VatDue.ON_INVOICE: "VAT due on invoicing, as opted for (TVA acquittée d’après les débits).",
+    },
+    late_payment="Business customers: late payment bears interest at the ECB refinancing rate plus "
+    "10 percentage points from the day after the due date, and a fixed recovery indemnity of €40 "
+    "(French Commercial Code, art. L441-10 and D441-5).",
+    no_early_discount="No discount for early payment.",
+    deduction="If you deducted the VAT of the original invoice, your deduction is to be reduced by "
+    "the VAT of this credit note (CGI art. 272-1).",
+)
+
+WORDS = {Language.FRENCH: FRENCH, Language.ENGLISH: ENGLISH}

@@ -4,10 +4,10 @@ A transaction belongs to one tenant, from its first statement to its last. Row l
 tenant that `SET LOCAL` names, so a statement that forgets to name one finds nothing.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 import msgspec
@@ -16,10 +16,15 @@ from kernel.ids import TenantId
 from kernel.structs import encode
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-Row: TypeAlias = Mapping[str, Any]
 
 
-class Connection(asyncpg.Connection[asyncpg.Record]):
+if TYPE_CHECKING:
+    _Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    _Connection = asyncpg.Connection  # takes no type at run time
+
+
+class Connection(_Connection):
     """Session state is only ever set by SET LOCAL, so there is nothing to reset: a round trip less."""
 
     def get_reset_query(self) -> str:
@@ -74,16 +79,19 @@ async def transaction(pool: Pool, tenant: TenantId, *, now: datetime) -> AsyncIt
         await commit(tx)
 
 
-async def begin(conn: Conn, tenant: TenantId, *, now: datetime) -> Tx:
+async def begin(conn: Conn, tenant: TenantId, *, now: datetime, read_only: bool = False) -> Tx:
     # SET LOCAL takes no parameters; the uuid comes out of our own type, never out of text.
-    await conn.execute(f"BEGIN; SET LOCAL ristourne.tenant = '{tenant.uuid}'")
+    mode = " READ ONLY" if read_only else ""
+    await conn.execute(f"BEGIN{mode}; SET LOCAL ristourne.tenant = '{tenant.uuid}'")
     return Tx(conn, tenant, now)
 
 
 async def commit(tx: Tx) -> None:
     if tx.due is not None:
         await _leave_hint(tx, tx.due)
-    await tx.conn.execute("COMMIT")
+    outcome = await tx.conn.execute("COMMIT")
+    # PostgreSQL answers a COMMIT after a failed statement with a rollback and no error.
+    assert outcome == "COMMIT", "an error inside the transaction was swallowed: nothing is kept"
 
 
 async def rollback(tx: Tx) -> None:
@@ -103,7 +111,7 @@ async def _leave_hint(tx: Tx, due: datetime) -> None:
     )
 
 
-async def _set_codecs(conn: Conn) -> None:
+async def _set_codecs(conn: _Connection) -> None:
     await conn.set_type_codec(
         "jsonb",
         schema="pg_catalog",

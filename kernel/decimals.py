@@ -15,9 +15,7 @@ _MICRO = 10**6
 
 def _plain(text: str, *, decimals: int, what: str) -> Decimal:
     if not _PLAIN.fullmatch(text) or len(text.partition(".")[2]) > decimals:
-        raise ValueError(
-            f"{what} is a decimal string of plain digits with at most {decimals} decimals"
-        )
+        raise ValueError(f"{what} is a decimal string of plain digits with at most {decimals} decimals")
     return Decimal(text)
 
 
@@ -70,7 +68,11 @@ class Quantity(Decimal):
         return int(self.scaleb(6))
 
     def __str__(self) -> str:
-        return f"{Decimal(self):f}".rstrip("0").rstrip(".") if "." in f"{Decimal(self):f}" else f"{Decimal(self):f}"
+        return (
+            f"{Decimal(self):f}".rstrip("0").rstrip(".")
+            if "." in f"{Decimal(self):f}"
+            else f"{Decimal(self):f}"
+        )
 
 
 class UnitPrice(Decimal):

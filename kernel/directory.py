@@ -14,7 +14,7 @@ from kernel.structs import Value, load
 LEASE = timedelta(seconds=15)
 
 
-class Hint(Value, kw_only=True):
+class Hint(Value, frozen=True, kw_only=True):
     id: int
     tenant_id: TenantId
 

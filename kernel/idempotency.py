@@ -10,7 +10,7 @@ from kernel.structs import Value, load
 KEPT = timedelta(days=30)
 
 
-class Answer(Value, kw_only=True):
+class Answer(Value, frozen=True, kw_only=True):
     """What was answered, as it goes over the wire again: `headers` are name and value pairs."""
 
     fingerprint: bytes

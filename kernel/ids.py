@@ -56,6 +56,16 @@ class Id:
             number = number << 5 | _VALUES[character]
         return cls(number.to_bytes(16, "big"))
 
+    @classmethod
+    def read(cls, key: "str | Id") -> Self | None:
+        """The id that a key is, or None when the key is somebody's own reference."""
+        if isinstance(key, cls):
+            return key
+        try:
+            return cls.parse(str(key))
+        except ValueError:
+            return None
+
     @property
     def uuid(self) -> UUID:
         return UUID(bytes=self.bytes)

@@ -21,7 +21,7 @@ LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 12
 
 
-class Job(Value, kw_only=True):
+class Job(Value, frozen=True, kw_only=True):
     """`attempt` is 1 the first time. `due_at` and the lease are wall clock time."""
 
     id: JobId

@@ -16,7 +16,7 @@ from kernel.ids import EventId, JobId
 from kernel.structs import Value, load
 
 
-class Pending(Value, kw_only=True):
+class Pending(Value, frozen=True, kw_only=True):
     """A claimed event: `data` is the event as JSON builtins, `type` included."""
 
     id: EventId

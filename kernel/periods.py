@@ -60,9 +60,7 @@ def nth_boundary(anchor: datetime, interval: Interval, n: int, zone: ZoneInfo) -
 
 
 def nth_period(anchor: datetime, interval: Interval, n: int, zone: ZoneInfo) -> Period:
-    return Period(
-        nth_boundary(anchor, interval, n, zone), nth_boundary(anchor, interval, n + 1, zone)
-    )
+    return Period(nth_boundary(anchor, interval, n, zone), nth_boundary(anchor, interval, n + 1, zone))
 
 
 def plus_months(day: date, months: int) -> date:

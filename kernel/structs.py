@@ -6,9 +6,10 @@ is a string; `from_wire` reads it strictly. In a row it is what PostgreSQL store
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeAlias, TypeVar, get_args
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from kernel.decimals import Quantity, Rate, UnitPrice
@@ -16,12 +17,27 @@ from kernel.ids import Id
 from kernel.money import Money
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+
+# A record of asyncpg is no Mapping, though it reads like one.
+Row: TypeAlias = "asyncpg.Record | Mapping[str, Any]"
 
 
+class Row(Protocol):
+    """A record of asyncpg, which is no Mapping, or a dict."""
+
+    def items(self) -> Iterable[tuple[str, Any]]: ...
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
+
+# The decorator tells type checkers what msgspec does: a subclass is as frozen as its parent.
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Value(msgspec.Struct, frozen=True):
-    """A frozen noun; a change is a new value. Say `kw_only=True`: msgspec does not inherit it."""
+    """A noun; a change is a new value. Say `kw_only=True` again: msgspec does not inherit it."""
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a caller sends. A field we do not know is a mistake we tell them about."""
 
@@ -50,7 +66,7 @@ def decode(raw: bytes, kind: type[T]) -> T:
     return msgspec.json.decode(raw, type=kind, dec_hook=from_wire)
 
 
-def load(row: Mapping[str, Any], kind: type[T], **more: object) -> T:
+def load(row: Row, kind: type[S], **more: object) -> S:
     """A row as a struct: `total_minor` beside `currency` is the Money field `total`."""
     values: dict[str, object] = {**dict(row.items()), **more}
     for name in _money_fields(kind):
@@ -70,7 +86,7 @@ def _from_row(kind: type, raw: object) -> object:
 
 
 @cache
-def _money_fields(kind: type) -> tuple[str, ...]:
+def _money_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(
         field.name
         for field in msgspec.structs.fields(kind)

@@ -4,12 +4,12 @@ import re
 import unicodedata
 from typing import ClassVar, Self
 
-from email_validator import EmailNotValidError, validate_email
 from babel import Locale
+from email_validator import EmailNotValidError, validate_email
 
-_COUNTRIES = frozenset(code for code in Locale("en").territories if re.fullmatch("[A-Z]{2}", code)) - {
-    "EU", "EZ", "UN", "QO", "XA", "XB", "ZZ",
-}  # fmt: skip
+_NOT_COUNTRIES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
+_TERRITORIES = frozenset(c for c in map(str, Locale("en").territories) if re.fullmatch("[A-Z]{2}", c))
+_COUNTRIES = _TERRITORIES - _NOT_COUNTRIES
 # Control and format characters and both line separators have no place in a line of text.
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
 

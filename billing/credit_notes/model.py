@@ -56,7 +56,7 @@ class Status(StrEnum):
     USED = "used"
 
 
-class CreditLine(Value, kw_only=True):
+class CreditLine(Value, frozen=True, kw_only=True):
     """What is credited of one line of the invoice; `quantity` where it was credited by quantity."""
 
     id: CreditNoteLineId
@@ -67,7 +67,7 @@ class CreditLine(Value, kw_only=True):
     tax: TaxGroup
 
 
-class Settlement(Value, kw_only=True):
+class Settlement(Value, frozen=True, kw_only=True):
     """Where the note went. `promised` goes back by hand, `held` is on its way back, `left` is spendable.
 
     `applied + refunded + held + promised + left = total`
@@ -81,7 +81,7 @@ class Settlement(Value, kw_only=True):
     left: Money
 
 
-class CreditNote(Value, kw_only=True):
+class CreditNote(Value, frozen=True, kw_only=True):
     id: CreditNoteId
     number: str
     legal_entity_id: LegalEntityId
@@ -108,7 +108,7 @@ class CreditNote(Value, kw_only=True):
     settlement: Settlement
 
 
-class NewCreditLine(Input, kw_only=True):
+class NewCreditLine(Input, frozen=True, kw_only=True):
     """One line to credit: by net `amount` in minor units of the invoice's currency, by quantity, or all of it."""
 
     line: LineId
@@ -116,7 +116,7 @@ class NewCreditLine(Input, kw_only=True):
     quantity: Quantity | None = None
 
 
-class NewCreditNote(Input, kw_only=True):
+class NewCreditNote(Input, frozen=True, kw_only=True):
     """Without `lines` everything that is left of the invoice is credited.
 
     `refund` overrides the tenant's refund mode; `refund_on` is the day of a deferred refund.

@@ -60,7 +60,7 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     amount: Money
 
 
-class PricedLine(Value, kw_only=True):
+class PricedLine(Value, frozen=True, kw_only=True):
     """A line before it is issued: what it costs, what came off it, and the VAT it falls under."""
 
     description: Name
@@ -81,7 +81,7 @@ class PricedLine(Value, kw_only=True):
         return self.amount - self.discount
 
 
-class Line(Value, kw_only=True):
+class Line(Value, frozen=True, kw_only=True):
     """A line as issued: `net = amount - discount`; `discount` is the sum of its allowances."""
 
     id: LineId
@@ -97,7 +97,7 @@ class Line(Value, kw_only=True):
     tax: TaxGroup
 
 
-class Settlement(Value, kw_only=True):
+class Settlement(Value, frozen=True, kw_only=True):
     """`due = total - paid - offset`. `pending` is a payment in flight, `credited` the notes issued on it."""
 
     status: Status
@@ -109,7 +109,7 @@ class Settlement(Value, kw_only=True):
     settled_at: datetime | None
 
 
-class Invoice(Value, kw_only=True):
+class Invoice(Value, frozen=True, kw_only=True):
     """An issued invoice with the state of its settlement."""
 
     id: InvoiceId
@@ -135,7 +135,7 @@ class Invoice(Value, kw_only=True):
     settlement: Settlement
 
 
-class NewLine(Input, kw_only=True):
+class NewLine(Input, frozen=True, kw_only=True):
     """A free line. Without `tax_rate` it takes the customer's, or else the legal entity's."""
 
     description: Name
@@ -144,7 +144,7 @@ class NewLine(Input, kw_only=True):
     tax_rate: str | None = None
 
 
-class NewDiscount(Input, kw_only=True):
+class NewDiscount(Input, frozen=True, kw_only=True):
     """Off the whole draft, before tax: a percentage or a fixed amount, spread over its lines."""
 
     name: Name
@@ -152,7 +152,7 @@ class NewDiscount(Input, kw_only=True):
     amount: Money | None = None
 
 
-class NewDraft(Input, kw_only=True):
+class NewDraft(Input, frozen=True, kw_only=True):
     """An invoice to be: free lines and discounts. Edit it as often as you like, then issue it."""
 
     customer: str
@@ -163,7 +163,7 @@ class NewDraft(Input, kw_only=True):
     metadata: Metadata = {}
 
 
-class Draft(Value, kw_only=True):
+class Draft(Value, frozen=True, kw_only=True):
     """A draft has no number and no legal meaning; its amounts are what issuing it now would give."""
 
     id: InvoiceId

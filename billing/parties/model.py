@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -76,7 +77,7 @@ class Seller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bic: Name | None = None
 
 
-class Buyer(Value, kw_only=True):
+class Buyer(Value, frozen=True, kw_only=True):
     """The customer as frozen on a document."""
 
     name: Name
@@ -85,7 +86,7 @@ class Buyer(Value, kw_only=True):
     address: Address
 
 
-class LegalEntity(Value, kw_only=True):
+class LegalEntity(Value, frozen=True, kw_only=True):
     """Number formats hold `{year}` and `{number}`; with a year the series begins anew each year."""
 
     id: LegalEntityId
@@ -101,8 +102,12 @@ class LegalEntity(Value, kw_only=True):
     is_default: bool
     created_at: datetime
 
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
 
-class Customer(Value, kw_only=True):
+
+class Customer(Value, frozen=True, kw_only=True):
     id: CustomerId
     reference: Reference
     name: Name
@@ -118,19 +123,17 @@ class Customer(Value, kw_only=True):
 
     @property
     def buyer(self) -> Buyer:
-        return Buyer(
-            name=self.name, email=self.email, vat_number=self.vat_number, address=self.address
-        )
+        return Buyer(name=self.name, email=self.email, vat_number=self.vat_number, address=self.address)
 
 
-class Settings(Value, kw_only=True):
+class Settings(Value, frozen=True, kw_only=True):
     """What holds for a tenant where a call says nothing."""
 
     refund_mode: RefundMode = RefundMode.AUTOMATIC
     refund_after_days: int = 14
 
 
-class NewLegalEntity(Input, kw_only=True):
+class NewLegalEntity(Input, frozen=True, kw_only=True):
     """A seller. The first one is the default; its VAT rate is what lines take that name none."""
 
     reference: Reference
@@ -145,7 +148,7 @@ class NewLegalEntity(Input, kw_only=True):
     is_default: bool = False
 
 
-class NewCustomer(Input, kw_only=True):
+class NewCustomer(Input, frozen=True, kw_only=True):
     """`tax_rate` overrides the plan's and the entity's, for reverse charge, export and the like."""
 
     reference: Reference
@@ -160,7 +163,7 @@ class NewCustomer(Input, kw_only=True):
     metadata: Metadata = {}
 
 
-class CustomerChange(Input, kw_only=True):
+class CustomerChange(Input, frozen=True, kw_only=True):
     """Only the fields that are sent change; documents already issued do not."""
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
@@ -173,6 +176,6 @@ class CustomerChange(Input, kw_only=True):
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
 
 
-class SettingsChange(Input, kw_only=True):
+class SettingsChange(Input, frozen=True, kw_only=True):
     refund_mode: RefundMode | msgspec.UnsetType = msgspec.UNSET
     refund_after_days: Annotated[int, msgspec.Meta(ge=0, le=366)] | msgspec.UnsetType = msgspec.UNSET

@@ -36,7 +36,7 @@ class TaxGroup(msgspec.Struct, frozen=True, order=True):
     reason: str = ""
 
 
-class GroupTax(Value, kw_only=True):
+class GroupTax(Value, frozen=True, kw_only=True):
     """One group's part of a document: `tax = round_half_up(base x rate)`."""
 
     group: TaxGroup
@@ -44,7 +44,7 @@ class GroupTax(Value, kw_only=True):
     tax: Money
 
 
-class TaxRate(Value, kw_only=True):
+class TaxRate(Value, frozen=True, kw_only=True):
     """`reason` is the mention printed where no tax is charged."""
 
     id: TaxRateId
@@ -60,7 +60,7 @@ class TaxRate(Value, kw_only=True):
         return TaxGroup(self.category, self.rate, self.reason)
 
 
-class NewTaxRate(Input, kw_only=True):
+class NewTaxRate(Input, frozen=True, kw_only=True):
     """A rate to sell at. Every category but S and Z needs a reason, which is printed on documents."""
 
     reference: Reference

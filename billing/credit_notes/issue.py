@@ -1,0 +1,139 @@
+"""Issuing a credit note on an invoice."""
+
+from billing.credit_notes import crediting, store
+from billing.credit_notes.crediting import Credit
+from billing.credit_notes.events import CreditNoteIssued
+from billing.credit_notes.model import (
+    CreditLine,
+    CreditNote,
+    CreditNoteId,
+    CreditNoteLineId,
+    NewCreditNote,
+    Reason,
+    Settlement,
+    Status,
+)
+from billing.invoices.model import Invoice
+from billing.ledger import postings
+from billing.ledger.book import book, release_vat
+from billing.ledger.model import Source
+from billing.numbering import Numbered, Series, take_number
+from billing.parties import store as parties
+from billing.parties.model import RefundMode
+from billing.settlement import rules
+from billing.settlement import store as settlements
+from billing.settlement.settle import settle
+from kernel import outbox
+from kernel.database import Tx
+from kernel.errors import Conflict, Invalid
+from kernel.money import zero
+
+
+async def issue_credit_note(
+    tx: Tx, invoice: Invoice, request: NewCreditNote, *, refund_mode: RefundMode
+) -> CreditNote:
+    """`invoice` has been locked by the caller. The note first takes off what is still due on it.
+
+    What is left of the note afterwards was paid; giving it back is the caller's next step.
+    """
+    entity = await parties.legal_entity(tx, invoice.legal_entity_id)
+    earlier = await store.credited_lines(tx, invoice.id)
+    earlier_taxes = await store.taxes_of_invoice(tx, invoice.id)
+
+    _check(invoice, request)
+    credit = crediting.work_out(
+        invoice.lines,
+        request.lines,
+        earlier=earlier,
+        earlier_taxes=earlier_taxes,
+        currency=invoice.currency,
+    )
+    offset = min(credit.total, invoice.settlement.due)
+    numbered = await take_number(tx, entity, Series.CREDIT_NOTE)
+    note = _note(invoice, request, credit, numbered, refund_mode, tx)
+    note = rules.used_with(note, applied=offset)
+
+    await store.insert(tx, note)
+    if offset:
+        await settlements.insert(tx, invoice.id, offset, credit_note_id=note.id)
+    after = await settle(tx, invoice, offset=offset, credited=note.total)
+    await book(
+        tx,
+        invoice,
+        Source.CREDIT_NOTE,
+        note.id,
+        postings.credit_note_issued(note),
+        label=f"Credit note {note.number}",
+        booked_on=note.issued_on,
+    )
+    await release_vat(tx, after, Source.CREDIT_NOTE, note.id, booked_on=note.issued_on)
+    await outbox.publish(
+        tx,
+        CreditNoteIssued(credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id),
+    )
+    return note
+
+
+def _check(invoice: Invoice, request: NewCreditNote) -> None:
+    if request.reason is Reason.OTHER and request.reason_text is None:
+        raise Invalid("reason_text_required", "Say what the other reason is.", param="reason_text")
+    if invoice.settlement.pending:
+        raise Conflict(
+            "payment_in_flight",
+            f"A payment of {invoice.settlement.pending} on {invoice.number} is under way. "
+            "Credit the invoice when it has succeeded or failed.",
+        )
+
+
+def _note(
+    invoice: Invoice,
+    request: NewCreditNote,
+    credit: Credit,
+    numbered: Numbered,
+    refund_mode: RefundMode,
+    tx: Tx,
+) -> CreditNote:
+    nothing = zero(invoice.currency)
+    return CreditNote(
+        id=CreditNoteId.new(),
+        number=numbered.number,
+        legal_entity_id=invoice.legal_entity_id,
+        customer_id=invoice.customer_id,
+        invoice_id=invoice.id,
+        invoice_number=invoice.number,
+        invoice_issued_on=invoice.issued_on,
+        currency=invoice.currency,
+        language=invoice.language,
+        issued_on=numbered.issued_on,
+        seller=invoice.seller,
+        buyer=invoice.buyer,
+        vat_due=invoice.vat_due,
+        reason=request.reason,
+        reason_text=request.reason_text,
+        refund_mode=refund_mode,
+        lines=tuple(
+            CreditLine(
+                id=CreditNoteLineId.new(),
+                invoice_line_id=line_credit.line.id,
+                description=line_credit.line.description,
+                quantity=line_credit.quantity,
+                net=line_credit.net,
+                tax=line_credit.line.tax,
+            )
+            for line_credit in credit.lines
+        ),
+        taxes=credit.taxes,
+        net=credit.net,
+        tax=credit.tax,
+        total=credit.total,
+        metadata=request.metadata,
+        issued_at=tx.now,
+        settlement=Settlement(
+            status=Status.UNUSED,
+            applied=nothing,
+            refunded=nothing,
+            held=nothing,
+            promised=nothing,
+            left=credit.total,
+        ),
+    )

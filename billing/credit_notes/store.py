@@ -1,0 +1,297 @@
+"""Every SQL statement about credit notes. An issued note is only ever inserted and read."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from billing.credit_notes.crediting import Credited
+from billing.credit_notes.model import CreditLine, CreditNote, CreditNoteId, Settlement
+from billing.invoices.model import InvoiceId, LineId
+from billing.invoices.store import columns_of, group_tax, line_group
+from billing.parties.model import CustomerId
+from billing.tax.model import GroupTax, TaxGroup
+from kernel.database import Tx
+from kernel.errors import not_found
+from kernel.structs import Row, load
+
+
+async def insert(tx: Tx, note: CreditNote) -> None:
+    await _insert_head(tx, note)
+    await _insert_lines(tx, note)
+    await _insert_taxes(tx, note)
+    await _insert_settlement(tx, note)
+
+
+async def get(tx: Tx, credit_note_id: CreditNoteId) -> CreditNote:
+    found = await find_many(tx, [credit_note_id])
+    if not found:
+        raise not_found("credit note", credit_note_id)
+    return found[0]
+
+
+async def lock(tx: Tx, credit_note_id: CreditNoteId) -> CreditNote:
+    """The note, with its settlement row locked: whoever uses it takes turns."""
+    await tx.conn.execute(
+        """
+        SELECT 1
+        FROM credit_note_settlements
+        WHERE tenant_id = $1 AND credit_note_id = $2
+        FOR UPDATE
+        """,
+        tx.tenant,
+        credit_note_id,
+    )
+    return await get(tx, credit_note_id)
+
+
+async def page(
+    tx: Tx,
+    *,
+    customer_id: CustomerId | None,
+    invoice_id: InvoiceId | None,
+    before: CreditNoteId | None,
+    limit: int,
+) -> list[CreditNote]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id
+        FROM credit_notes
+        WHERE tenant_id = $1
+          AND ($2::uuid IS NULL OR customer_id = $2)
+          AND ($3::uuid IS NULL OR invoice_id = $3)
+          AND ($4::uuid IS NULL OR id < $4)
+        ORDER BY id DESC
+        LIMIT $5
+        """,
+        tx.tenant,
+        customer_id,
+        invoice_id,
+        before,
+        limit,
+    )
+    return await find_many(tx, [CreditNoteId.of(row["id"]) for row in rows])
+
+
+async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
+    """Newest first, in three statements however many they are."""
+    heads = await tx.conn.fetch(
+        """
+        SELECT c.id, c.number, c.legal_entity_id, c.customer_id, c.invoice_id, c.invoice_number,
+               c.invoice_issued_on, c.currency, c.language, c.issued_on, c.seller, c.buyer, c.vat_due,
+               c.reason, c.reason_text, c.refund_mode, c.net_minor, c.tax_minor, c.total_minor,
+               c.metadata, c.issued_at,
+               s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.status
+        FROM credit_notes c
+        JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
+        WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])
+        ORDER BY c.id DESC
+        """,
+        tx.tenant,
+        ids,
+    )
+    lines = await _lines_of(tx, ids)
+    taxes = await _taxes_of(tx, ids)
+    return [_note(row, lines, taxes) for row in heads]
+
+
+async def credited_lines(tx: Tx, invoice_id: InvoiceId) -> dict[LineId, Credited]:
+    """What was credited so far of each line of an invoice. Only certain under the invoice's lock."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT l.invoice_line_id, l.currency, sum(l.net_minor)::bigint AS net_minor,
+               COALESCE(sum(l.quantity), 0) AS quantity
+        FROM credit_note_lines l
+        JOIN credit_notes c ON c.tenant_id = l.tenant_id AND c.id = l.credit_note_id
+        WHERE l.tenant_id = $1 AND c.invoice_id = $2
+        GROUP BY l.invoice_line_id, l.currency
+        """,
+        tx.tenant,
+        invoice_id,
+    )
+    credited = [load(row, Credited) for row in rows]
+    return {each.invoice_line_id: each for each in credited}
+
+
+async def taxes_of_invoice(tx: Tx, invoice_id: InvoiceId) -> dict[TaxGroup, GroupTax]:
+    """What was credited so far of each VAT group of an invoice."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT t.category, t.rate_ppm, t.reason, t.currency,
+               sum(t.base_minor)::bigint AS base_minor, sum(t.tax_minor)::bigint AS tax_minor
+        FROM credit_note_taxes t
+        JOIN credit_notes c ON c.tenant_id = t.tenant_id AND c.id = t.credit_note_id
+        WHERE t.tenant_id = $1 AND c.invoice_id = $2
+        GROUP BY t.category, t.rate_ppm, t.reason, t.currency
+        """,
+        tx.tenant,
+        invoice_id,
+    )
+    taxes = [group_tax(row) for row in rows]
+    return {tax.group: tax for tax in taxes}
+
+
+async def update_settlement(tx: Tx, note: CreditNote) -> None:
+    """Write the whole row, read under its lock; the table's checks hold the caps."""
+    await tx.conn.execute(
+        """
+        UPDATE credit_note_settlements
+        SET applied_minor = $3, refunded_minor = $4, held_minor = $5, promised_minor = $6, status = $7
+        WHERE tenant_id = $1 AND credit_note_id = $2
+        """,
+        tx.tenant,
+        note.id,
+        note.settlement.applied.minor,
+        note.settlement.refunded.minor,
+        note.settlement.held.minor,
+        note.settlement.promised.minor,
+        note.settlement.status,
+    )
+
+
+def _note(
+    row: Row,
+    lines: dict[CreditNoteId, list[CreditLine]],
+    taxes: dict[CreditNoteId, list[GroupTax]],
+) -> CreditNote:
+    note_id = CreditNoteId.of(row["id"])
+    return load(
+        row,
+        CreditNote,
+        lines=tuple(lines[note_id]),
+        taxes=tuple(taxes[note_id]),
+        settlement=_settlement(row),
+    )
+
+
+def _settlement(row: Row) -> Settlement:
+    used = row["applied_minor"] + row["refunded_minor"] + row["held_minor"] + row["promised_minor"]
+    return load({**dict(row.items()), "left_minor": row["total_minor"] - used}, Settlement)
+
+
+async def _lines_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, list[CreditLine]]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, credit_note_id, invoice_line_id, description, quantity, currency, net_minor,
+               tax_category, tax_rate_ppm, tax_reason
+        FROM credit_note_lines
+        WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[])
+        ORDER BY credit_note_id, position
+        """,
+        tx.tenant,
+        ids,
+    )
+    lines: dict[CreditNoteId, list[CreditLine]] = defaultdict(list)
+    for row in rows:
+        lines[CreditNoteId.of(row["credit_note_id"])].append(load(row, CreditLine, tax=line_group(row)))
+    return lines
+
+
+async def _taxes_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, list[GroupTax]]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT credit_note_id, category, rate_ppm, reason, currency, base_minor, tax_minor
+        FROM credit_note_taxes
+        WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[])
+        ORDER BY credit_note_id, category, rate_ppm, reason
+        """,
+        tx.tenant,
+        ids,
+    )
+    taxes: dict[CreditNoteId, list[GroupTax]] = defaultdict(list)
+    for row in rows:
+        taxes[CreditNoteId.of(row["credit_note_id"])].append(group_tax(row))
+    return taxes
+
+
+async def _insert_head(tx: Tx, note: CreditNote) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO credit_notes
+            (tenant_id, id, number, legal_entity_id, customer_id, invoice_id, invoice_number,
+             invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, reason,
+             reason_text, refund_mode, net_minor, tax_minor, total_minor, metadata, issued_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+                $20, $21, $22)
+        """,
+        tx.tenant,
+        note.id,
+        note.number,
+        note.legal_entity_id,
+        note.customer_id,
+        note.invoice_id,
+        note.invoice_number,
+        note.invoice_issued_on,
+        note.currency,
+        note.language,
+        note.issued_on,
+        note.seller,
+        note.buyer,
+        note.vat_due,
+        note.reason,
+        note.reason_text,
+        note.refund_mode,
+        note.net.minor,
+        note.tax.minor,
+        note.total.minor,
+        note.metadata,
+        note.issued_at,
+    )
+
+
+async def _insert_lines(tx: Tx, note: CreditNote) -> None:
+    lines = note.lines
+    await tx.conn.execute(
+        """
+        INSERT INTO credit_note_lines
+            (tenant_id, id, credit_note_id, invoice_line_id, position, description, quantity, currency,
+             net_minor, tax_category, tax_rate_ppm, tax_reason)
+        SELECT $1, l.id, $2, l.invoice_line_id, l.position, l.description, l.quantity, $3,
+               l.net, l.category, l.rate, l.reason
+        FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::numeric[], $8::bigint[],
+                    $9::text[], $10::int[], $11::text[])
+             WITH ORDINALITY AS l (id, invoice_line_id, description, quantity, net, category, rate,
+                                   reason, position)
+        """,
+        tx.tenant,
+        note.id,
+        note.currency,
+        [line.id for line in lines],
+        [line.invoice_line_id for line in lines],
+        [line.description for line in lines],
+        [line.quantity for line in lines],
+        [line.net.minor for line in lines],
+        *columns_of(line.tax for line in lines),
+    )
+
+
+async def _insert_taxes(tx: Tx, note: CreditNote) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO credit_note_taxes
+            (tenant_id, credit_note_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
+        SELECT $1, $2, $3, t.category, t.rate, t.reason, t.base, t.tax
+        FROM unnest($4::text[], $5::int[], $6::text[], $7::bigint[], $8::bigint[])
+             AS t (category, rate, reason, base, tax)
+        """,
+        tx.tenant,
+        note.id,
+        note.currency,
+        *columns_of(tax.group for tax in note.taxes),
+        [tax.base.minor for tax in note.taxes],
+        [tax.tax.minor for tax in note.taxes],
+    )
+
+
+async def _insert_settlement(tx: Tx, note: CreditNote) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO credit_note_settlements
+            (tenant_id, credit_note_id, currency, total_minor, applied_minor, status)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        tx.tenant,
+        note.id,
+        note.currency,
+        note.total.minor,
+        note.settlement.applied.minor,
+        note.settlement.status,
+    )

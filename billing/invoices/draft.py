@@ -1,0 +1,114 @@
+"""Drafts: invoices to be, with free lines and discounts."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from billing.invoices import store, totals
+from billing.invoices.issue import ToIssue, issue_invoice
+from billing.invoices.model import (
+    Collection,
+    Draft,
+    Invoice,
+    InvoiceId,
+    NewDraft,
+    NewLine,
+    PricedLine,
+)
+from billing.parties import store as parties
+from billing.parties.model import Customer
+from billing.tax import store as tax_rates
+from kernel.database import Tx
+from kernel.money import Currency, Money
+
+
+async def draft_invoice(tx: Tx, request: NewDraft) -> Draft:
+    customer = await parties.customer(tx, request.customer)
+
+    draft = _draft(InvoiceId.new(), customer, request, tx)
+    await priced(tx, draft, customer)  # what cannot be issued is refused here already
+
+    await store.insert_draft(tx, draft)
+    return draft
+
+
+async def edit_draft(tx: Tx, draft_id: InvoiceId, request: NewDraft) -> Draft:
+    """The request replaces the draft as a whole."""
+    customer = await parties.customer(tx, request.customer)
+    before = await store.lock_draft(tx, draft_id)
+
+    draft = msgspec.structs.replace(_draft(draft_id, customer, request, tx), created_at=before.created_at)
+    await priced(tx, draft, customer)
+
+    await store.update_draft(tx, draft)
+    return draft
+
+
+async def delete_draft(tx: Tx, draft_id: InvoiceId) -> None:
+    await store.lock_draft(tx, draft_id)
+    await store.delete_draft(tx, draft_id)
+
+
+async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
+    """The invoice takes the draft's id; the draft is gone."""
+    draft = await store.lock_draft(tx, draft_id)
+    customer = await parties.customer(tx, draft.customer_id)
+
+    lines = await priced(tx, draft, customer)
+
+    await store.delete_draft(tx, draft_id)
+    return await issue_invoice(
+        tx,
+        ToIssue(
+            id=draft.id,
+            customer=customer,
+            currency=draft.currency,
+            lines=lines,
+            collection=Collection.SEND_INVOICE,
+            note=draft.note,
+            metadata=draft.metadata,
+        ),
+    )
+
+
+async def priced(tx: Tx, draft: Draft, customer: Customer) -> Sequence[PricedLine]:
+    """The draft's lines with their amounts, discounts and VAT as of now."""
+    entity = await parties.legal_entity(tx, customer.legal_entity_id)
+    default = customer.tax_rate_id or entity.tax_rate_id
+    rates = {
+        key: (await tax_rates.get(tx, key)).group
+        for key in {line.tax_rate or default for line in draft.lines}
+    }
+    lines = [
+        PricedLine(
+            description=line.description,
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            amount=_amount(line, draft.currency),
+            tax=rates[line.tax_rate or default],
+        )
+        for line in draft.lines
+    ]
+    for discount in draft.discounts:
+        lines = totals.discounted(lines, "draft", discount)
+    totals.totals_of(lines, draft.currency)
+    return lines
+
+
+def _amount(line: NewLine, currency: Currency) -> Money:
+    amount = line.unit_price.times(line.quantity, currency)
+    totals.check_amount(amount)
+    return amount
+
+
+def _draft(draft_id: InvoiceId, customer: Customer, request: NewDraft, tx: Tx) -> Draft:
+    return Draft(
+        id=draft_id,
+        customer_id=customer.id,
+        currency=request.currency,
+        lines=tuple(request.lines),
+        discounts=tuple(request.discounts),
+        note=request.note,
+        metadata=request.metadata,
+        created_at=tx.now,
+    )

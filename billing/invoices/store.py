@@ -1,0 +1,405 @@
+"""Every SQL statement about invoices. An issued invoice is only ever inserted and read."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from billing.invoices.model import Draft, Invoice, InvoiceId, Line, Settlement, Status
+from billing.parties.model import CustomerId
+from billing.tax.model import Category, GroupTax, TaxGroup
+from kernel.database import Tx
+from kernel.decimals import Rate
+from kernel.errors import not_found
+from kernel.money import Currency, Money
+from kernel.periods import Period
+from kernel.structs import Row, load
+
+# ── Issued invoices ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def insert(tx: Tx, invoice: Invoice) -> None:
+    await _insert_head(tx, invoice)
+    await _insert_lines(tx, invoice)
+    await _insert_taxes(tx, invoice)
+    await _insert_settlement(tx, invoice)
+
+
+async def get(tx: Tx, invoice_id: InvoiceId) -> Invoice:
+    found = await find_many(tx, [invoice_id])
+    if not found:
+        raise not_found("invoice", invoice_id)
+    return found[0]
+
+
+async def lock(tx: Tx, invoice_id: InvoiceId) -> Invoice:
+    """The invoice, with its settlement row locked: whoever settles or credits it takes turns."""
+    await tx.conn.execute(
+        """
+        SELECT 1
+        FROM invoice_settlements
+        WHERE tenant_id = $1 AND invoice_id = $2
+        FOR UPDATE
+        """,
+        tx.tenant,
+        invoice_id,
+    )
+    return await get(tx, invoice_id)
+
+
+async def page(
+    tx: Tx, *, customer_id: CustomerId | None, before: InvoiceId | None, limit: int
+) -> list[Invoice]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id
+        FROM invoices
+        WHERE tenant_id = $1
+          AND ($2::uuid IS NULL OR customer_id = $2)
+          AND ($3::uuid IS NULL OR id < $3)
+        ORDER BY id DESC
+        LIMIT $4
+        """,
+        tx.tenant,
+        customer_id,
+        before,
+        limit,
+    )
+    return await find_many(tx, [InvoiceId.of(row["id"]) for row in rows])
+
+
+async def find_many(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
+    """Newest first, in three statements however many they are."""
+    heads = await tx.conn.fetch(
+        """
+        SELECT i.id, i.number, i.legal_entity_id, i.customer_id, i.currency, i.language, i.issued_on,
+               i.due_on, i.seller, i.buyer, i.vat_due, i.collection, i.net_minor, i.tax_minor,
+               i.total_minor, i.note, i.metadata, i.issued_at,
+               s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at
+        FROM invoices i
+        JOIN invoice_settlements s ON s.tenant_id = i.tenant_id AND s.invoice_id = i.id
+        WHERE i.tenant_id = $1 AND i.id = ANY($2::uuid[])
+        ORDER BY i.id DESC
+        """,
+        tx.tenant,
+        ids,
+    )
+    lines = await _lines_of(tx, ids)
+    taxes = await _taxes_of(tx, ids)
+    return [_invoice(row, lines, taxes) for row in heads]
+
+
+def _invoice(
+    row: Row,
+    lines: dict[InvoiceId, list[Line]],
+    taxes: dict[InvoiceId, list[GroupTax]],
+) -> Invoice:
+    invoice_id = InvoiceId.of(row["id"])
+    return load(
+        row,
+        Invoice,
+        lines=tuple(lines[invoice_id]),
+        taxes=tuple(taxes[invoice_id]),
+        settlement=_settlement(row),
+    )
+
+
+def _settlement(row: Row) -> Settlement:
+    due = row["total_minor"] - row["paid_minor"] - row["offset_minor"]
+    return load({**dict(row.items()), "due_minor": due}, Settlement)
+
+
+async def _lines_of(tx: Tx, ids: Sequence[InvoiceId]) -> dict[InvoiceId, list[Line]]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, invoice_id, description, quantity, unit_price, recurring, period_start, period_end,
+               currency, amount_minor, discount_minor, net_minor, allowances,
+               tax_category, tax_rate_ppm, tax_reason
+        FROM invoice_lines
+        WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
+        ORDER BY invoice_id, position
+        """,
+        tx.tenant,
+        ids,
+    )
+    lines: dict[InvoiceId, list[Line]] = defaultdict(list)
+    for row in rows:
+        lines[InvoiceId.of(row["invoice_id"])].append(
+            load(row, Line, tax=line_group(row), period=_period(row))
+        )
+    return lines
+
+
+async def _taxes_of(tx: Tx, ids: Sequence[InvoiceId]) -> dict[InvoiceId, list[GroupTax]]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT invoice_id, category, rate_ppm, reason, currency, base_minor, tax_minor
+        FROM invoice_taxes
+        WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
+        ORDER BY invoice_id, category, rate_ppm, reason
+        """,
+        tx.tenant,
+        ids,
+    )
+    taxes: dict[InvoiceId, list[GroupTax]] = defaultdict(list)
+    for row in rows:
+        taxes[InvoiceId.of(row["invoice_id"])].append(group_tax(row))
+    return taxes
+
+
+def line_group(row: Row) -> TaxGroup:
+    return TaxGroup(Category(row["tax_category"]), Rate(row["tax_rate_ppm"]), row["tax_reason"])
+
+
+def group_tax(row: Row) -> GroupTax:
+    currency = Currency(row["currency"])
+    return GroupTax(
+        group=TaxGroup(Category(row["category"]), Rate(row["rate_ppm"]), row["reason"]),
+        base=Money(row["base_minor"], currency),
+        tax=Money(row["tax_minor"], currency),
+    )
+
+
+def _period(row: Row) -> Period | None:
+    return Period(row["period_start"], row["period_end"]) if row["period_start"] else None
+
+
+async def _insert_head(tx: Tx, invoice: Invoice) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO invoices
+            (tenant_id, id, number, legal_entity_id, customer_id, currency, language, issued_on, due_on,
+             seller, buyer, vat_due, collection, net_minor, tax_minor, total_minor, note, metadata,
+             issued_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+        """,
+        tx.tenant,
+        invoice.id,
+        invoice.number,
+        invoice.legal_entity_id,
+        invoice.customer_id,
+        invoice.currency,
+        invoice.language,
+        invoice.issued_on,
+        invoice.due_on,
+        invoice.seller,
+        invoice.buyer,
+        invoice.vat_due,
+        invoice.collection,
+        invoice.net.minor,
+        invoice.tax.minor,
+        invoice.total.minor,
+        invoice.note,
+        invoice.metadata,
+        invoice.issued_at,
+    )
+
+
+async def _insert_lines(tx: Tx, invoice: Invoice) -> None:
+    lines = invoice.lines
+    await tx.conn.execute(
+        """
+        INSERT INTO invoice_lines
+            (tenant_id, id, invoice_id, position, description, quantity, unit_price, recurring,
+             period_start, period_end, currency, amount_minor, discount_minor, net_minor, allowances,
+             tax_category, tax_rate_ppm, tax_reason)
+        SELECT $1, l.id, $2, l.position, l.description, l.quantity, l.unit_price, l.recurring,
+               l.period_start, l.period_end, $3, l.amount, l.discount, l.net, l.allowances,
+               l.category, l.rate, l.reason
+        FROM unnest($4::uuid[], $5::text[], $6::numeric[], $7::numeric[], $8::bool[],
+                    $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::bigint[],
+                    $13::bigint[], $14::jsonb[], $15::text[], $16::int[], $17::text[])
+             WITH ORDINALITY AS l (id, description, quantity, unit_price, recurring, period_start,
+                                   period_end, amount, discount, net, allowances, category, rate,
+                                   reason, position)
+        """,
+        tx.tenant,
+        invoice.id,
+        invoice.currency,
+        [line.id for line in lines],
+        [line.description for line in lines],
+        [line.quantity for line in lines],
+        [line.unit_price for line in lines],
+        [line.recurring for line in lines],
+        [line.period and line.period.start for line in lines],
+        [line.period and line.period.end for line in lines],
+        [line.amount.minor for line in lines],
+        [line.discount.minor for line in lines],
+        [line.net.minor for line in lines],
+        [line.allowances for line in lines],
+        *columns_of(line.tax for line in lines),
+    )
+
+
+async def _insert_taxes(tx: Tx, invoice: Invoice) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO invoice_taxes
+            (tenant_id, invoice_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
+        SELECT $1, $2, $3, t.category, t.rate, t.reason, t.base, t.tax
+        FROM unnest($4::text[], $5::int[], $6::text[], $7::bigint[], $8::bigint[])
+             AS t (category, rate, reason, base, tax)
+        """,
+        tx.tenant,
+        invoice.id,
+        invoice.currency,
+        *columns_of(tax.group for tax in invoice.taxes),
+        [tax.base.minor for tax in invoice.taxes],
+        [tax.tax.minor for tax in invoice.taxes],
+    )
+
+
+def columns_of(groups: Iterable[TaxGroup]) -> tuple[list[str], list[int], list[str]]:
+    listed = list(groups)
+    return (
+        [group.category for group in listed],
+        [group.rate for group in listed],
+        [group.reason for group in listed],
+    )
+
+
+# ── Settlement: the mutable row beside the invoice ──────────────────────────────────────────────────────
+
+
+async def _insert_settlement(tx: Tx, invoice: Invoice) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO invoice_settlements
+            (tenant_id, invoice_id, currency, total_minor, status, settled_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        tx.tenant,
+        invoice.id,
+        invoice.currency,
+        invoice.total.minor,
+        invoice.settlement.status,
+        invoice.settlement.settled_at,
+    )
+
+
+async def update_settlement(
+    tx: Tx,
+    invoice_id: InvoiceId,
+    *,
+    paid: Money,
+    offset: Money,
+    pending: Money,
+    credited: Money,
+    status: Status,
+    settled_at: datetime | None,
+) -> None:
+    """Write the whole row, read under its lock; the table's checks hold the caps."""
+    await tx.conn.execute(
+        """
+        UPDATE invoice_settlements
+        SET paid_minor = $3, offset_minor = $4, pending_minor = $5, credited_minor = $6,
+            status = $7, settled_at = $8
+        WHERE tenant_id = $1 AND invoice_id = $2
+        """,
+        tx.tenant,
+        invoice_id,
+        paid.minor,
+        offset.minor,
+        pending.minor,
+        credited.minor,
+        status,
+        settled_at,
+    )
+
+
+# ── Drafts ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def insert_draft(tx: Tx, draft: Draft) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO draft_invoices
+            (tenant_id, id, customer_id, currency, lines, discounts, note, metadata, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        """,
+        tx.tenant,
+        draft.id,
+        draft.customer_id,
+        draft.currency,
+        draft.lines,
+        draft.discounts,
+        draft.note,
+        draft.metadata,
+        draft.created_at,
+    )
+
+
+async def update_draft(tx: Tx, draft: Draft) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE draft_invoices
+        SET customer_id = $3, currency = $4, lines = $5, discounts = $6, note = $7, metadata = $8
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        draft.id,
+        draft.customer_id,
+        draft.currency,
+        draft.lines,
+        draft.discounts,
+        draft.note,
+        draft.metadata,
+    )
+
+
+async def delete_draft(tx: Tx, draft_id: InvoiceId) -> None:
+    await tx.conn.execute(
+        """
+        DELETE FROM draft_invoices
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        draft_id,
+    )
+
+
+async def get_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, customer_id, currency, lines, discounts, note, metadata, created_at
+        FROM draft_invoices
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        draft_id,
+    )
+    if row is None:
+        raise not_found("draft invoice", draft_id)
+    return load(row, Draft)
+
+
+async def lock_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
+    """Issuing, editing and deleting one draft take turns."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, customer_id, currency, lines, discounts, note, metadata, created_at
+        FROM draft_invoices
+        WHERE tenant_id = $1 AND id = $2
+        FOR UPDATE
+        """,
+        tx.tenant,
+        draft_id,
+    )
+    if row is None:
+        raise not_found("draft invoice", draft_id)
+    return load(row, Draft)
+
+
+async def drafts(tx: Tx, *, before: InvoiceId | None, limit: int) -> list[Draft]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, customer_id, currency, lines, discounts, note, metadata, created_at
+        FROM draft_invoices
+        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        before,
+        limit,
+    )
+    return [load(row, Draft) for row in rows]

@@ -1,0 +1,45 @@
+"""The ledger: double entry. A debit is positive, a credit negative, a transaction sums to zero."""
+
+from enum import StrEnum
+
+from billing.tax.model import TaxGroup
+from kernel.ids import Id
+from kernel.money import Money
+from kernel.structs import Value
+
+
+class Account(StrEnum):
+    """The French chart of accounts (plan comptable general)."""
+
+    CUSTOMERS = "411"
+    BANK = "512"
+    VAT_COLLECTED = "44571"
+    VAT_WAITING = "4458"  # invoiced, not yet due because not yet received
+    SERVICES = "706"
+    REBATES_GRANTED = "709"
+    EARLY_PAYMENT_DISCOUNTS = "665"
+
+
+class Source(StrEnum):
+    """What made an entry necessary."""
+
+    INVOICE = "invoice"
+    CREDIT_NOTE = "credit_note"
+    PAYMENT = "payment"
+    REFUND = "refund"
+
+
+class EntryId(Id, prefix="led"):
+    """One line of the ledger."""
+
+
+class TransactionId(Id, prefix="ltx"):
+    """Entries that sum to zero."""
+
+
+class Posting(Value, frozen=True, kw_only=True):
+    """An amount on an account, to be booked. VAT accounts are kept per group."""
+
+    account: Account
+    amount: Money
+    tax: TaxGroup | None = None

@@ -1,0 +1,91 @@
+"""Which accounts an act touches. Pure.
+
+VAT on services falls due on receipt unless the seller opted for the debits (CGI art. 269, 2 c): until then
+it waits on 4458. What has fallen due of a group is, after every receipt, refund and credit note,
+
+    round_half_up((tax - credited tax) x min(1, received / (total - credited)))        0 when all is credited
+
+with `received` net of refunds; the difference to what is booked so far is booked that day.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from billing.credit_notes.model import CreditNote, Reason
+from billing.invoices.model import Invoice
+from billing.ledger.model import Account, Posting
+from billing.parties.model import VatDue
+from billing.tax.model import GroupTax, TaxGroup
+from kernel.money import Money, round_half_up, zero
+
+
+def invoice_issued(invoice: Invoice) -> list[Posting]:
+    return [
+        Posting(account=Account.CUSTOMERS, amount=invoice.total),
+        Posting(account=Account.SERVICES, amount=-invoice.net),
+        *(_vat(tax, invoice.vat_due, sign=-1) for tax in invoice.taxes),
+    ]
+
+
+def credit_note_issued(note: CreditNote) -> list[Posting]:
+    return [
+        Posting(account=revenue_account(note.reason), amount=note.net),
+        *(_vat(tax, note.vat_due, sign=1) for tax in note.taxes),
+        Posting(account=Account.CUSTOMERS, amount=-note.total),
+    ]
+
+
+def revenue_account(reason: Reason) -> Account:
+    match reason:
+        case Reason.REBATE:
+            return Account.REBATES_GRANTED
+        case Reason.EARLY_PAYMENT:
+            return Account.EARLY_PAYMENT_DISCOUNTS
+        case _:
+            return Account.SERVICES
+
+
+def money_received(amount: Money) -> list[Posting]:
+    return [
+        Posting(account=Account.BANK, amount=amount),
+        Posting(account=Account.CUSTOMERS, amount=-amount),
+    ]
+
+
+def money_given_back(amount: Money) -> list[Posting]:
+    return [
+        Posting(account=Account.CUSTOMERS, amount=amount),
+        Posting(account=Account.BANK, amount=-amount),
+    ]
+
+
+def vat_fallen_due(
+    taxes: Iterable[GroupTax],
+    *,
+    credited_tax: Mapping[TaxGroup, Money],
+    released: Mapping[TaxGroup, Money],
+    received: Money,
+    left: Money,
+) -> list[Posting]:
+    """Bring what is booked as due to what is due. `left` is the invoice less what is credited of it."""
+    postings = []
+    for tax in taxes:
+        nothing = zero(left.currency)
+        remaining = tax.tax - credited_tax.get(tax.group, nothing)
+        difference = due_of(remaining, received=received, left=left) - released.get(tax.group, nothing)
+        if difference:
+            postings += [
+                Posting(account=Account.VAT_WAITING, amount=difference, tax=tax.group),
+                Posting(account=Account.VAT_COLLECTED, amount=-difference, tax=tax.group),
+            ]
+    return postings
+
+
+def due_of(tax: Money, *, received: Money, left: Money) -> Money:
+    if not left:
+        return zero(left.currency)
+    return Money(round_half_up(tax.minor * min(received, left).minor, left.minor), left.currency)
+
+
+def _vat(tax: GroupTax, due: VatDue, *, sign: int) -> Posting:
+    account = Account.VAT_COLLECTED if due is VatDue.ON_INVOICE else Account.VAT_WAITING
+    return Posting(account=account, amount=Money(sign * tax.tax.minor, tax.tax.currency), tax=tax.group)

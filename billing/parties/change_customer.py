@@ -1,0 +1,29 @@
+"""Changing a customer. Documents already issued keep the buyer they were issued to."""
+
+import msgspec
+
+from billing.parties import rules, store
+from billing.parties.events import CustomerChanged
+from billing.parties.model import Customer, CustomerChange
+from billing.tax import store as tax_rates
+from kernel import outbox
+from kernel.database import Tx
+
+
+async def change_customer(tx: Tx, key: str, change: CustomerChange) -> Customer:
+    customer = await store.lock_customer(tx, key)
+    sent = {
+        name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET
+    }
+    if "tax_rate" in sent:
+        tax_rate = sent.pop("tax_rate")
+        sent["tax_rate_id"] = (await tax_rates.get(tx, tax_rate)).id if tax_rate else None
+
+    changed = msgspec.structs.replace(customer, **sent)
+    if changed.vat_number is not None:
+        number = rules.check_vat_number(changed.vat_number)
+        changed = msgspec.structs.replace(changed, vat_number=number)
+
+    await store.update_customer(tx, changed)
+    await outbox.publish(tx, CustomerChanged(customer_id=customer.id))
+    return changed

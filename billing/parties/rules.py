@@ -1,0 +1,73 @@
+"""What a seller and a buyer must be like. Pure."""
+
+import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from stdnum.eu import vat
+from stdnum.exceptions import ValidationError
+from stdnum.fr import siren
+
+from billing.parties.model import NewLegalEntity, Seller
+from kernel.errors import Invalid
+
+_FORMAT = re.compile(r"[A-Za-z0-9+_/-]*(\{year\})?[A-Za-z0-9+_/-]*\{number\}[A-Za-z0-9+_/-]*")
+_LONGEST_NUMBER = 12
+
+
+def check_legal_entity(request: NewLegalEntity) -> None:
+    check_seller(request.seller)
+    check_time_zone(request.time_zone)
+    check_format(request.invoice_number_format, param="invoice_number_format")
+    check_format(request.credit_note_number_format, param="credit_note_number_format")
+    if request.invoice_number_format == request.credit_note_number_format:
+        raise Invalid(
+            "number_formats_alike",
+            "Invoices and credit notes need formats that tell their numbers apart.",
+            param="credit_note_number_format",
+        )
+
+
+def check_seller(seller: Seller) -> None:
+    if seller.vat_number is not None:
+        check_vat_number(seller.vat_number)
+    if seller.siren is not None and not siren.is_valid(seller.siren):
+        raise Invalid("siren_invalid", f"{seller.siren!r} is not a SIREN.", param="seller.siren")
+
+
+def check_vat_number(number: str) -> str:
+    """The number in its compact form. Numbers of EU countries are checked, offline; others are kept."""
+    prefix = number.strip().upper()[:2]
+    if not re.fullmatch("[A-Z]{2}", prefix):
+        raise Invalid("vat_number_invalid", "A VAT number begins with its country code.", param="vat_number")
+    if prefix.lower() not in vat.MEMBER_STATES | {"el"}:
+        return number.strip()
+    try:
+        return str(vat.validate(number))
+    except ValidationError:
+        raise Invalid(
+            "vat_number_invalid",
+            f"{number!r} is not a VAT number of {prefix}: its check digits do not agree.",
+            param="vat_number",
+        ) from None
+
+
+def check_time_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid(
+            "time_zone_unknown",
+            f"{name[:60]!r} is not an IANA time zone such as Europe/Paris.",
+            param="time_zone",
+        ) from None
+
+
+def check_format(form: str, *, param: str) -> None:
+    longest = len(form.replace("{year}", "2026").replace("{number}", "9" * _LONGEST_NUMBER))
+    if not _FORMAT.fullmatch(form) or longest > 35:
+        raise Invalid(
+            "number_format_invalid",
+            "A number format holds {number} once, {year} at most once, and otherwise only "
+            "A-Z a-z 0-9 + - _ /, so that numbers have at most 35 characters.",
+            param=param,
+        )

@@ -1,0 +1,255 @@
+"""Every SQL statement about legal entities, customers and a tenant's settings."""
+
+from billing.parties.model import Customer, CustomerId, LegalEntity, LegalEntityId, Settings
+from kernel.database import Tx
+from kernel.errors import Conflict, not_found
+from kernel.structs import load
+
+# ── Legal entities ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def insert_legal_entity(tx: Tx, entity: LegalEntity) -> None:
+    inserted = await tx.conn.fetchval(
+        """
+        INSERT INTO legal_entities
+            (tenant_id, id, reference, seller, language, time_zone, vat_due, tax_rate_id,
+             payment_terms_days, invoice_number_format, credit_note_number_format, is_default,
+             created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT (tenant_id, reference) DO NOTHING
+        RETURNING id
+        """,
+        tx.tenant,
+        entity.id,
+        entity.reference,
+        entity.seller,
+        entity.language,
+        entity.time_zone,
+        entity.vat_due,
+        entity.tax_rate_id,
+        entity.payment_terms_days,
+        entity.invoice_number_format,
+        entity.credit_note_number_format,
+        entity.is_default,
+        entity.created_at,
+    )
+    if inserted is None:
+        raise Conflict(
+            "reference_taken",
+            f"There is a legal entity {entity.reference!r} already.",
+            param="reference",
+        )
+
+
+async def lock_default_entity(tx: Tx) -> LegalEntityId | None:
+    """The default entity, locked so that two changes of the default take turns."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id
+        FROM legal_entities
+        WHERE tenant_id = $1 AND is_default
+        FOR UPDATE
+        """,
+        tx.tenant,
+    )
+    return LegalEntityId.of(row["id"]) if row else None
+
+
+async def clear_default_entity(tx: Tx) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE legal_entities
+        SET is_default = false
+        WHERE tenant_id = $1 AND is_default
+        """,
+        tx.tenant,
+    )
+
+
+async def legal_entity(tx: Tx, key: str | LegalEntityId) -> LegalEntity:
+    """By id or by reference."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, reference, seller, language, time_zone, vat_due, tax_rate_id, payment_terms_days,
+               invoice_number_format, credit_note_number_format, is_default, created_at
+        FROM legal_entities
+        WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
+        """,
+        tx.tenant,
+        LegalEntityId.read(key),
+        str(key),
+    )
+    if row is None:
+        raise not_found("legal entity", key)
+    return load(row, LegalEntity)
+
+
+async def default_legal_entity(tx: Tx) -> LegalEntity:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, reference, seller, language, time_zone, vat_due, tax_rate_id, payment_terms_days,
+               invoice_number_format, credit_note_number_format, is_default, created_at
+        FROM legal_entities
+        WHERE tenant_id = $1 AND is_default
+        """,
+        tx.tenant,
+    )
+    if row is None:
+        raise Conflict(
+            "legal_entity_missing",
+            "Documents need a seller: create one with POST /v1/legal_entities first.",
+        )
+    return load(row, LegalEntity)
+
+
+async def legal_entities(tx: Tx, *, before: LegalEntityId | None, limit: int) -> list[LegalEntity]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, reference, seller, language, time_zone, vat_due, tax_rate_id, payment_terms_days,
+               invoice_number_format, credit_note_number_format, is_default, created_at
+        FROM legal_entities
+        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        before,
+        limit,
+    )
+    return [load(row, LegalEntity) for row in rows]
+
+
+# ── Customers ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def insert_customer(tx: Tx, customer: Customer) -> bool:
+    """False when the reference is taken; a transaction that is still adding it is waited for."""
+    inserted = await tx.conn.fetchval(
+        """
+        INSERT INTO customers
+            (tenant_id, id, reference, name, email, language, address, vat_number, legal_entity_id,
+             tax_rate_id, payment_method, metadata, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT (tenant_id, reference) DO NOTHING
+        RETURNING id
+        """,
+        tx.tenant,
+        customer.id,
+        customer.reference,
+        customer.name,
+        customer.email,
+        customer.language,
+        customer.address,
+        customer.vat_number,
+        customer.legal_entity_id,
+        customer.tax_rate_id,
+        customer.payment_method,
+        customer.metadata,
+        customer.created_at,
+    )
+    return inserted is not None
+
+
+async def update_customer(tx: Tx, customer: Customer) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE customers
+        SET name = $3, email = $4, language = $5, address = $6, vat_number = $7, tax_rate_id = $8,
+            payment_method = $9, metadata = $10
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        customer.id,
+        customer.name,
+        customer.email,
+        customer.language,
+        customer.address,
+        customer.vat_number,
+        customer.tax_rate_id,
+        customer.payment_method,
+        customer.metadata,
+    )
+
+
+async def customer(tx: Tx, key: str | CustomerId) -> Customer:
+    """By id or by the caller's reference."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, reference, name, email, language, address, vat_number, legal_entity_id,
+               tax_rate_id, payment_method, metadata, created_at
+        FROM customers
+        WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
+        """,
+        tx.tenant,
+        CustomerId.read(key),
+        str(key),
+    )
+    if row is None:
+        raise not_found("customer", key)
+    return load(row, Customer)
+
+
+async def lock_customer(tx: Tx, key: str | CustomerId) -> Customer:
+    """The first lock of every verb that changes what a customer has."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, reference, name, email, language, address, vat_number, legal_entity_id,
+               tax_rate_id, payment_method, metadata, created_at
+        FROM customers
+        WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
+        FOR UPDATE
+        """,
+        tx.tenant,
+        CustomerId.read(key),
+        str(key),
+    )
+    if row is None:
+        raise not_found("customer", key)
+    return load(row, Customer)
+
+
+async def customers(tx: Tx, *, before: CustomerId | None, limit: int) -> list[Customer]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, reference, name, email, language, address, vat_number, legal_entity_id,
+               tax_rate_id, payment_method, metadata, created_at
+        FROM customers
+        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        before,
+        limit,
+    )
+    return [load(row, Customer) for row in rows]
+
+
+# ── Settings ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def settings(tx: Tx) -> Settings:
+    """What the tenant has set, or what holds until it does."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT refund_mode, refund_after_days
+        FROM settings
+        WHERE tenant_id = $1
+        """,
+        tx.tenant,
+    )
+    return load(row, Settings) if row else Settings()
+
+
+async def put_settings(tx: Tx, settings: Settings) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO settings (tenant_id, refund_mode, refund_after_days)
+        VALUES ($1, $2, $3)
+        ON CONFLICT (tenant_id) DO UPDATE
+        SET refund_mode = EXCLUDED.refund_mode, refund_after_days = EXCLUDED.refund_after_days
+        """,
+        tx.tenant,
+        settings.refund_mode,
+        settings.refund_after_days,
+    )

@@ -1,0 +1,138 @@
+"""Charging an invoice through a gateway, in three steps: write the intent, call, write the answer.
+
+The payment takes the id of the event that called for it, so that asking twice is one payment; and the
+gateway is asked what it knows of that id before anything is sent again.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from billing.gateways.model import Gateway, Outcome
+from billing.gateways.model import Status as OutcomeStatus
+from billing.invoices import store as invoices
+from billing.invoices.model import InvoiceId
+from billing.parties import store as parties
+from billing.payments import store
+from billing.payments.events import PaymentFailed, PaymentRequested
+from billing.payments.model import Means, Payment, PaymentId, Status
+from billing.payments.received import receive
+from billing.settlement.settle import settle
+from kernel import outbox
+from kernel.database import Pool, Tx, transaction
+from kernel.errors import Conflict
+from kernel.ids import EventId, TenantId
+from kernel.money import zero
+from kernel.periods import local_date
+
+
+async def request_payment(tx: Tx, invoice_id: InvoiceId) -> None:
+    """Ask for the customer's payment method to be charged for all that is due."""
+    invoice = await invoices.lock(tx, invoice_id)
+    customer = await parties.customer(tx, invoice.customer_id)
+
+    if invoice.settlement.pending:
+        raise Conflict(
+            "payment_in_flight",
+            f"A payment of {invoice.settlement.pending} on {invoice.number} is under way.",
+        )
+    if not invoice.settlement.due:
+        raise Conflict("nothing_due", f"Nothing is due on {invoice.number}.")
+    if customer.payment_method is None:
+        raise Conflict(
+            "payment_method_missing",
+            "The customer has no payment method. Set one with PATCH /v1/customers/{id}.",
+        )
+
+    await outbox.publish(tx, PaymentRequested(invoice_id=invoice.id, customer_id=customer.id))
+
+
+async def collect_payment(
+    pool: Pool,
+    gateway: Gateway,
+    tenant: TenantId,
+    event_id: EventId,
+    invoice_id: InvoiceId,
+    *,
+    now: datetime,
+) -> bool:
+    """False while the gateway has not decided yet: ask again later."""
+    payment_id = PaymentId(event_id.bytes)
+    async with transaction(pool, tenant, now=now) as tx:
+        payment = await start_payment(tx, gateway.name, payment_id, invoice_id)
+    if payment is None or payment.status is not Status.PENDING:
+        return True
+
+    outcome = await gateway.find_charge(payment.id) or await gateway.charge(
+        payment.id, payment.amount, payment.payment_method or ""
+    )
+
+    async with transaction(pool, tenant, now=now) as tx:
+        await finish_payment(tx, payment, outcome)
+    return outcome.status is not OutcomeStatus.PENDING
+
+
+async def start_payment(tx: Tx, gateway: str, payment_id: PaymentId, invoice_id: InvoiceId) -> Payment | None:
+    """The intent, written once. None when there is nothing to charge or nothing to charge it to."""
+    invoice = await invoices.lock(tx, invoice_id)
+    customer = await parties.customer(tx, invoice.customer_id)
+    earlier = await store.find(tx, payment_id)
+
+    due = invoice.settlement.due - invoice.settlement.pending
+    if earlier is not None or not due or customer.payment_method is None:
+        return earlier
+    payment = Payment(
+        id=payment_id,
+        customer_id=customer.id,
+        invoice_id=invoice.id,
+        currency=invoice.currency,
+        amount=due,
+        refunded=zero(invoice.currency),
+        status=Status.PENDING,
+        means=Means.PROVIDER,
+        reference=None,
+        received_on=None,
+        gateway=gateway,
+        gateway_reference=None,
+        payment_method=customer.payment_method,
+        failure_code=None,
+        created_at=tx.now,
+    )
+
+    await store.insert(tx, payment)
+    await settle(tx, invoice, pending=due)
+    return payment
+
+
+async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:
+    """Write what the gateway said. The second time is boring."""
+    invoice = await invoices.lock(tx, intent.invoice_id)
+    entity = await parties.legal_entity(tx, invoice.legal_entity_id)
+    payment = await store.get(tx, intent.id)
+
+    if payment.status is not Status.PENDING or outcome.status is OutcomeStatus.PENDING:
+        return
+    today = local_date(tx.now, entity.zone)
+    succeeded = outcome.status is OutcomeStatus.SUCCEEDED
+    after = msgspec.structs.replace(
+        payment,
+        status=Status.SUCCEEDED if succeeded else Status.FAILED,
+        gateway_reference=outcome.reference,
+        failure_code=outcome.failure_code,
+        received_on=today if succeeded else None,
+    )
+
+    await store.update_outcome(tx, after)
+    if succeeded:
+        await receive(tx, invoice, after, was_pending=True)
+    else:
+        await settle(tx, invoice, pending=-payment.amount)
+        await outbox.publish(
+            tx,
+            PaymentFailed(
+                payment_id=payment.id,
+                invoice_id=invoice.id,
+                customer_id=invoice.customer_id,
+                failure_code=outcome.failure_code or "unknown",
+            ),
+        )

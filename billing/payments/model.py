@@ -1,0 +1,86 @@
+"""Payments: money in, recorded from outside or taken through a gateway.
+
+pending ──▶ succeeded
+   └──────▶ failed
+
+A payment recorded from outside is born succeeded.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from billing.invoices.model import InvoiceId
+from billing.parties.model import CustomerId
+from kernel.ids import Id
+from kernel.money import Currency, Money
+from kernel.structs import Input, Value
+from kernel.text import Name
+
+
+class PaymentId(Id, prefix="pay"):
+    """A payment."""
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+NEXT: dict[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.SUCCEEDED, Status.FAILED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset(),
+}
+
+
+class Means(StrEnum):
+    """How the money came. `provider` went through a gateway, all others past us."""
+
+    PROVIDER = "provider"
+    TRANSFER = "transfer"
+    CARD = "card"
+    DIRECT_DEBIT = "direct_debit"
+    CHECK = "check"
+    CASH = "cash"
+    OTHER = "other"
+
+
+class OutsideMeans(StrEnum):
+    """Means that do not go through a gateway."""
+
+    TRANSFER = "transfer"
+    CARD = "card"
+    DIRECT_DEBIT = "direct_debit"
+    CHECK = "check"
+    CASH = "cash"
+    OTHER = "other"
+
+
+class Payment(Value, frozen=True, kw_only=True):
+    """`refunded` counts what went back and what is on its way back: the rest can still be refunded."""
+
+    id: PaymentId
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+    currency: Currency
+    amount: Money
+    refunded: Money
+    status: Status
+    means: Means
+    reference: str | None
+    received_on: date | None
+    gateway: str | None
+    gateway_reference: str | None
+    payment_method: str | None
+    failure_code: str | None
+    created_at: datetime
+
+
+class NewPayment(Input, frozen=True, kw_only=True):
+    """Money that came past us. Without `amount` it is all that is due."""
+
+    means: OutsideMeans
+    amount: Money | None = None
+    received_on: date | None = None
+    reference: Name | None = None

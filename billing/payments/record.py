@@ -1,0 +1,66 @@
+"""Recording a payment that came past us."""
+
+from billing.invoices import store as invoices
+from billing.invoices.model import Invoice, InvoiceId
+from billing.parties import store as parties
+from billing.payments import store
+from billing.payments.model import Means, NewPayment, Payment, PaymentId, Status
+from billing.payments.received import receive
+from kernel.database import Tx
+from kernel.errors import Conflict, Invalid
+from kernel.money import Money, zero
+from kernel.periods import local_date
+
+
+async def record_payment(tx: Tx, invoice_id: InvoiceId, request: NewPayment) -> Payment:
+    invoice = await invoices.lock(tx, invoice_id)
+    entity = await parties.legal_entity(tx, invoice.legal_entity_id)
+    today = local_date(tx.now, entity.zone)
+
+    amount = check(invoice, request)
+    if request.received_on is not None and request.received_on > today:
+        raise Invalid(
+            "received_in_future", "Record a payment when it has been received.", param="received_on"
+        )
+    payment = Payment(
+        id=PaymentId.new(),
+        customer_id=invoice.customer_id,
+        invoice_id=invoice.id,
+        currency=invoice.currency,
+        amount=amount,
+        refunded=zero(invoice.currency),
+        status=Status.SUCCEEDED,
+        means=Means(request.means),
+        reference=request.reference,
+        received_on=request.received_on or today,
+        gateway=None,
+        gateway_reference=None,
+        payment_method=None,
+        failure_code=None,
+        created_at=tx.now,
+    )
+
+    await store.insert(tx, payment)
+    await receive(tx, invoice, payment)
+    return payment
+
+
+def check(invoice: Invoice, request: NewPayment) -> Money:
+    """The amount to record: at most what is due and not already on its way."""
+    due = invoice.settlement.due - invoice.settlement.pending
+    amount = due if request.amount is None else request.amount
+    if amount.currency != invoice.currency:
+        raise Invalid(
+            "currency_mismatch",
+            f"The payment is in {amount.currency}, the invoice in {invoice.currency}.",
+            param="amount",
+        )
+    if amount.minor <= 0 and request.amount is not None:
+        raise Invalid("payment_not_positive", "A payment is more than zero.", param="amount")
+    if amount > due or not due:
+        raise Conflict(
+            "payment_exceeds_due",
+            f"{due} is due on {invoice.number} and not already on its way.",
+            param="amount",
+        )
+    return amount

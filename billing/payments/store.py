@@ -1,0 +1,144 @@
+"""Every SQL statement about payments."""
+
+from billing.invoices.model import InvoiceId
+from billing.parties.model import CustomerId
+from billing.payments.model import Payment, PaymentId
+from kernel.database import Tx
+from kernel.errors import not_found
+from kernel.money import Money
+from kernel.structs import load
+
+
+async def insert(tx: Tx, payment: Payment) -> bool:
+    """False when there is a payment of this id already."""
+    inserted = await tx.conn.fetchval(
+        """
+        INSERT INTO payments
+            (tenant_id, id, customer_id, invoice_id, currency, amount_minor, status, means, reference,
+             received_on, gateway, payment_method, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT (tenant_id, id) DO NOTHING
+        RETURNING id
+        """,
+        tx.tenant,
+        payment.id,
+        payment.customer_id,
+        payment.invoice_id,
+        payment.currency,
+        payment.amount.minor,
+        payment.status,
+        payment.means,
+        payment.reference,
+        payment.received_on,
+        payment.gateway,
+        payment.payment_method,
+        payment.created_at,
+    )
+    return inserted is not None
+
+
+async def get(tx: Tx, payment_id: PaymentId) -> Payment:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
+               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
+               created_at
+        FROM payments
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        payment_id,
+    )
+    if row is None:
+        raise not_found("payment", payment_id)
+    return load(row, Payment)
+
+
+async def find(tx: Tx, payment_id: PaymentId) -> Payment | None:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
+               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
+               created_at
+        FROM payments
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        payment_id,
+    )
+    return load(row, Payment) if row else None
+
+
+async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
+    """Newest first: the order in which refunds go back over them."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
+               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
+               created_at
+        FROM payments
+        WHERE tenant_id = $1 AND invoice_id = $2
+        ORDER BY created_at DESC, id DESC
+        """,
+        tx.tenant,
+        invoice_id,
+    )
+    return [load(row, Payment) for row in rows]
+
+
+async def page(
+    tx: Tx, *, customer_id: CustomerId | None, before: PaymentId | None, limit: int
+) -> list[Payment]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
+               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
+               created_at
+        FROM payments
+        WHERE tenant_id = $1
+          AND ($2::uuid IS NULL OR customer_id = $2)
+          AND ($3::uuid IS NULL OR id < $3)
+        ORDER BY id DESC
+        LIMIT $4
+        """,
+        tx.tenant,
+        customer_id,
+        before,
+        limit,
+    )
+    return [load(row, Payment) for row in rows]
+
+
+async def update_outcome(tx: Tx, payment: Payment) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE payments
+        SET status = $3, gateway_reference = $4, failure_code = $5, received_on = $6
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        payment.id,
+        payment.status,
+        payment.gateway_reference,
+        payment.failure_code,
+        payment.received_on,
+    )
+
+
+async def take_back(tx: Tx, payment_id: PaymentId, amount: Money) -> bool:
+    """Set part of a payment aside for a refund; False when that much is no longer left of it.
+
+    A negative amount frees what a refund that failed had set aside.
+    """
+    taken = await tx.conn.fetchval(
+        """
+        UPDATE payments
+        SET refunded_minor = refunded_minor + $3
+        WHERE tenant_id = $1 AND id = $2 AND refunded_minor + $3 BETWEEN 0 AND amount_minor
+        RETURNING id
+        """,
+        tx.tenant,
+        payment_id,
+        amount.minor,
+    )
+    return taken is not None

@@ -1,0 +1,71 @@
+"""How an invoice's and a credit note's settlement move. Pure."""
+
+from datetime import datetime
+
+import msgspec
+
+from billing.credit_notes import model as credit_notes
+from billing.credit_notes.model import CreditNote
+from billing.invoices import model as invoices
+from billing.invoices.model import Invoice
+from billing.invoices.totals import status_of
+from kernel.money import Money
+
+
+def settled_with(
+    invoice: Invoice,
+    *,
+    paid: Money | None = None,
+    offset: Money | None = None,
+    pending: Money | None = None,
+    credited: Money | None = None,
+    now: datetime,
+) -> Invoice:
+    """The invoice after these amounts were added to its settlement; `pending` may go down."""
+    before = invoice.settlement
+    after_paid = before.paid + paid if paid else before.paid
+    after_offset = before.offset + offset if offset else before.offset
+    settled = after_paid + after_offset
+    status = status_of(total=invoice.total, settled=settled)
+    settlement = invoices.Settlement(
+        status=status,
+        paid=after_paid,
+        offset=after_offset,
+        pending=before.pending + pending if pending else before.pending,
+        credited=before.credited + credited if credited else before.credited,
+        due=invoice.total - settled,
+        settled_at=(before.settled_at or now) if status is invoices.Status.SETTLED else None,
+    )
+    return msgspec.structs.replace(invoice, settlement=settlement)
+
+
+def used_with(
+    note: CreditNote,
+    *,
+    applied: Money | None = None,
+    refunded: Money | None = None,
+    held: Money | None = None,
+    promised: Money | None = None,
+) -> CreditNote:
+    """The note after these amounts were added to its settlement; `held` and `promised` may go down."""
+    before = note.settlement
+    after_applied = before.applied + applied if applied else before.applied
+    after_refunded = before.refunded + refunded if refunded else before.refunded
+    after_held = before.held + held if held else before.held
+    after_promised = before.promised + promised if promised else before.promised
+    used = after_applied + after_refunded
+    settlement = credit_notes.Settlement(
+        status=_status(used, note.total),
+        applied=after_applied,
+        refunded=after_refunded,
+        held=after_held,
+        promised=after_promised,
+        left=note.total - used - after_held - after_promised,
+    )
+    return msgspec.structs.replace(note, settlement=settlement)
+
+
+def _status(used: Money, total: Money) -> credit_notes.Status:
+    if used >= total:
+        return credit_notes.Status.USED
+    return credit_notes.Status.PARTLY_USED if used else credit_notes.Status.UNUSED

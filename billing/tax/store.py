@@ -1,0 +1,62 @@
+"""Every SQL statement about VAT rates."""
+
+from billing.tax.model import TaxRate, TaxRateId
+from kernel.database import Tx
+from kernel.errors import Conflict, not_found
+from kernel.structs import load
+
+
+async def insert(tx: Tx, rate: TaxRate) -> None:
+    inserted = await tx.conn.fetchval(
+        """
+        INSERT INTO tax_rates (tenant_id, id, reference, name, category, rate_ppm, reason, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (tenant_id, reference) DO NOTHING
+        RETURNING id
+        """,
+        tx.tenant,
+        rate.id,
+        rate.reference,
+        rate.name,
+        rate.category,
+        rate.rate,
+        rate.reason,
+        rate.created_at,
+    )
+    if inserted is None:
+        raise Conflict(
+            "reference_taken", f"There is a tax rate {rate.reference!r} already.", param="reference"
+        )
+
+
+async def get(tx: Tx, key: str | TaxRateId) -> TaxRate:
+    """By id or by reference."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, reference, name, category, rate_ppm AS rate, reason, created_at
+        FROM tax_rates
+        WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
+        """,
+        tx.tenant,
+        TaxRateId.read(key),
+        str(key),
+    )
+    if row is None:
+        raise not_found("tax rate", key)
+    return load(row, TaxRate)
+
+
+async def page(tx: Tx, *, before: TaxRateId | None, limit: int) -> list[TaxRate]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, reference, name, category, rate_ppm AS rate, reason, created_at
+        FROM tax_rates
+        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        before,
+        limit,
+    )
+    return [load(row, TaxRate) for row in rows]

@@ -34,9 +34,7 @@ def write(folder: Path, name: str, sql: str) -> None:
 
 
 async def run(database: Database, folder: Path, *, wait: float = 10) -> list[str]:
-    return await migrate.migrate(
-        database.owner_url, app_url=database.app_url, wait=wait, folder=folder
-    )
+    return await migrate.migrate(database.owner_url, app_url=database.app_url, wait=wait, folder=folder)
 
 
 async def ask(url: str, query: str) -> object:
@@ -151,9 +149,7 @@ async def test_a_file_outside_a_transaction_may_build_an_index_concurrently(
     assert await run(empty, folder) == []
 
 
-async def test_a_half_applied_file_is_dirty_until_a_person_decides(
-    empty: Database, folder: Path
-) -> None:
+async def test_a_half_applied_file_is_dirty_until_a_person_decides(empty: Database, folder: Path) -> None:
     write(folder, "0002_half", f"-- migrate: no-transaction\n{PRICES}\nSELECT 1 / 0;\n")
 
     with pytest.raises(MigrationError, match="0002_half failed: division by zero"):
@@ -202,9 +198,7 @@ async def test_everything_is_pending_in_an_empty_database(empty: Database, folde
     await conn.close()
 
 
-async def test_the_application_role_can_read_and_bypasses_nothing(
-    empty: Database, folder: Path
-) -> None:
+async def test_the_application_role_can_read_and_bypasses_nothing(empty: Database, folder: Path) -> None:
     await run(empty, folder)
 
     assert await ask(empty.app_url, "SELECT count(*) FROM plans") == 0
@@ -217,9 +211,7 @@ async def test_the_application_role_can_read_and_bypasses_nothing(
         await ask(empty.app_url, "CREATE TABLE mine (id integer)")
 
 
-async def test_a_new_secret_key_changes_the_password_of_the_role(
-    empty: Database, folder: Path
-) -> None:
+async def test_a_new_secret_key_changes_the_password_of_the_role(empty: Database, folder: Path) -> None:
     await run(empty, folder)
     changed = empty.app_url.replace("@", "0@", 1)
 
@@ -230,9 +222,7 @@ async def test_a_new_secret_key_changes_the_password_of_the_role(
         await ask(empty.app_url, "SELECT true")
 
 
-async def test_many_databases_of_one_cluster_are_migrated_at_once(
-    server_urls: None, folder: Path
-) -> None:
+async def test_many_databases_of_one_cluster_are_migrated_at_once(server_urls: None, folder: Path) -> None:
     async with servers.a_database() as one, servers.a_database() as two:
         await asyncio.gather(run(one, folder), run(two, folder))
 
@@ -267,9 +257,7 @@ async def waits_for_a_lock(database: Database) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_an_owner_who_may_not_make_roles_is_told_what_to_ask_for(
-    empty: Database, folder: Path
-) -> None:
+async def test_an_owner_who_may_not_make_roles_is_told_what_to_ask_for(empty: Database, folder: Path) -> None:
     await ask(empty.owner_url, f"CREATE ROLE \"{app_role(empty.name)}_small\" LOGIN PASSWORD 'x'")
     small = as_role(empty.owner_url, f"{app_role(empty.name)}_small", "x")
     await ask(empty.owner_url, f'GRANT ALL ON SCHEMA public TO "{app_role(empty.name)}_small"')

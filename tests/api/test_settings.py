@@ -99,13 +99,9 @@ def test_the_role_of_the_application_can_be_given() -> None:
     assert read(APP_DATABASE_URL=given).app_database_url == given
 
 
-@pytest.mark.parametrize(
-    "hosts", ["", "/run/postgresql", "one.example:5432,two.example:5433", "[::1]:5432"]
-)
+@pytest.mark.parametrize("hosts", ["", "/run/postgresql", "one.example:5432,two.example:5433", "[::1]:5432"])
 def test_every_way_to_name_hosts_is_kept(hosts: str) -> None:
-    where = (
-        f"/billing?host={hosts}" if hosts.startswith("/") else f"{hosts}/billing?sslmode=require"
-    )
+    where = f"/billing?host={hosts}" if hosts.startswith("/") else f"{hosts}/billing?sslmode=require"
 
     assert read(DATABASE_URL=f"postgresql://o:s@{where}").app_database_url.endswith(f"@{where}")
 

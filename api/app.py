@@ -1,0 +1,120 @@
+"""The application: every route, and what stands around them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from litestar import Litestar, Router, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.types import Scope
+
+from api import paging, problems
+from api.access.directory import Directory
+from api.access.key_text import Hasher
+from api.access.last_use import LastUse
+from api.access.model import ApiKey
+from api.commands import Commands
+from api.front import Front
+from api.quotes import Signer
+from api.requests import PlainResponse, StrictRequest
+from api.routes import api_keys
+from api.settings import Settings
+from api.wake import Waker
+from kernel.database import Tx, open_pool
+from kernel.structs import from_wire
+
+OPERATIONS = [
+    *api_keys.ROUTES,
+]
+
+
+def create_app(settings: Settings | None = None) -> Litestar:
+    settings = settings or Settings.from_environment(os.environ)
+    hasher = Hasher(settings.subkey("api keys"))
+    waker, last_use = Waker(settings.redis_url), LastUse()
+    commands = Commands(
+        directory=Directory(hasher),
+        signer=Signer(settings.subkey("quotes")),
+        waker=waker,
+        last_use=last_use,
+    )
+
+    @asynccontextmanager
+    async def serving(app: Litestar) -> AsyncIterator[None]:
+        pool = await open_pool(settings.app_database_url, size=settings.database_pool_size)
+        app.state.pool = pool
+        tasks = [
+            asyncio.create_task(waker.run()),
+            asyncio.create_task(last_use.keep_flushing(pool)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await last_use.flush(pool)
+            await pool.close()
+
+    app = Litestar(
+        [
+            Router(
+                "/",
+                route_handlers=OPERATIONS,
+                middleware=[commands],
+                dependencies=_dependencies(hasher),
+            ),
+            healthz,
+        ],
+        lifespan=[serving],
+        state=State({"settings": settings}),
+        exception_handlers={Exception: problems.respond},
+        type_decoders=[(_is_scalar, from_wire)],
+        request_class=StrictRequest,
+        response_class=PlainResponse,
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.asgi_handler = Front(app.asgi_handler)
+    return app
+
+
+@get("/healthz", include_in_schema=False)
+async def healthz() -> dict[str, str]:
+    """The process answers. Whether it can work is what /readyz says."""
+    return {"status": "ok"}
+
+
+def _dependencies(hasher: Hasher) -> dict[str, Provide]:
+    return {
+        "tx": Provide(_tx, sync_to_thread=False),
+        "caller": Provide(_caller, sync_to_thread=False),
+        "now": Provide(_now, sync_to_thread=False),
+        "window": Provide(paging.window),
+        "hasher": Provide(lambda: hasher, sync_to_thread=False),
+    }
+
+
+def _tx(scope: Scope) -> Tx:
+    tx = scope["state"]["tx"]
+    assert isinstance(tx, Tx)
+    return tx
+
+
+def _caller(scope: Scope) -> ApiKey:
+    caller = scope["state"]["caller"]
+    assert isinstance(caller, ApiKey)
+    return caller
+
+
+def _now(scope: Scope) -> datetime:
+    now = scope["state"]["now"]
+    assert isinstance(now, datetime)
+    return now
+
+
+def _is_scalar(kind: object) -> bool:
+    return isinstance(kind, type) and hasattr(kind, "parse") and hasattr(kind, "schema")

@@ -1,0 +1,126 @@
+"""Around every operation under /v1: whose request is it, may they, and does its effect stay?
+
+A query runs in a transaction that cannot write. A command runs in one that is committed when its
+answer is below 400 and rolled back otherwise. The answer is held until then: what was answered is
+what happened.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from api import attempts, clock, operations, problems, target
+from api import body as bodies
+from api.access import key_text, store
+from api.access.directory import Directory
+from api.access.key_text import KeyText
+from api.access.last_use import LastUse
+from api.access.store import DirectoryRow
+from api.attempts import Call
+from api.held import Held
+from api.quotes import Signer
+from api.wake import Waker
+from kernel.database import Pool, Tx, begin, commit, rollback
+from kernel.errors import Invalid
+from kernel.structs import encode
+
+ACQUIRE_SECONDS = 5.0
+
+
+class Commands(ASGIMiddleware):
+    scopes = (ScopeType.HTTP,)
+    should_bypass_for_scope = staticmethod(lambda scope: scope.get("method") == "OPTIONS")
+
+    def __init__(self, *, directory: Directory, signer: Signer, waker: Waker, last_use: LastUse) -> None:
+        self._directory = directory
+        self._signer = signer
+        self._waker = waker
+        self._last_use = last_use
+        self._parameters: Mapping[str, Mapping[str, bool]] = {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        held = Held(send, streams=operations.of(scope).reads)
+        try:
+            await self._run(cast(HTTPScope, scope), receive, held, next_app)
+        except bodies.Disconnected:
+            return
+        except Exception as error:
+            if held.gone:
+                raise
+            _refuse(held, error, scope)
+        await held.release()
+
+    async def _run(self, scope: HTTPScope, receive: Receive, held: Held, app: ASGIApp) -> None:
+        operation = operations.of(scope)
+        key = _key_of(dict(scope["headers"]))
+        # A slow upload must not hold a connection, so the body is here before one is taken.
+        body = b"" if operation.reads else await bodies.read(receive, scope["headers"])
+        call = Call(
+            operation=operation,
+            scope=scope,
+            receive=receive,
+            body=body,
+            held=held,
+            app=app,
+            now=clock.now(),
+        )
+        tx = await self._in_transaction(call, key)
+        if tx.due is not None and tx.due <= clock.now():
+            self._waker.wake(tx.tenant)
+
+    async def _in_transaction(self, call: Call, key: KeyText) -> Tx:
+        pool: Pool = call.scope["litestar_app"].state.pool
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn:
+            row = await self._directory.find(conn, key)
+            reads = call.operation.reads
+            tx = await begin(conn, row.tenant_id, now=call.now, read_only=reads)
+            try:
+                await self._admit(tx, call, row)
+                keeps = await (_read(call) if reads else self._write(tx, call))
+                await (commit if keeps else rollback)(tx)
+            except BaseException:
+                await rollback(tx)
+                raise
+        return tx
+
+    async def _admit(self, tx: Tx, call: Call, row: DirectoryRow) -> None:
+        """The key as it stands in this transaction: revoked means refused at once."""
+        caller = await store.get(tx, row.api_key_id)
+        call.scope["state"].update(tx=tx, caller=caller, now=call.now)
+        caller.check_usable(now=call.now)
+        caller.check_scope(call.operation.scope)
+        self._last_use.note(tx.tenant, caller.id, now=call.now)
+        target.check_query(call.scope["query_string"], self._known_parameters(call))
+
+    async def _write(self, tx: Tx, call: Call) -> bool:
+        bodies.check(call.body, call.scope["headers"], expected=operations.takes_body(call.scope))
+        return await attempts.run(tx, call, self._signer)
+
+    def _known_parameters(self, call: Call) -> Mapping[str, bool]:
+        if not self._parameters:
+            self._parameters = operations.known_parameters(call.scope["litestar_app"])
+        return self._parameters[call.operation.id]
+
+
+async def _read(call: Call) -> bool:
+    await call.answer()
+    return False
+
+
+def _key_of(headers: Mapping[bytes, bytes]) -> KeyText:
+    scheme, _, credentials = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if not scheme:
+        raise Invalid(
+            "key_missing",
+            "Send your API key, as Authorization: Bearer rk_live_… or rk_test_….",
+            param="Authorization",
+        )
+    return key_text.parse(credentials.strip() if scheme.lower() == "bearer" else "")
+
+
+def _refuse(held: Held, error: Exception, scope: Scope) -> None:
+    problem = problems.problem_of(error, scope)
+    held.set(problem.status, problem.headers, encode(problem))

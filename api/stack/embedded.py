@@ -15,15 +15,19 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import quote
 
 import asyncpg
 import msgspec
 
 from api.stack.processes import Identity, Process, Program, StackError, wait_until
+
+Make: TypeAlias = "Callable[[Path, Path], Server]"  # where its data live, where it logs
 
 OWNER = "ristourne"
 DATABASE = "ristourne"

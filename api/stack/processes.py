@@ -85,13 +85,10 @@ def wait_until(ready: Callable[[], bool], process: Process, *, timeout_seconds: 
     name, deadline = process.program.name, time.monotonic() + timeout_seconds
     while not ready():
         if process.ended():
-            raise StackError(
-                f"{name} stopped while starting. Its last lines:\n{process.last_words()}"
-            )
+            raise StackError(f"{name} stopped while starting. Its last lines:\n{process.last_words()}")
         if time.monotonic() > deadline:
             raise StackError(
-                f"{name} was not ready after {timeout_seconds:.0f} s. Its last lines:\n"
-                f"{process.last_words()}"
+                f"{name} was not ready after {timeout_seconds:.0f} s. Its last lines:\n{process.last_words()}"
             )
         time.sleep(0.02)
 

@@ -63,9 +63,7 @@ class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int | None
 
 
-async def migrate(
-    owner_url: str, *, app_url: str, wait: float = 60.0, folder: Path = FOLDER
-) -> list[str]:
+async def migrate(owner_url: str, *, app_url: str, wait: float = 60.0, folder: Path = FOLDER) -> list[str]:
     """Bring the database up to date; the names of what was applied now.
 
     `wait` is how many seconds another migrator may take before we give up.
@@ -86,9 +84,7 @@ async def status(owner_url: str, *, folder: Path = FOLDER) -> list[MigrationStat
         MigrationStatus(
             name=migration.name,
             applied_at=done[migration.version]["applied_at"] if migration.version in done else None,
-            duration_ms=done[migration.version]["duration_ms"]
-            if migration.version in done
-            else None,
+            duration_ms=done[migration.version]["duration_ms"] if migration.version in done else None,
         )
         for migration in load(folder)
     ]
@@ -272,9 +268,7 @@ async def _ensure_group(conn: Connection) -> None:
 async def _ensure_login(conn: Connection, login: str, app_url: str) -> None:
     verifier = scram_verifier(password_of(app_url), salt=os.urandom(16))
     if not await _role_exists(conn, login):
-        await _run(
-            conn, "CREATE ROLE %I LOGIN PASSWORD %L NOSUPERUSER NOBYPASSRLS", login, verifier
-        )
+        await _run(conn, "CREATE ROLE %I LOGIN PASSWORD %L NOSUPERUSER NOBYPASSRLS", login, verifier)
     elif not await _can_connect(app_url):
         await _run(conn, "ALTER ROLE %I LOGIN PASSWORD %L", login, verifier)
 
@@ -301,9 +295,7 @@ async def _can_connect(url: str) -> bool:
 
 async def _run(conn: Connection, statement: str, *values: str) -> None:
     """Names and literals are quoted by PostgreSQL: such statements take no parameters."""
-    await conn.execute(
-        await conn.fetchval("SELECT format($1, VARIADIC $2::text[])", statement, values)
-    )
+    await conn.execute(await conn.fetchval("SELECT format($1, VARIADIC $2::text[])", statement, values))
 
 
 def scram_verifier(password: str, *, salt: bytes, iterations: int = 4096) -> str:

@@ -31,9 +31,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A check that did not run is not a check that passed."""
     skipped = len(terminalreporter.stats.get("skipped", []))
     if skipped:
-        terminalreporter.section(
-            f"{skipped} CHECKS WERE SKIPPED, see above", yellow=True, bold=True
-        )
+        terminalreporter.section(f"{skipped} CHECKS WERE SKIPPED, see above", yellow=True, bold=True)
 
 
 @pytest.fixture(scope="session")

@@ -107,6 +107,4 @@ async def _template() -> str:
 
 
 async def _is_template(server: "asyncpg.Connection[asyncpg.Record]", name: str) -> bool:
-    return bool(
-        await server.fetchval("SELECT datistemplate FROM pg_database WHERE datname = $1", name)
-    )
+    return bool(await server.fetchval("SELECT datistemplate FROM pg_database WHERE datname = $1", name))

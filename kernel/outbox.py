@@ -11,13 +11,24 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from kernel.database import Tx
+from kernel.errors import not_found
 from kernel.events import Event, type_of
 from kernel.ids import EventId, JobId
+from kernel.paging import Page, Window, page_of
 from kernel.structs import Value, load
 
 
 class Pending(Value, frozen=True, kw_only=True):
     """A claimed event: `data` is the event as JSON builtins, `type` included."""
+
+    id: EventId
+    type: str
+    data: dict[str, object]
+    created_at: datetime
+
+
+class PublishedEvent(Value, frozen=True, kw_only=True):
+    """An event as others read it. `data` holds ids and facts; who wants more reads the resource."""
 
     id: EventId
     type: str
@@ -53,6 +64,38 @@ async def dispatch(tx: Tx, consequences: Mapping[str, Sequence[str]], *, limit: 
     if jobs:
         await _insert_jobs(tx, jobs)
     return len(claimed)
+
+
+async def get(tx: Tx, event_id: EventId) -> PublishedEvent:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, type, data, created_at
+        FROM events
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        event_id,
+    )
+    if row is None:
+        raise not_found("event", event_id)
+    return load(row, PublishedEvent)
+
+
+async def page(tx: Tx, window: Window, *, event_type: str | None = None) -> Page[PublishedEvent]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, type, data, created_at
+        FROM events
+        WHERE tenant_id = $1 AND id < $2 AND ($4::text IS NULL OR type = $4)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        event_type,
+    )
+    return page_of(rows, PublishedEvent, window)
 
 
 async def _claim(tx: Tx, limit: int) -> list[Pending]:

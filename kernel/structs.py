@@ -23,21 +23,10 @@ S = TypeVar("S", bound=msgspec.Struct)
 Row: TypeAlias = "asyncpg.Record | Mapping[str, Any]"
 
 
-class Row(Protocol):
-    """A record of asyncpg, which is no Mapping, or a dict."""
-
-    def items(self) -> Iterable[tuple[str, Any]]: ...
-
-    def __getitem__(self, key: str, /) -> Any: ...
-
-
-# The decorator tells type checkers what msgspec does: a subclass is as frozen as its parent.
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Value(msgspec.Struct, frozen=True):
     """A noun; a change is a new value. Say `kw_only=True` again: msgspec does not inherit it."""
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a caller sends. A field we do not know is a mistake we tell them about."""
 

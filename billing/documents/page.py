@@ -277,12 +277,11 @@ def _totals(document: Invoice | CreditNote, p: Print) -> list[Fact]:
 
 
 def _payment(invoice: Invoice, p: Print) -> str:
-    due_on = p.formats.long_date(invoice.due_on)
     if not invoice.total:
         return p.words.nothing_to_pay
     if invoice.collection is Collection.AUTOMATIC:
-        return p.words.charged.format(date=due_on)
-    return p.words.to_transfer.format(date=due_on)
+        return p.words.charged
+    return p.words.to_transfer.format(date=p.formats.long_date(invoice.due_on))
 
 
 def _refund(note: CreditNote, words: Words) -> str:

@@ -1,9 +1,9 @@
 """A document as PDF. Deterministic: the same document gives the same bytes.
 
-typst gets data, never markup: the page is one JSON text in `sys.inputs`, and what people wrote in it
-is printed as it stands. It reads no file but the template, knows no font but ours and its own, and
-fetches nothing, since only markup could ask for a package. It works without the GIL: call it in a
-thread from a coroutine.
+typst gets data, never markup: the page is one JSON text in `sys.inputs`, and what people wrote in it is
+printed as it stands. It reads no file but the template, knows no font but ours and its own, and fetches
+nothing, since only markup could ask for a package. It works without the GIL: call it in a thread from a
+coroutine.
 """
 
 from pathlib import Path
@@ -18,22 +18,34 @@ from billing.invoices.model import Invoice
 from kernel.structs import encode
 
 _FOLDER = Path(__file__).parent
-_TEMPLATE = _FOLDER / "document.typ"
 _FONTS = typst.Fonts(include_system_fonts=False, font_paths=[_FOLDER / "fonts"])
+
+
+def pdf(document: Invoice | CreditNote, *, zone: ZoneInfo) -> bytes:
+    match document:
+        case Invoice():
+            return invoice_pdf(document, zone=zone)
+        case CreditNote():
+            return credit_note_pdf(document, zone=zone)
 
 
 def invoice_pdf(invoice: Invoice, *, zone: ZoneInfo) -> bytes:
     """`zone` is the seller's: it says on which day a period begins and ends."""
-    return _pdf(page.of_invoice(invoice, zone=zone))
+    return _typeset(page.of_invoice(invoice, zone=zone))
 
 
 def credit_note_pdf(note: CreditNote, *, zone: ZoneInfo) -> bytes:
-    return _pdf(page.of_credit_note(note, zone=zone))
+    return _typeset(page.of_credit_note(note, zone=zone))
 
 
-def _pdf(content: Page) -> bytes:
+def file_name(document: Invoice | CreditNote) -> str:
+    """`F2026-000001.pdf`. A number may hold a slash, a file name may not."""
+    return f"{document.number.replace('/', '-')}.pdf"
+
+
+def _typeset(content: Page) -> bytes:
     return typst.compile(
-        _TEMPLATE,
+        _FOLDER / "document.typ",
         root=_FOLDER,
         font_paths=_FONTS,
         sys_inputs={"page": encode(content).decode()},

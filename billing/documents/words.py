@@ -125,8 +125,8 @@ FRENCH = Words(
     },
     payment="Règlement",
     nothing_to_pay="Rien à payer\u00a0: cette facture est soldée dès son émission.",
-    charged="Rien à faire de votre côté\u00a0: le montant est prélevé sur votre moyen de paiement "
-    "enregistré, au plus tard le {date}.",
+    charged="Rien à faire de votre côté\u00a0: le montant est prélevé sur votre moyen de "
+    "paiement enregistré.",
     to_transfer="À régler au plus tard le {date}.",
     iban="IBAN",
     bic="BIC",
@@ -208,8 +208,7 @@ ENGLISH = Words(
     },
     payment="Payment",
     nothing_to_pay="Nothing to pay: this invoice is settled from the day it was issued.",
-    charged="Nothing to do on your side: the amount is charged to your registered payment method, "
-    "on {date} at the latest.",
+    charged="Nothing to do on your side: the amount is charged to your registered payment method.",
     to_transfer="To be paid by {date}.",
     iban="IBAN",
     bic="BIC",

@@ -1,0 +1,425 @@
+"""The page of an invoice and of a credit note, read back from the PDF."""
+
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import pypdfium2  # type: ignore[import-untyped]
+import pytest
+from msgspec.structs import replace
+
+from billing.credit_notes.model import CreditNote, Reason
+from billing.documents import keep, render
+from billing.documents.words import ENGLISH, FRENCH, Words
+from billing.invoices.model import Collection, Invoice, Status
+from billing.parties.model import Customer, Language, RefundMode, VatDue
+from billing.tax.model import Category, TaxGroup
+from kernel.database import Pool, transaction
+from kernel.decimals import Quantity, Rate
+from kernel.ids import TenantId
+from kernel.money import Currency
+from kernel.periods import Period
+from kernel.text import Name
+from tests import shop
+from tests.makers import (
+    NOON,
+    REVERSE_CHARGE,
+    a_credit_line,
+    a_credit_note,
+    a_customer,
+    a_line,
+    a_seller,
+    an_address,
+    an_invoice,
+    euros,
+    vat,
+    with_discount,
+)
+
+PARIS = ZoneInfo("Europe/Paris")
+LATE_PAYMENT = ("pénalités", "indemnité forfaitaire", "interest", "recovery indemnity")
+
+
+def an_english_customer() -> Customer:
+    return a_customer(
+        name=Name("Hartley & Sons Ltd"),
+        language=Language.ENGLISH,
+        address=an_address("221B Baker Street", "NW1 6XE", "London", "GB"),
+        vat_number="GB123456789",
+    )
+
+
+def pages_of(pdf: bytes) -> list[str]:
+    """The text of each page, every run of spaces written as one."""
+    document = pypdfium2.PdfDocument(pdf)
+    try:
+        return [_plain(page.get_textpage().get_text_bounded()) for page in document]
+    finally:
+        document.close()
+
+
+def _plain(text: str) -> str:
+    unbroken = text.replace("\u200b", "").replace("\ufffe\r\n", "-").replace("\ufffe", "-")
+    return re.sub(r"\s+", " ", unbroken)
+
+
+def text_of(document: Invoice | CreditNote) -> str:
+    return " ".join(pages_of(render.pdf(document, zone=PARIS)))
+
+
+def test_a_french_invoice_carries_every_mention() -> None:
+    customer = a_customer(vat_number="FR83404833048")
+
+    text = text_of(an_invoice(customer=customer, note="Bon de commande BC-118"))
+
+    for mention in (
+        "Facture F2026-000001",
+        "Date d’émission 15 janvier 2026 Échéance 14 février 2026",
+        "Date de la prestation 1er janv. 2026 – 31 janv. 2026 Devise EUR",
+        "Nuage Clair 8 quai de la Fosse 44000 Nantes France",
+        "SAS au capital de 10 000 € SIREN 303265045 RCS Nantes 303 265 045 N° TVA FR40303265045",
+        "Atelier Bœuf & Cœur 12 rue des Lilas 75011 Paris France N° TVA FR83404833048",
+        "Désignation Quantité Prix unit. HT Remise HT TVA Montant HT",
+        "Abonnement Pro 1er janv. 2026 – 31 janv. 2026 Bienvenue : −13,89",
+        "1 100,00 −13,89 20,00 % 86,11",
+        "3 10,00 −4,17 20,00 % 25,83",
+        "1 50,00 −6,94 5,50 % 43,06",
+        "20,00 % 111,94 22,39",
+        "5,50 % 43,06 2,37",
+        "Total HT 155,00 €",
+        "Total TVA 24,76 €",
+        "Total TTC 179,76 €",
+        "Net à payer 179,76 €",
+        "À régler au plus tard le 14 février 2026.",
+        "IBAN FR76 3000 6000 0112 3456 7890 189 BIC AGRIFRPP Référence à rappeler F2026-000001",
+        "Bon de commande BC-118",
+        "Nature des opérations : prestations de services.",
+        "TVA acquittée sur les encaissements.",
+        "pénalités au taux de refinancement de la BCE majoré de 10 points",
+        "indemnité forfaitaire pour frais de recouvrement de 40 €",
+        "L441-10 et D441-5",
+        "Escompte pour paiement anticipé : néant.",
+        "Page 1/1",
+    ):
+        assert mention in text
+
+
+def test_an_english_invoice_carries_every_mention() -> None:
+    text = text_of(an_invoice(customer=an_english_customer()))
+
+    for mention in (
+        "Invoice F2026-000001",
+        "Issue date 15 January 2026 Due date 14 February 2026",
+        "Date of supply 1 Jan 2026 – 31 Jan 2026 Currency EUR",
+        "SAS with a share capital of 10 000 € SIREN 303265045 RCS Nantes 303 265 045 VAT no. FR40303265045",
+        "Hartley & Sons Ltd 221B Baker Street NW1 6XE London United Kingdom VAT no. GB123456789",
+        "Description Quantity Unit price Discount VAT Net amount",
+        "Bienvenue: −13.89",
+        "1 100.00 −13.89 20.00 % 86.11",
+        "20.00 % 111.94 22.39",
+        "Total excl. VAT €155.00",
+        "Total VAT €24.76",
+        "Total incl. VAT €179.76",
+        "Amount due €179.76",
+        "To be paid by 14 February 2026.",
+        "Nature of the transactions: supply of services.",
+        "VAT due on receipt of payment",
+        "ECB refinancing rate plus 10 percentage points",
+        "fixed recovery indemnity of €40",
+        "No discount for early payment.",
+    ):
+        assert mention in text
+
+
+def test_a_french_credit_note_carries_every_mention() -> None:
+    invoice = an_invoice()
+    seats = a_credit_line(invoice.lines[2], euros(8_61), quantity=Quantity(1))
+    lines = [a_credit_line(invoice.lines[0], euros(43_06)), seats]
+
+    text = text_of(a_credit_note(invoice, lines, reason_text="Départ d’un collaborateur"))
+
+    for mention in (
+        "Facture d’avoir A2026-000001",
+        "Date d’émission 20 janvier 2026 Facture d’origine F2026-000001 du 15 janvier 2026",
+        "Motif Résiliation – Départ d’un collaborateur",
+        "SAS au capital de 10 000 € SIREN 303265045 RCS Nantes 303 265 045 N° TVA FR40303265045",
+        "Atelier Bœuf & Cœur 12 rue des Lilas 75011 Paris France",
+        "Désignation Quantité TVA Montant HT crédité",
+        "Abonnement Pro 20,00 % 43,06",
+        "Postes supplémentaires 1 20,00 % 8,61",
+        "20,00 % 51,67 10,33",
+        "Total HT 51,67 €",
+        "Total TVA 10,33 €",
+        "Total TTC 62,00 €",
+        "Net à votre crédit 62,00 €",
+        "Cet avoir s’impute d’abord sur ce qui reste dû de la facture F2026-000001.",
+        "remboursé sur votre moyen de paiement d’origine",
+        "TVA acquittée sur les encaissements.",
+        "votre déduction est à réduire de la TVA de cet avoir (CGI art. 272-1)",
+    ):
+        assert mention in text
+
+
+def test_an_english_credit_note_carries_every_mention() -> None:
+    text = text_of(a_credit_note(an_invoice(customer=an_english_customer())))
+
+    for mention in (
+        "Credit note A2026-000001",
+        "Issue date 20 January 2026 Original invoice F2026-000001 of 15 January 2026",
+        "Reason Cancellation Currency EUR",
+        "Description VAT Net credited",
+        "Total incl. VAT €179.76",
+        "Net to credit €179.76",
+        "This credit first pays what is still due on invoice F2026-000001.",
+        "refunded to your original means of payment",
+        "your deduction is to be reduced by the VAT of this credit note",
+    ):
+        assert mention in text
+
+
+@pytest.mark.parametrize("customer", [a_customer(), an_english_customer()], ids=["fr", "en"])
+def test_a_credit_note_neither_duns_nor_asks_for_money(customer: Customer) -> None:
+    text = text_of(a_credit_note(an_invoice(customer=customer)))
+
+    assert not [mention for mention in (*LATE_PAYMENT, "IBAN", "Échéance", "Due date") if mention in text]
+    assert "−" not in text
+
+
+@pytest.mark.parametrize("words", [FRENCH, ENGLISH], ids=["fr", "en"])
+def test_there_are_words_for_everything_we_can_have_to_say(words: Words) -> None:
+    assert set(words.reasons) == set(Reason)
+    assert set(words.refunds) == set(RefundMode)
+    assert set(words.mentions) == set(Category)
+    assert set(words.vat_due) == set(VatDue)
+
+
+@pytest.mark.parametrize("mode", RefundMode)
+def test_a_credit_note_says_how_its_money_comes_back(mode: RefundMode) -> None:
+    assert _plain(FRENCH.refunds[mode]) in text_of(a_credit_note(refund_mode=mode))
+
+
+def test_a_seller_who_opted_for_debits_says_so() -> None:
+    text = text_of(an_invoice(vat_due=VatDue.ON_INVOICE))
+
+    assert "Option pour le paiement de la taxe d’après les débits" in text
+    assert "encaissements" not in text
+
+
+def test_a_zero_rate_says_why() -> None:
+    franchise = TaxGroup(Category.EXEMPT, Rate(0), "TVA non applicable, art. 293 B du CGI")
+    lines = [a_line(), a_line("Conseil", tax=REVERSE_CHARGE), a_line("Cours", tax=franchise)]
+
+    text = text_of(an_invoice(lines))
+
+    assert "0,00 % 100,00 0,00 Autoliquidation, art. 283-2 du CGI" in text
+    assert "0,00 % 100,00 0,00 TVA non applicable, art. 293 B du CGI" in text
+
+
+def test_reverse_charge_is_named_in_the_language_of_the_document() -> None:
+    text = text_of(an_invoice([a_line(tax=REVERSE_CHARGE)], customer=an_english_customer()))
+
+    assert "Reverse charge – Autoliquidation, art. 283-2 du CGI" in text
+    assert "VAT due on" not in text
+
+
+def test_french_law_is_not_quoted_for_a_seller_elsewhere() -> None:
+    seller = a_seller(address=an_address("1 rue du Marché", "1204", "Genève", "CH"))
+
+    text = text_of(an_invoice(seller=seller))
+
+    assert not [mention for mention in (*LATE_PAYMENT, "Escompte", "encaissements") if mention in text]
+
+
+def test_who_is_charged_is_not_told_where_to_send_the_money() -> None:
+    text = text_of(an_invoice(collection=Collection.AUTOMATIC))
+
+    assert "prélevé sur votre moyen de paiement" in text
+    assert "IBAN" not in text
+
+
+def test_an_invoice_of_nothing_asks_for_nothing() -> None:
+    text = text_of(an_invoice(with_discount([a_line()], 100_00)))
+
+    assert "Net à payer 0,00 €" in text
+    assert "Rien à payer" in text
+    assert not [mention for mention in (*LATE_PAYMENT, "IBAN") if mention in text]
+
+
+def test_a_line_names_each_of_its_discounts() -> None:
+    lines = with_discount(with_discount([a_line()], 20_00, "Bienvenue"), 8_00, "Fidélité")
+
+    assert "Bienvenue : −20,00 Fidélité : −8,00 1 100,00 −28,00 20,00 % 72,00" in text_of(an_invoice(lines))
+
+
+def test_without_discounts_there_is_no_column_for_them() -> None:
+    assert "Remise" not in text_of(an_invoice([a_line()]))
+
+
+def test_a_period_is_written_by_its_days_where_the_seller_is() -> None:
+    midnight_in_tokyo = Period(datetime(2026, 2, 28, 15, tzinfo=UTC), datetime(2026, 3, 31, 15, tzinfo=UTC))
+    invoice = an_invoice([a_line(period=midnight_in_tokyo)])
+
+    in_tokyo = pages_of(render.invoice_pdf(invoice, zone=ZoneInfo("Asia/Tokyo")))[0]
+
+    assert "1er mars 2026 – 31 mars 2026" in in_tokyo
+    assert "28 févr. 2026 – 31 mars 2026" in text_of(invoice)
+
+
+def test_what_has_no_period_was_supplied_on_the_day_of_issue() -> None:
+    text = text_of(an_invoice([a_line("Mise en service", period=None)]))
+
+    assert "Mise en service 15 janv. 2026" in text
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "written"),
+    [
+        ("JPY", "1234567", "Total HT 1 234 567 JPY"),
+        ("KWD", "1234.567", "Total HT 1 234,567 KWD"),
+        ("ISK", "1500", "Total HT 1 500 ISK"),
+        ("USD", "0.01", "Total HT 0,01 $US"),
+        ("EUR", "83333333333.33", "Total HT 83 333 333 333,33 €"),
+    ],
+)
+def test_amounts_have_the_decimals_of_their_currency(currency: str, price: str, written: str) -> None:
+    assert written in text_of(an_invoice([a_line(price=price, currency=Currency(currency))]))
+
+
+def test_quantities_and_unit_prices_keep_all_their_decimals() -> None:
+    text = text_of(an_invoice([a_line(price="0.000123456789", quantity="1000.000001")]))
+
+    assert "1 000,000001 0,000123456789 20,00 % 0,12" in text
+
+
+def test_the_same_document_is_the_same_bytes() -> None:
+    invoice, note = an_invoice(), a_credit_note()
+
+    assert render.invoice_pdf(invoice, zone=PARIS) == render.invoice_pdf(invoice, zone=PARIS)
+    assert render.credit_note_pdf(note, zone=PARIS) == render.credit_note_pdf(note, zone=PARIS)
+
+
+def test_what_happens_after_issue_is_not_on_the_page() -> None:
+    invoice = an_invoice()
+    paid = replace(
+        invoice.settlement, status=Status.SETTLED, paid=invoice.total, due=euros(0), settled_at=NOON
+    )
+
+    later = replace(invoice, settlement=paid)
+
+    assert render.invoice_pdf(later, zone=PARIS) == render.invoice_pdf(invoice, zone=PARIS)
+
+
+def test_a_hundred_lines_go_over_pages_that_repeat_the_head_of_the_table() -> None:
+    lines = [a_line(f"Poste {n:03d}", tax=vat(("20", "10", "5.5")[n % 3])) for n in range(100)]
+
+    pages = pages_of(render.invoice_pdf(an_invoice(lines), zone=PARIS))
+
+    assert all(f"Poste {n:03d} 1er janv. 2026" in " ".join(pages) for n in range(100))
+    assert all(f"Page {n}/{len(pages)}" in page for n, page in enumerate(pages, start=1))
+    assert all("Désignation Quantité" in page for page in pages if "Poste" in page)
+    assert len(pages) > 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '#panic() and #read("/etc/passwd")',
+        '#import "@preview/tablex:0.0.1": *',
+        "*bold* _it_ `raw` $a^2$ = Title <label> @ref \\ // not a comment",
+        "{{ template }} {number} %s ${HOME}",
+        "]] #[ ))",
+        "Żółć Ελλάδα Привет é € œ Œ ß ñ ő ș",
+    ],
+)
+def test_what_people_write_is_printed_as_it_stands(text: str) -> None:
+    customer = a_customer(name=Name(text))
+
+    printed = text_of(an_invoice([a_line(text)], customer=customer, note=text))
+
+    assert printed.count(_plain(text)) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["مرحبا بالعالم", "שלום", "日本株式会社", "Fête 🎉👩‍👩‍👧", "W" * 200, "\u202e backwards"]
+)
+def test_any_text_makes_a_page(text: str) -> None:
+    note = a_credit_note(an_invoice([a_line(text)], seller=a_seller(name=Name(text))))
+
+    assert "Facture d’avoir" in text_of(note)
+
+
+def test_a_word_too_long_for_its_column_is_broken() -> None:
+    invoice = an_invoice([a_line("W" * 200)])
+    document = pypdfium2.PdfDocument(render.invoice_pdf(invoice, zone=PARIS))
+
+    textpage = document[0].get_textpage()
+    right = max(textpage.get_charbox(n)[2] for n in range(textpage.count_chars()))
+    document.close()
+
+    assert right < 595 - 50
+
+
+def test_only_our_fonts_are_used_so_that_every_machine_renders_the_same() -> None:
+    pdf = render.invoice_pdf(an_invoice(), zone=PARIS)
+
+    assert set(re.findall(rb"/BaseFont\s*/[A-Z]{6}\+([A-Za-z]+)", pdf)) == {b"Inter"}
+    assert (Path(render.__file__).parent / "fonts" / "OFL.txt").exists()
+
+
+@pytest.mark.parametrize("number", ["2026/F/7", "F2026-000001"])
+def test_a_file_is_named_for_its_number(number: str) -> None:
+    assert render.file_name(an_invoice(number=number)) == f"{number.replace('/', '-')}.pdf"
+
+
+def test_the_date_of_the_file_is_the_date_of_issue() -> None:
+    invoice = an_invoice(issued_on=date(2026, 3, 9))
+    document = pypdfium2.PdfDocument(render.invoice_pdf(invoice, zone=PARIS))
+
+    metadata = document.get_metadata_dict()
+    document.close()
+
+    assert metadata["CreationDate"].startswith("D:20260309")
+    assert metadata["Title"] == "Facture F2026-000001"
+
+
+# ── Kept as it was sent ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_page_is_kept_once_and_read_the_same_before_and_after(pool: Pool) -> None:
+    tenant = TenantId.new()
+    async with transaction(pool, tenant, now=NOON) as tx:
+        customer = await shop.a_shop(tx)
+        invoice = await shop.an_issued_invoice(tx, customer)
+        note = await shop.an_issued_credit_note(tx, invoice)
+        before = [await keep.pdf_of(tx, invoice), await keep.pdf_of(tx, note)]
+
+    async with transaction(pool, tenant, now=NOON) as tx:
+        kept = [await keep.keep_pdf_of(tx, invoice), await keep.keep_pdf_of(tx, note)]
+        again = [await keep.keep_pdf_of(tx, invoice), await keep.pdf_of(tx, note)]
+        rows = await tx.conn.fetch(
+            "SELECT pdf, sha256 = sha256(pdf) AS matches FROM rendered_documents WHERE tenant_id = $1", tenant
+        )
+
+    assert before == kept == again
+    assert {row["pdf"] for row in rows} == set(kept)
+    assert all(row["matches"] for row in rows)
+
+
+async def test_what_was_kept_is_what_is_read(pool: Pool) -> None:
+    tenant = TenantId.new()
+    async with transaction(pool, tenant, now=NOON) as tx:
+        invoice = await shop.an_issued_invoice(tx, await shop.a_shop(tx))
+        await keep.keep_pdf_of(tx, invoice)
+
+        changed = replace(invoice, note="not what was sent")
+
+        assert await keep.pdf_of(tx, changed) == await keep.pdf_of(tx, invoice)
+
+
+async def test_a_kept_page_cannot_be_changed(pool: Pool) -> None:
+    tenant = TenantId.new()
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with transaction(pool, tenant, now=NOON) as tx:
+            await tx.conn.execute("UPDATE rendered_documents SET pdf = '' WHERE tenant_id = $1", tenant)

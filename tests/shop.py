@@ -1,0 +1,59 @@
+"""A seller, a customer and their documents in the database, made by the house's own verbs."""
+
+from collections.abc import Sequence
+
+from billing.credit_notes.issue import issue_credit_note
+from billing.credit_notes.model import CreditNote, NewCreditNote, Reason
+from billing.invoices import store as invoices
+from billing.invoices.issue import ToIssue, issue_invoice
+from billing.invoices.model import Collection, Invoice, InvoiceId, PricedLine
+from billing.parties.add_customer import add_customer
+from billing.parties.add_legal_entity import add_legal_entity
+from billing.parties.model import Customer, Language, NewCustomer, NewLegalEntity, RefundMode
+from billing.tax.add_tax_rate import add_tax_rate
+from billing.tax.model import NewTaxRate
+from kernel.database import Tx
+from kernel.decimals import Rate
+from kernel.text import Email, Name, Reference
+from tests.makers import EUR, a_seller, an_address, three_lines
+
+
+async def a_shop(
+    tx: Tx,
+    *,
+    name: str = "Atelier Bœuf & Cœur",
+    email: str = "compta@atelier.example",
+    language: Language = Language.FRENCH,
+) -> Customer:
+    """The first customer of a seller that has just opened."""
+    standard = NewTaxRate(reference=Reference("vat-20"), name=Name("TVA 20 %"), rate=Rate.parse("20"))
+    await add_tax_rate(tx, standard)
+    await add_legal_entity(
+        tx, NewLegalEntity(reference=Reference("main"), seller=a_seller(), tax_rate="vat-20")
+    )
+    customer = NewCustomer(
+        reference=Reference("user-42"),
+        name=Name(name),
+        email=Email(email),
+        address=an_address(),
+        language=language,
+    )
+    return await add_customer(tx, customer)
+
+
+async def an_issued_invoice(tx: Tx, customer: Customer, lines: Sequence[PricedLine] | None = None) -> Invoice:
+    request = ToIssue(
+        id=InvoiceId.new(),
+        customer=customer,
+        currency=EUR,
+        lines=three_lines() if lines is None else lines,
+        collection=Collection.SEND_INVOICE,
+    )
+    return await issue_invoice(tx, request)
+
+
+async def an_issued_credit_note(tx: Tx, invoice: Invoice) -> CreditNote:
+    """Of all that is left of the invoice."""
+    locked = await invoices.lock(tx, invoice.id)
+    request = NewCreditNote(reason=Reason.CANCELLATION)
+    return await issue_credit_note(tx, locked, request, refund_mode=RefundMode.AUTOMATIC)

@@ -6,21 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from litestar import Litestar, Router, get
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import Scope
 
-from api import paging, problems
+from api import logs, paging, problems
 from api.access.directory import Directory
 from api.access.key_text import Hasher
 from api.access.last_use import LastUse
 from api.access.model import ApiKey
 from api.commands import Commands
 from api.front import Front
+from api.health import healthz, readyz
 from api.quotes import Signer
 from api.requests import PlainResponse, StrictRequest
-from api.routes import api_keys
+from api.routes import api_keys, events
 from api.settings import Settings
 from api.wake import Waker
 from kernel.database import Tx, open_pool
@@ -28,11 +29,13 @@ from kernel.structs import from_wire
 
 OPERATIONS = [
     *api_keys.ROUTES,
+    *events.ROUTES,
 ]
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
     settings = settings or Settings.from_environment(os.environ)
+    logs.configure(settings)
     hasher = Hasher(settings.subkey("api keys"))
     waker, last_use = Waker(settings.redis_url), LastUse()
     commands = Commands(
@@ -60,15 +63,10 @@ def create_app(settings: Settings | None = None) -> Litestar:
             await pool.close()
 
     app = Litestar(
-        [
-            Router(
-                "/",
-                route_handlers=OPERATIONS,
-                middleware=[commands],
-                dependencies=_dependencies(hasher),
-            ),
-            healthz,
-        ],
+        [*OPERATIONS, healthz, readyz],
+        # Here and not on a Router: registering one copies it deeply, with all that the layer holds.
+        middleware=[commands],
+        dependencies=_dependencies(hasher),
         lifespan=[serving],
         state=State({"settings": settings}),
         exception_handlers={Exception: problems.respond},
@@ -80,12 +78,6 @@ def create_app(settings: Settings | None = None) -> Litestar:
     )
     app.asgi_handler = Front(app.asgi_handler)
     return app
-
-
-@get("/healthz", include_in_schema=False)
-async def healthz() -> dict[str, str]:
-    """The process answers. Whether it can work is what /readyz says."""
-    return {"status": "ok"}
 
 
 def _dependencies(hasher: Hasher) -> dict[str, Provide]:

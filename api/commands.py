@@ -32,7 +32,7 @@ ACQUIRE_SECONDS = 5.0
 
 class Commands(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
-    should_bypass_for_scope = staticmethod(lambda scope: scope.get("method") == "OPTIONS")
+    should_bypass_for_scope = staticmethod(lambda scope: not operations.is_operation(scope))
 
     def __init__(self, *, directory: Directory, signer: Signer, waker: Waker, last_use: LastUse) -> None:
         self._directory = directory

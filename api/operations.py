@@ -69,6 +69,10 @@ def command(
     return _declare(method, path, scope=scope, status=status, secret_fields=secret_fields)
 
 
+def is_operation(scope: Scope) -> bool:
+    return "operation" in scope["route_handler"].opt
+
+
 def of(scope: Scope) -> Operation:
     operation = scope["route_handler"].opt["operation"]
     assert isinstance(operation, Operation)

@@ -1,0 +1,185 @@
+"""`ristourne tenant …` and `ristourne keys …`: the first account and the first key, from a shell."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TypeVar
+
+import click
+import msgspec
+
+from api import clock
+from api.access import store
+from api.access.create_key import create_key
+from api.access.create_tenant import Opened, create_tenant
+from api.access.key_text import Hasher
+from api.access.model import ApiKey, ApiKeyId, CreatedApiKey, NewApiKey, Tenant
+from api.access.revoke_key import revoke_key
+from api.access.scopes import ALL, Scope
+from api.settings import Settings
+from kernel.database import Pool, Tx, open_pool, transaction
+from kernel.errors import Invalid
+from kernel.ids import TenantId
+from kernel.paging import Window
+from kernel.structs import encode
+from kernel.text import Name
+
+T = TypeVar("T")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+tenant_option = click.option(
+    "--tenant", "tenant_text", required=True, help="A tenant's id, or its name and mode: acme/test."
+)
+
+
+@click.group()
+def tenant() -> None:
+    """Accounts and their tenants."""
+
+
+@tenant.command("create")
+@click.argument("name")
+@json_option
+def tenant_create(name: str, as_json: bool) -> None:
+    """Open an account with a live and a test tenant."""
+    opened = asyncio.run(_with_pool(lambda pool, _: _open_account(pool, name)))
+    _say(opened, _lines_of([opened.live, opened.test]), as_json=as_json)
+
+
+@tenant.command("list")
+@json_option
+def tenant_list(as_json: bool) -> None:
+    """List every tenant."""
+    tenants = asyncio.run(_with_pool(lambda pool, _: store.all_tenants(pool)))
+    _say(tenants, _lines_of(tenants), as_json=as_json)
+
+
+@click.group()
+def keys() -> None:
+    """API keys."""
+
+
+@keys.command("create")
+@tenant_option
+@click.option("--name", required=True, help="What it is for, as lists and logs show it.")
+@click.option(
+    "--scopes",
+    default="everything",
+    show_default=True,
+    help="Scopes or groups of scopes, with commas: signup_backend, read_only, finance, everything.",
+)
+@click.option("--expires", type=click.DateTime(), help="When it stops to work (UTC).")
+@json_option
+def keys_create(tenant_text: str, name: str, scopes: str, expires: datetime | None, as_json: bool) -> None:
+    """Make a key and print it: this once, it is not kept."""
+    request = _asked(lambda: _new_key(name, scopes, expires))
+    created = asyncio.run(_with_pool(lambda pool, s: _create_key(pool, s, tenant_text, request)))
+    _say(created, [str(created.secret)], as_json=as_json)
+
+
+@keys.command("list")
+@tenant_option
+@json_option
+def keys_list(tenant_text: str, as_json: bool) -> None:
+    """List the keys of a tenant, newest first."""
+    found = asyncio.run(_with_pool(lambda pool, _: _list_keys(pool, tenant_text)))
+    _say(found, [_line_of(key) for key in found], as_json=as_json)
+
+
+@keys.command("revoke")
+@tenant_option
+@click.argument("key_id")
+@json_option
+def keys_revoke(tenant_text: str, key_id: str, as_json: bool) -> None:
+    """Take a key away, from the next request on."""
+    api_key_id = _asked(lambda: ApiKeyId.parse(key_id))
+    revoked = asyncio.run(_with_pool(lambda pool, _: _revoke_key(pool, tenant_text, api_key_id)))
+    _say(revoked, [_line_of(revoked)], as_json=as_json)
+
+
+# ── what they do ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def _with_pool(act: Callable[[Pool, Settings], Awaitable[T]]) -> T:
+    settings = Settings.from_environment(os.environ)
+    pool = await open_pool(settings.app_database_url, size=1)
+    try:
+        return await act(pool, settings)
+    finally:
+        await pool.close()
+
+
+async def _open_account(pool: Pool, name: str) -> Opened:
+    async with pool.acquire() as conn, conn.transaction():
+        return await create_tenant(conn, Name.parse(name), now=clock.now())
+
+
+async def _create_key(pool: Pool, settings: Settings, tenant_text: str, request: NewApiKey) -> CreatedApiKey:
+    hasher = Hasher(settings.subkey("api keys"))
+    async with _inside(pool, tenant_text) as tx:
+        return await create_key(tx, request, own_scopes=ALL, hasher=hasher, now=tx.now)
+
+
+async def _list_keys(pool: Pool, tenant_text: str) -> list[ApiKey]:
+    async with _inside(pool, tenant_text) as tx:
+        return (await store.page(tx, Window(limit=1000))).data
+
+
+async def _revoke_key(pool: Pool, tenant_text: str, api_key_id: ApiKeyId) -> ApiKey:
+    async with _inside(pool, tenant_text) as tx:
+        return await revoke_key(tx, api_key_id, now=tx.now)
+
+
+@asynccontextmanager
+async def _inside(pool: Pool, tenant_text: str) -> AsyncIterator[Tx]:
+    found = await _find_tenant(pool, tenant_text)
+    async with transaction(pool, found.id, now=clock.now()) as tx:
+        yield tx
+
+
+async def _find_tenant(pool: Pool, text: str) -> Tenant:
+    tenant_id = TenantId.read(text)
+    if tenant_id is not None:
+        return await store.tenant(pool, tenant_id)
+    name, _, mode = text.rpartition("/")
+    found = [t for t in await store.tenants_named(pool, name) if t.mode == mode]
+    if len(found) != 1:
+        raise Invalid(
+            "tenant_unclear",
+            f"{len(found)} tenants are called {text!r}. Give the id, or name/live or name/test; "
+            "`ristourne tenant list` shows them.",
+        )
+    return found[0]
+
+
+# ── reading and showing ──────────────────────────────────────────────────────────────────────────
+
+
+def _new_key(name: str, scopes: str, expires: datetime | None) -> NewApiKey:
+    return NewApiKey(
+        name=Name.parse(name),
+        scopes=[Scope.parse(scope.strip()) for scope in scopes.split(",")],
+        expires_at=None if expires is None else expires.replace(tzinfo=clock.now().tzinfo),
+    )
+
+
+def _asked(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+
+
+def _lines_of(tenants: list[Tenant]) -> list[str]:
+    return [f"{tenant.id}  {tenant.mode}  {tenant.name}" for tenant in tenants]
+
+
+def _line_of(key: ApiKey) -> str:
+    ended = "revoked" if key.revoked_at else f"until {key.expires_at}" if key.expires_at else "active"
+    return f"{key.id}  {key.public_id}  {ended}  {key.name}"
+
+
+def _say(value: object, lines: list[str], *, as_json: bool) -> None:
+    click.echo(msgspec.json.format(encode(value), indent=2).decode() if as_json else "\n".join(lines))

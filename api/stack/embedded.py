@@ -157,7 +157,7 @@ def _folder_elsewhere(data: Path) -> Path:
         except OSError:
             continue
         if shared.stat().st_uid == 0 and _allows(who, "-x", shared):
-            chosen = Path(tempfile.mkdtemp(prefix=f"{data.name.lstrip('.')}-", dir=shared))
+            chosen = Path(tempfile.mkdtemp(prefix=f"{data.name.lstrip('.')[:20]}-", dir=shared))
             chosen.chmod(0o755)
             return chosen
     places = " or ".join(map(str, SHARED_FOLDERS))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from kernel.database import Tx
-from kernel.ids import JobId
+from kernel.ids import EventId, JobId
 from kernel.structs import Value, load
 
 LEASE = timedelta(seconds=60)
@@ -22,10 +22,11 @@ MAX_ATTEMPTS = 12
 
 
 class Job(Value, frozen=True, kw_only=True):
-    """`attempt` is 1 the first time. `due_at` and the lease are wall clock time."""
+    """`event_id` is the event whose consequence it is, if it is one. `attempt` is 1 the first time."""
 
     id: JobId
     kind: str
+    event_id: EventId | None
     data: dict[str, object]
     attempt: int
 
@@ -70,7 +71,7 @@ async def claim(tx: Tx, *, lease: timedelta = LEASE) -> Job | None:
         SET state = 'running', attempt = attempt + 1, due_at = $3
         FROM due
         WHERE jobs.tenant_id = $1 AND jobs.id = due.id
-        RETURNING jobs.id, kind, data, attempt
+        RETURNING jobs.id, kind, event_id, data, attempt
         """,
         tx.tenant,
         tx.now,

@@ -40,12 +40,15 @@ class Page(Value, Generic[T], frozen=True, kw_only=True):
 
 def page_of(rows: Sequence[Row], kind: type[T], window: Window) -> Page[T]:
     """The rows of a statement in the form `Window` describes; each has its `id`."""
-    shown = rows[: window.limit]
-    more = len(rows) > window.limit
     return Page(
-        data=[load(row, kind) for row in shown],
-        next_cursor=_cursor(shown[-1]["id"]) if more else None,
+        data=[load(row, kind) for row in rows[: window.limit]],
+        next_cursor=next_cursor(rows, window),
     )
+
+
+def next_cursor(rows: Sequence[Row], window: Window) -> str | None:
+    more = len(rows) > window.limit
+    return _cursor(rows[window.limit - 1]["id"]) if more else None
 
 
 def window(limit: int, cursor: str | None) -> Window:

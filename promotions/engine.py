@@ -1,0 +1,192 @@
+"""What offers take off a basket, and why the others do not. Pure.
+
+Lanes run in order, each on what the one before has left. Inside a lane the offer that takes off most wins;
+ties go to the offer made first. Every offer in reach ends up allocated or refused, never both.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from billing.invoices import totals
+from billing.invoices.model import NewDiscount
+from kernel.money import Currency, Money, allocate, total
+from kernel.structs import Value
+from kernel.text import Reference
+from promotions.model import FixedAmount, Forever, FreePeriod, Offer, OfferId, Once, Percent, Periods
+
+
+class Basket(Value, frozen=True, kw_only=True):
+    """What is about to be billed: the amounts of its lines, and whose it is."""
+
+    plan: Reference
+    currency: Currency
+    is_new_customer: bool
+    lines: tuple[Money, ...]
+
+
+class InReach(Value, frozen=True, kw_only=True):
+    """An offer this customer may use; `granted` once they hold it, with the periods it has served."""
+
+    offer: Offer
+    granted: bool = False
+    periods_used: int = 0
+
+
+class Allocation(Value, frozen=True, kw_only=True):
+    """One offer's part, line by line, in the basket's order."""
+
+    offer_id: OfferId
+    reference: Reference
+    name: str
+    amounts: tuple[Money, ...]
+
+
+class Refusal(Value, frozen=True, kw_only=True):
+    """Why an offer did not apply; `code` is stable."""
+
+    offer_id: OfferId
+    reference: Reference
+    code: str
+    detail: str
+
+
+class Decision(Value, frozen=True, kw_only=True):
+    allocations: tuple[Allocation, ...]
+    refusals: tuple[Refusal, ...]
+
+
+def evaluate(basket: Basket, offers: Iterable[InReach], *, now: datetime) -> Decision:
+    allocations: list[Allocation] = []
+    refusals: list[Refusal] = []
+    left = list(basket.lines)
+
+    for _, lane in groupby(sorted(offers, key=_order), key=lambda each: each.offer.lane):
+        eligible, refused = _sorted_out(basket, lane, now=now)
+        refusals += refused
+        best, beaten = _best(eligible, left)
+        refusals += beaten
+        if best is not None:
+            allocations.append(best)
+            left = [amount - off for amount, off in zip(left, best.amounts, strict=True)]
+
+    return Decision(allocations=tuple(allocations), refusals=tuple(refusals))
+
+
+def refusal_of(basket: Basket, each: InReach, *, now: datetime) -> Refusal | None:
+    """Why this offer cannot be used for this basket now; None when it can."""
+    offer = each.offer
+    if each.granted:
+        return _no(offer, *_USED_UP) if is_used_up(offer, each.periods_used) else None
+    conditions = offer.conditions
+    checks = [
+        (offer.active, "offer_inactive", "The offer is not running."),
+        (
+            conditions.starts_at is None or conditions.starts_at <= now,
+            "offer_not_started",
+            f"The offer begins at {conditions.starts_at}.",
+        ),
+        (
+            conditions.ends_at is None or now < conditions.ends_at,
+            "offer_ended",
+            f"The offer ended at {conditions.ends_at}.",
+        ),
+        (
+            not conditions.new_customers_only or basket.is_new_customer,
+            "offer_new_customers_only",
+            "The offer is for customers who have not subscribed before.",
+        ),
+        (
+            not conditions.plans or basket.plan in conditions.plans,
+            "offer_other_plan",
+            f"The offer is not for the plan {basket.plan!r}.",
+        ),
+        (
+            _is_in(basket.currency, offer),
+            "offer_other_currency",
+            f"The offer is not for {basket.currency}.",
+        ),
+        (
+            offer.max_redemptions is None or offer.redeemed < offer.max_redemptions,
+            "offer_sold_out",
+            "The offer has been used as often as it may be.",
+        ),
+    ]
+    return next((_no(offer, code, detail) for holds, code, detail in checks if not holds), None)
+
+
+_USED_UP = ("offer_used_up", "The offer has served all its periods.")
+
+
+def is_used_up(offer: Offer, periods_used: int) -> bool:
+    if isinstance(offer.benefit, FreePeriod):
+        return True  # it gave its days before the first invoice
+    match offer.duration:
+        case Once():
+            return periods_used >= 1
+        case Periods(count=count):
+            return periods_used >= count
+        case Forever():
+            return False
+
+
+def free_days(offer: Offer) -> int:
+    return offer.benefit.days if isinstance(offer.benefit, FreePeriod) else 0
+
+
+def _sorted_out(
+    basket: Basket, lane: Iterable[InReach], *, now: datetime
+) -> tuple[list[Offer], list[Refusal]]:
+    eligible, refused = [], []
+    for each in lane:
+        refusal = refusal_of(basket, each, now=now)
+        if refusal is not None:
+            refused.append(refusal)
+        elif isinstance(each.offer.benefit, FreePeriod):
+            refused.append(_no(each.offer, "offer_before_invoice", "The offer gives days, not money."))
+        else:
+            eligible.append(each.offer)
+    return eligible, refused
+
+
+def _best(eligible: Sequence[Offer], left: Sequence[Money]) -> tuple[Allocation | None, list[Refusal]]:
+    if not eligible:
+        return None, []
+    taken = [(offer, amount_off(offer, left)) for offer in eligible]
+    winner, amount = min(taken, key=lambda each: (-each[1].minor, each[0].id))
+    beaten = [
+        _no(offer, "offer_beaten", f"{winner.name!r} takes off more in the same lane.")
+        for offer, _ in taken
+        if offer.id != winner.id
+    ]
+    parts = allocate(amount, [line.minor for line in left])
+    allocation = Allocation(
+        offer_id=winner.id, reference=winner.reference, name=winner.name, amounts=tuple(parts)
+    )
+    return allocation, beaten
+
+
+def amount_off(offer: Offer, left: Sequence[Money]) -> Money:
+    """Computed and rounded once, on the sum of what is left; never more than that."""
+    whole = total(left, left[0].currency)
+    match offer.benefit:
+        case Percent(percent=percent):
+            return totals.amount_of(NewDiscount(name=offer.name, percent=percent), whole)
+        case FixedAmount(amount=amount):
+            return totals.amount_of(NewDiscount(name=offer.name, amount=amount), whole)
+        case FreePeriod():
+            return Money(0, whole.currency)
+
+
+def _is_in(currency: Currency, offer: Offer) -> bool:
+    if isinstance(offer.benefit, FixedAmount) and offer.benefit.amount.currency != currency:
+        return False
+    return not offer.conditions.currencies or currency in offer.conditions.currencies
+
+
+def _order(each: InReach) -> tuple[int, OfferId]:
+    return each.offer.lane, each.offer.id
+
+
+def _no(offer: Offer, code: str, detail: str) -> Refusal:
+    return Refusal(offer_id=offer.id, reference=offer.reference, code=code, detail=detail)

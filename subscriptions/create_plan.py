@@ -1,0 +1,62 @@
+"""Making plans and their versions."""
+
+from billing.tax import store as tax_rates
+from kernel import outbox
+from kernel.database import Tx
+from kernel.text import Name, Reference
+from subscriptions import pricing, store
+from subscriptions.events import PlanCreated, PlanVersionAdded
+from subscriptions.model import NewPlan, NewVersion, Plan, PlanId, Price, PriceId
+
+
+async def create_plan(tx: Tx, request: NewPlan) -> Plan:
+    terms = NewVersion(
+        interval=request.interval,
+        prices=request.prices,
+        tax_rate=request.tax_rate,
+        entitlements=request.entitlements,
+    )
+    plan = await _version(tx, terms, PlanId.new(), request.reference, request.name, version=1)
+
+    await store.insert_plan(tx, plan)
+    await store.insert_version(tx, plan)
+    await outbox.publish(tx, PlanCreated(plan_id=plan.id))
+    return plan
+
+
+async def add_version(tx: Tx, key: str, request: NewVersion) -> Plan:
+    """New terms for new subscriptions; a price in use stays what it was."""
+    newest = await store.lock_plan(tx, key)
+
+    plan = await _version(tx, request, newest.id, newest.reference, newest.name, version=newest.version + 1)
+
+    await store.insert_version(tx, plan)
+    await store.set_newest_version(tx, plan)
+    await outbox.publish(tx, PlanVersionAdded(plan_id=plan.id, version=plan.version))
+    return plan
+
+
+async def _version(
+    tx: Tx, terms: NewVersion, plan_id: PlanId, reference: Reference, name: Name, *, version: int
+) -> Plan:
+    pricing.check(terms)
+    tax_rate = None if terms.tax_rate is None else await tax_rates.get(tx, terms.tax_rate)
+    return Plan(
+        id=plan_id,
+        reference=reference,
+        name=name,
+        version=version,
+        interval=terms.interval,
+        prices=tuple(
+            Price(
+                id=PriceId.new(),
+                model=price.model,
+                currency=price.currency,
+                unit_price=price.unit_price,
+            )
+            for price in terms.prices
+        ),
+        tax_rate_id=tax_rate and tax_rate.id,
+        entitlements=terms.entitlements,
+        created_at=tx.now,
+    )

@@ -1,0 +1,22 @@
+"""What a customer may use."""
+
+from collections.abc import Iterable
+
+from billing.parties.model import CustomerId
+from kernel.database import Tx
+from subscriptions import store
+from subscriptions.model import Grant, Grants
+
+
+async def grants_of(tx: Tx, customer_id: CustomerId) -> Grants:
+    given = await store.entitlements(tx, customer_id)
+    return Grants(customer_id=customer_id, features=merged(given))
+
+
+def merged(given: Iterable[dict[str, Grant]]) -> dict[str, Grant]:
+    """The best of each feature: on beats off, the higher limit beats the lower."""
+    features: dict[str, Grant] = {}
+    for grants in given:
+        for feature, grant in grants.items():
+            features[feature] = max(features.get(feature, grant), grant)
+    return features

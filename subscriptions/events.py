@@ -1,0 +1,36 @@
+"""What happens to plans and subscriptions."""
+
+from billing.invoices.model import InvoiceId
+from billing.parties.model import CustomerId
+from kernel.events import Event
+from subscriptions.model import PlanId, SubscriptionId
+
+
+class PlanCreated(Event, frozen=True, kw_only=True, tag="plan.created"):
+    plan_id: PlanId
+
+
+class PlanVersionAdded(Event, frozen=True, kw_only=True, tag="plan.version_added"):
+    plan_id: PlanId
+    version: int
+
+
+class SubscriptionStarted(Event, frozen=True, kw_only=True, tag="subscription.started"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
+class SubscriptionRenewed(Event, frozen=True, kw_only=True, tag="subscription.renewed"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+
+class SubscriptionCancelled(Event, frozen=True, kw_only=True, tag="subscription.cancelled"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
+class SubscriptionEnded(Event, frozen=True, kw_only=True, tag="subscription.ended"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId

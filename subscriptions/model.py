@@ -1,0 +1,209 @@
+"""Plans and subscriptions.
+
+incomplete ──▶ trialing | active | ended
+trialing   ──▶ active | past_due | paused | cancelled | ended
+active     ──▶ past_due | paused | cancelled | ended
+past_due   ──▶ active | paused | cancelled | ended
+paused     ──▶ active | cancelled | ended
+
+`cancelled` is by someone, `ended` is a term that is over. Scheduled changes are dated fields, not states.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+import msgspec
+
+from billing.invoices.model import Collection, Invoice
+from billing.parties.model import Customer, CustomerId, Metadata, NewCustomer
+from billing.tax.model import TaxRateId
+from kernel.decimals import Quantity, UnitPrice
+from kernel.errors import Conflict
+from kernel.ids import Id
+from kernel.money import Currency
+from kernel.periods import Interval, Period
+from kernel.structs import Input, Value
+from kernel.text import Name, Reference
+from promotions.model import OfferId, RedemptionId
+
+Feature = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+# On or off, or a limit.
+Grant = bool | Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+Entitlements = Annotated[dict[Feature, Grant], msgspec.Meta(max_length=200)]
+
+
+class PlanId(Id, prefix="plan"):
+    """What can be subscribed to."""
+
+
+class PriceId(Id, prefix="price"):
+    """An amount for a plan's version, in one currency."""
+
+
+class SubscriptionId(Id, prefix="sub"):
+    """A customer's agreement to a plan."""
+
+
+class PriceModel(StrEnum):
+    FLAT = "flat"
+    PER_UNIT = "per_unit"
+
+
+class Price(Value, frozen=True, kw_only=True):
+    """`unit_price` is per period: of the whole plan when flat, of one unit when per unit."""
+
+    id: PriceId
+    model: PriceModel
+    currency: Currency
+    unit_price: UnitPrice
+
+
+class Plan(Value, frozen=True, kw_only=True):
+    """A plan in one of its versions, which never change; new subscriptions take the newest."""
+
+    id: PlanId
+    reference: Reference
+    name: Name
+    version: int
+    interval: Interval
+    prices: tuple[Price, ...]
+    tax_rate_id: TaxRateId | None
+    entitlements: dict[str, Grant]
+    created_at: datetime
+
+
+class NewPrice(Input, frozen=True, kw_only=True):
+    currency: Currency
+    unit_price: UnitPrice
+    model: PriceModel = PriceModel.FLAT
+
+
+class NewVersion(Input, frozen=True, kw_only=True):
+    """Terms for new subscriptions. Existing ones keep the version they agreed to."""
+
+    interval: Interval
+    prices: Annotated[list[NewPrice], msgspec.Meta(min_length=1, max_length=150)]
+    tax_rate: str | None = None
+    entitlements: Entitlements = {}
+
+
+class NewPlan(Input, frozen=True, kw_only=True):
+    """A plan with its first version. `entitlements` are features: on or off, or a limit."""
+
+    reference: Reference
+    name: Name
+    interval: Interval
+    prices: Annotated[list[NewPrice], msgspec.Meta(min_length=1, max_length=150)]
+    tax_rate: str | None = None
+    entitlements: Entitlements = {}
+
+
+class Status(StrEnum):
+    INCOMPLETE = "incomplete"
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    ENDED = "ended"
+
+
+_OVER = frozenset({Status.CANCELLED, Status.ENDED})
+
+NEXT: dict[Status, frozenset[Status]] = {
+    Status.INCOMPLETE: frozenset({Status.TRIALING, Status.ACTIVE, Status.ENDED}),
+    Status.TRIALING: frozenset({Status.ACTIVE, Status.PAST_DUE, Status.PAUSED}) | _OVER,
+    Status.ACTIVE: frozenset({Status.PAST_DUE, Status.PAUSED}) | _OVER,
+    Status.PAST_DUE: frozenset({Status.ACTIVE, Status.PAUSED}) | _OVER,
+    Status.PAUSED: frozenset({Status.ACTIVE}) | _OVER,
+    Status.CANCELLED: frozenset(),
+    Status.ENDED: frozenset(),
+}
+
+ENTITLED = frozenset({Status.TRIALING, Status.ACTIVE, Status.PAST_DUE})
+
+
+class Subscription(Value, frozen=True, kw_only=True):
+    """`period_number` counts from the anchor, where billing began; the trial before it is -1."""
+
+    id: SubscriptionId
+    customer_id: CustomerId
+    plan_id: PlanId
+    version: int
+    currency: Currency
+    quantity: Quantity
+    status: Status
+    collection: Collection
+    redemption_id: RedemptionId | None
+    anchor_at: datetime
+    period_number: int
+    current_period: Period
+    trial_ends_at: datetime | None
+    next_billing_at: datetime | None
+    cancelled_at: datetime | None
+    ended_at: datetime | None
+    metadata: dict[str, str]
+    created_at: datetime
+
+    def to(self, status: Status, **changes: object) -> Self:
+        """This subscription in another state. Raises Conflict `subscription_state`."""
+        if status is not self.status and status not in NEXT[self.status]:
+            raise Conflict("subscription_state", f"A {self.status} subscription cannot be {status}.")
+        return msgspec.structs.replace(self, status=status, **changes)
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in _OVER
+
+
+class NewSignup(Input, frozen=True, kw_only=True):
+    """One call for a person who signs up: who they are, what they take, and the welcome they get.
+
+    Repeating it for the same customer reference and offer returns the first signup.
+    """
+
+    customer: NewCustomer
+    plan: str
+    offer: str | None = None
+    quantity: Quantity = Quantity(1)
+    currency: Currency | None = None
+    collection: Collection = Collection.AUTOMATIC
+    metadata: Metadata = {}
+
+
+class NewSubscription(Input, frozen=True, kw_only=True):
+    """A subscription for a customer who is there already."""
+
+    customer: str
+    plan: str
+    offer: str | None = None
+    quantity: Quantity = Quantity(1)
+    currency: Currency | None = None
+    collection: Collection = Collection.AUTOMATIC
+    metadata: Metadata = {}
+
+
+class Grants(Value, frozen=True, kw_only=True):
+    """What a customer may use, over all their subscriptions: on, off, or the highest limit."""
+
+    customer_id: CustomerId
+    features: dict[str, Grant]
+
+
+class Signup(Value, frozen=True, kw_only=True):
+    """`invoice` is null during a trial; `is_new` is false when the signup was there already."""
+
+    is_new: bool
+    customer: Customer
+    subscription: Subscription
+    offer_id: OfferId | None
+    invoice: Invoice | None
+    entitlements: Grants
+
+
+class Renewal(Value, frozen=True, kw_only=True):
+    """`invoice` is null when the subscription ended instead."""
+
+    subscription: Subscription
+    invoice: Invoice | None

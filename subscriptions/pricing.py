@@ -1,0 +1,54 @@
+"""What one period of a plan costs. Pure."""
+
+from billing.invoices import totals
+from billing.invoices.model import PricedLine
+from billing.tax.model import TaxGroup
+from kernel.decimals import Quantity
+from kernel.errors import Invalid
+from kernel.money import Currency
+from kernel.periods import Period
+from subscriptions.model import NewVersion, Plan, Price, PriceModel
+
+
+def check(version: NewVersion) -> None:
+    currencies = [price.currency for price in version.prices]
+    if len(set(currencies)) < len(currencies):
+        raise Invalid("price_twice", "A plan has one price per currency.", param="prices")
+
+
+def price_in(plan: Plan, currency: Currency | None) -> Price:
+    """The price in a currency; in the plan's only one when none is named."""
+    if currency is None and len(plan.prices) == 1:
+        return plan.prices[0]
+    for price in plan.prices:
+        if price.currency == currency:
+            return price
+    have = ", ".join(sorted(price.currency for price in plan.prices))
+    raise Invalid(
+        "price_missing", f"The plan {plan.reference!r} has prices in {have}: say which.", param="currency"
+    )
+
+
+def line_of(plan: Plan, price: Price, quantity: Quantity, period: Period, tax: TaxGroup) -> PricedLine:
+    """One period, in advance."""
+    billed = billed_quantity(price, quantity)
+    amount = price.unit_price.times(billed, price.currency)
+    totals.check_amount(amount)
+    return PricedLine(
+        description=plan.name,
+        quantity=billed,
+        unit_price=price.unit_price,
+        amount=amount,
+        tax=tax,
+        recurring=True,
+        period=period,
+    )
+
+
+def billed_quantity(price: Price, quantity: Quantity) -> Quantity:
+    """A flat price is for the plan, whatever the quantity."""
+    if price.model is PriceModel.FLAT:
+        return Quantity(1)
+    if not quantity:
+        raise Invalid("quantity_zero", "A price per unit needs a quantity.", param="quantity")
+    return quantity

@@ -1,0 +1,402 @@
+"""Every SQL statement about plans, subscriptions and signups."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from billing.invoices.model import InvoiceId
+from billing.parties.model import CustomerId
+from kernel.database import Tx
+from kernel.errors import Conflict, not_found
+from kernel.ids import Id
+from kernel.paging import Page, Window, next_cursor
+from kernel.periods import Interval, Period, Unit
+from kernel.structs import Row, load
+from subscriptions.model import Grant, Plan, PlanId, Price, Subscription, SubscriptionId
+
+# ── Plans ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def insert_plan(tx: Tx, plan: Plan) -> None:
+    inserted = await tx.conn.fetchval(
+        """
+        INSERT INTO plans (tenant_id, id, reference, name, version, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (tenant_id, reference) DO NOTHING
+        RETURNING id
+        """,
+        tx.tenant,
+        plan.id,
+        plan.reference,
+        plan.name,
+        plan.version,
+        plan.created_at,
+    )
+    if inserted is None:
+        raise Conflict("reference_taken", f"There is a plan {plan.reference!r} already.", param="reference")
+
+
+async def insert_version(tx: Tx, plan: Plan) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO plan_versions
+            (tenant_id, plan_id, version, interval_unit, interval_count, tax_rate_id, entitlements,
+             created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        """,
+        tx.tenant,
+        plan.id,
+        plan.version,
+        plan.interval.unit,
+        plan.interval.count,
+        plan.tax_rate_id,
+        plan.entitlements,
+        tx.now,
+    )
+    await tx.conn.execute(
+        """
+        INSERT INTO prices (tenant_id, id, plan_id, version, model, currency, unit_price)
+        SELECT $1, p.id, $2, $3, p.model, p.currency, p.unit_price
+        FROM unnest($4::uuid[], $5::text[], $6::text[], $7::numeric[])
+             AS p (id, model, currency, unit_price)
+        """,
+        tx.tenant,
+        plan.id,
+        plan.version,
+        [price.id for price in plan.prices],
+        [price.model for price in plan.prices],
+        [price.currency for price in plan.prices],
+        [price.unit_price for price in plan.prices],
+    )
+
+
+async def set_newest_version(tx: Tx, plan: Plan) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE plans
+        SET version = $3
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        plan.id,
+        plan.version,
+    )
+
+
+async def lock_plan(tx: Tx, key: str) -> Plan:
+    """The plan in its newest version; two new versions take turns."""
+    await tx.conn.execute(
+        """
+        SELECT 1
+        FROM plans
+        WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
+        FOR UPDATE
+        """,
+        tx.tenant,
+        PlanId.read(key),
+        key,
+    )
+    return await plan(tx, key)
+
+
+async def plan(tx: Tx, key: str | PlanId, version: int | None = None) -> Plan:
+    """By id or by reference; in its newest version when none is named."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
+               v.entitlements, p.created_at
+        FROM plans p
+        JOIN plan_versions v
+          ON v.tenant_id = p.tenant_id AND v.plan_id = p.id AND v.version = COALESCE($4, p.version)
+        WHERE p.tenant_id = $1 AND (p.id = $2 OR p.reference = $3)
+        """,
+        tx.tenant,
+        PlanId.read(key),
+        str(key),
+        version,
+    )
+    if row is None:
+        raise not_found("plan", key)
+    prices = await _prices_of(tx, [row["id"]])
+    return _plan(row, prices)
+
+
+async def plans(tx: Tx, window: Window) -> Page[Plan]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
+               v.entitlements, p.created_at
+        FROM plans p
+        JOIN plan_versions v
+          ON v.tenant_id = p.tenant_id AND v.plan_id = p.id AND v.version = p.version
+        WHERE p.tenant_id = $1 AND p.id < $2
+        ORDER BY p.id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+    )
+    prices = await _prices_of(tx, [row["id"] for row in rows])
+    shown = [_plan(row, prices) for row in rows[: window.limit]]
+    return Page(data=shown, next_cursor=next_cursor(rows, window))
+
+
+async def _prices_of(tx: Tx, plan_ids: Sequence[UUID]) -> dict[tuple[UUID, int], list[Price]]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, plan_id, version, model, currency, unit_price
+        FROM prices
+        WHERE tenant_id = $1 AND plan_id = ANY($2::uuid[])
+        ORDER BY plan_id, version, currency
+        """,
+        tx.tenant,
+        plan_ids,
+    )
+    prices: dict[tuple[UUID, int], list[Price]] = defaultdict(list)
+    for row in rows:
+        prices[row["plan_id"], row["version"]].append(load(row, Price))
+    return prices
+
+
+def _plan(row: Row, prices: dict[tuple[UUID, int], list[Price]]) -> Plan:
+    return load(
+        row,
+        Plan,
+        interval=Interval(Unit(row["interval_unit"]), row["interval_count"]),
+        prices=tuple(prices[row["id"], row["version"]]),
+    )
+
+
+# ── Subscriptions ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def insert(tx: Tx, subscription: Subscription) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO subscriptions
+            (tenant_id, id, customer_id, plan_id, version, currency, quantity, status, collection,
+             redemption_id, anchor_at, period_number, current_period_start, current_period_end,
+             trial_ends_at, next_billing_at, metadata, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+        """,
+        tx.tenant,
+        subscription.id,
+        subscription.customer_id,
+        subscription.plan_id,
+        subscription.version,
+        subscription.currency,
+        subscription.quantity,
+        subscription.status,
+        subscription.collection,
+        subscription.redemption_id,
+        subscription.anchor_at,
+        subscription.period_number,
+        subscription.current_period.start,
+        subscription.current_period.end,
+        subscription.trial_ends_at,
+        subscription.next_billing_at,
+        subscription.metadata,
+        subscription.created_at,
+    )
+
+
+async def update(tx: Tx, subscription: Subscription) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE subscriptions
+        SET status = $3, period_number = $4, current_period_start = $5, current_period_end = $6,
+            next_billing_at = $7, cancelled_at = $8, ended_at = $9
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        subscription.id,
+        subscription.status,
+        subscription.period_number,
+        subscription.current_period.start,
+        subscription.current_period.end,
+        subscription.next_billing_at,
+        subscription.cancelled_at,
+        subscription.ended_at,
+    )
+
+
+async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
+               redemption_id, anchor_at, period_number, current_period_start, current_period_end,
+               trial_ends_at, next_billing_at, cancelled_at, ended_at, metadata, created_at
+        FROM subscriptions
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        subscription_id,
+    )
+    if row is None:
+        raise not_found("subscription", subscription_id)
+    return _subscription(row)
+
+
+async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
+    """Renewing, changing and cancelling one subscription take turns."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
+               redemption_id, anchor_at, period_number, current_period_start, current_period_end,
+               trial_ends_at, next_billing_at, cancelled_at, ended_at, metadata, created_at
+        FROM subscriptions
+        WHERE tenant_id = $1 AND id = $2
+        FOR UPDATE
+        """,
+        tx.tenant,
+        subscription_id,
+    )
+    if row is None:
+        raise not_found("subscription", subscription_id)
+    return _subscription(row)
+
+
+async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Page[Subscription]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
+               redemption_id, anchor_at, period_number, current_period_start, current_period_end,
+               trial_ends_at, next_billing_at, cancelled_at, ended_at, metadata, created_at
+        FROM subscriptions
+        WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR customer_id = $4)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        customer_id,
+    )
+    shown = [_subscription(row) for row in rows[: window.limit]]
+    return Page(data=shown, next_cursor=next_cursor(rows, window))
+
+
+async def has_subscribed(tx: Tx, customer_id: CustomerId) -> bool:
+    return bool(
+        await tx.conn.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM subscriptions
+                WHERE tenant_id = $1 AND customer_id = $2
+            )
+            """,
+            tx.tenant,
+            customer_id,
+        )
+    )
+
+
+async def entitlements(tx: Tx, customer_id: CustomerId) -> list[dict[str, Grant]]:
+    """What each subscription that entitles gives, in one statement."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT v.entitlements
+        FROM subscriptions s
+        JOIN plan_versions v
+          ON v.tenant_id = s.tenant_id AND v.plan_id = s.plan_id AND v.version = s.version
+        WHERE s.tenant_id = $1
+          AND s.customer_id = $2
+          AND s.status IN ('trialing', 'active', 'past_due')
+        ORDER BY s.id
+        """,
+        tx.tenant,
+        customer_id,
+    )
+    return [row["entitlements"] for row in rows]
+
+
+def _subscription(row: Row) -> Subscription:
+    return load(
+        row,
+        Subscription,
+        current_period=Period(row["current_period_start"], row["current_period_end"]),
+    )
+
+
+# ── Which invoice paid for which period ─────────────────────────────────────────────────────────────────
+
+
+async def link_invoice(tx: Tx, subscription: Subscription, invoice_id: InvoiceId) -> None:
+    """The key of this table is what makes billing a period twice impossible."""
+    await tx.conn.execute(
+        """
+        INSERT INTO subscription_invoices
+            (tenant_id, subscription_id, period_start, period_end, invoice_id)
+        VALUES ($1, $2, $3, $4, $5)
+        """,
+        tx.tenant,
+        subscription.id,
+        subscription.current_period.start,
+        subscription.current_period.end,
+        invoice_id,
+    )
+
+
+async def invoice_of_period(tx: Tx, subscription: Subscription) -> InvoiceId | None:
+    found = await tx.conn.fetchval(
+        """
+        SELECT invoice_id
+        FROM subscription_invoices
+        WHERE tenant_id = $1 AND subscription_id = $2 AND period_start = $3
+        """,
+        tx.tenant,
+        subscription.id,
+        subscription.current_period.start,
+    )
+    return InvoiceId.of(found) if found else None
+
+
+async def first_invoice(tx: Tx, subscription_id: SubscriptionId) -> InvoiceId | None:
+    found = await tx.conn.fetchval(
+        """
+        SELECT invoice_id
+        FROM subscription_invoices
+        WHERE tenant_id = $1 AND subscription_id = $2
+        ORDER BY period_start
+        LIMIT 1
+        """,
+        tx.tenant,
+        subscription_id,
+    )
+    return InvoiceId.of(found) if found else None
+
+
+# ── Signups ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def signed_up(tx: Tx, customer_id: CustomerId, granted: Id) -> SubscriptionId | None:
+    """The subscription that this customer's signup for an offer, or a plan, led to."""
+    found = await tx.conn.fetchval(
+        """
+        SELECT subscription_id
+        FROM signups
+        WHERE tenant_id = $1 AND customer_id = $2 AND granted = $3
+        """,
+        tx.tenant,
+        customer_id,
+        granted,
+    )
+    return SubscriptionId.of(found) if found else None
+
+
+async def put_signup(tx: Tx, subscription: Subscription, granted: Id) -> None:
+    """A signup for a plan may come again when the first one is over: the newest counts."""
+    await tx.conn.execute(
+        """
+        INSERT INTO signups (tenant_id, customer_id, granted, subscription_id, created_at)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (tenant_id, customer_id, granted) DO UPDATE
+        SET subscription_id = EXCLUDED.subscription_id, created_at = EXCLUDED.created_at
+        """,
+        tx.tenant,
+        subscription.customer_id,
+        granted,
+        subscription.id,
+        tx.now,
+    )

@@ -56,7 +56,7 @@ async def _version(
             )
             for price in terms.prices
         ),
-        tax_rate_id=tax_rate and tax_rate.id,
+        tax_rate_id=tax_rate.id if tax_rate else None,
         entitlements=terms.entitlements,
         created_at=tx.now,
     )

@@ -91,7 +91,7 @@ async def start(
         quantity=pricing.billed_quantity(price, request.quantity),
         status=Status.TRIALING if starts.trial_ends_at else Status.ACTIVE,
         collection=request.collection,
-        redemption_id=redemption and redemption.id,
+        redemption_id=redemption.id if redemption else None,
         anchor_at=starts.anchor_at,
         period_number=starts.period_number,
         current_period=starts.period,
@@ -154,7 +154,7 @@ async def _signup(
         is_new=is_new,
         customer=customer,
         subscription=subscription,
-        offer_id=offer and offer.id,
+        offer_id=offer.id if offer else None,
         invoice=invoice,
         entitlements=await grants_of(tx, customer.id),
     )

@@ -1,0 +1,29 @@
+"""Crediting an invoice and giving the money back, in one act."""
+
+from billing.credit_notes.issue import issue_credit_note
+from billing.credit_notes.model import NewCreditNote
+from billing.invoices import store as invoices
+from billing.invoices.model import InvoiceId
+from billing.parties import store as parties
+from kernel.database import Tx
+from kernel.periods import local_date
+from refunds import rules
+from refunds.give_back import give_back
+from refunds.model import GivenBack
+
+
+async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) -> GivenBack:
+    """The note takes off what is due on the invoice; what was paid goes back in the refund mode."""
+    invoice = await invoices.lock(tx, invoice_id)
+    entity = await parties.legal_entity(tx, invoice.legal_entity_id)
+    settings = await parties.settings(tx)
+
+    terms = rules.terms_of(
+        settings,
+        asked=request.refund,
+        refund_on=request.refund_on,
+        today=local_date(tx.now, entity.zone),
+    )
+
+    note = await issue_credit_note(tx, invoice, request, refund_mode=terms.mode)
+    return await give_back(tx, note, terms)

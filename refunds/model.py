@@ -1,0 +1,128 @@
+"""A refund gives money back, on one payment or past us.
+
+scheduled ──▶ pending | cancelled
+pending   ──▶ succeeded | failed
+succeeded ──▶ failed                                                     (the provider says so later)
+failed    ──▶ retried | converted_to_balance | recorded_external | cancelled
+
+A part recorded by hand is born succeeded. `retried` is final: the new refund is another row.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Self
+
+import msgspec
+
+from billing.credit_notes.model import CreditNote, CreditNoteId
+from billing.invoices.model import InvoiceId
+from billing.parties.model import CustomerId, RefundMode
+from billing.payments.model import Means, OutsideMeans, PaymentId
+from kernel.errors import Conflict
+from kernel.ids import Id
+from kernel.money import Currency, Money
+from kernel.structs import Input, Value
+from kernel.text import Name, Note
+from subscriptions.model import Subscription
+
+
+class RefundId(Id, prefix="re"):
+    """A refund."""
+
+
+class Status(StrEnum):
+    SCHEDULED = "scheduled"  # due on a day to come
+    PENDING = "pending"  # to be sent, or sent and not yet answered
+    SUCCEEDED = "succeeded"  # the customer has the money
+    FAILED = "failed"  # the money stayed with us, and is held until somebody decides
+    CANCELLED = "cancelled"
+    RETRIED = "retried"
+    CONVERTED_TO_BALANCE = "converted_to_balance"
+    RECORDED_EXTERNAL = "recorded_external"
+
+
+NEXT: dict[Status, frozenset[Status]] = {
+    Status.SCHEDULED: frozenset({Status.PENDING, Status.CANCELLED}),
+    Status.PENDING: frozenset({Status.SUCCEEDED, Status.FAILED}),
+    Status.SUCCEEDED: frozenset({Status.FAILED}),
+    Status.FAILED: frozenset(
+        {Status.RETRIED, Status.CONVERTED_TO_BALANCE, Status.RECORDED_EXTERNAL, Status.CANCELLED}
+    ),
+    Status.CANCELLED: frozenset(),
+    Status.RETRIED: frozenset(),
+    Status.CONVERTED_TO_BALANCE: frozenset(),
+    Status.RECORDED_EXTERNAL: frozenset(),
+}
+
+
+class Refund(Value, frozen=True, kw_only=True):
+    """`payment_id` is null for money that went back past us."""
+
+    id: RefundId
+    credit_note_id: CreditNoteId
+    payment_id: PaymentId | None
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+    currency: Currency
+    amount: Money
+    mode: RefundMode
+    status: Status
+    due_on: date
+    means: Means
+    reference: str | None
+    gateway_reference: str | None
+    failure_code: str | None
+    created_at: datetime
+    succeeded_on: date | None
+
+    def to(self, status: Status, **changes: object) -> Self:
+        """This refund in another state. Raises Conflict `refund_state`."""
+        if status not in NEXT[self.status]:
+            raise Conflict("refund_state", f"A {self.status} refund cannot be {status}.")
+        return msgspec.structs.replace(self, status=status, **changes)
+
+
+class GivenBack(Value, frozen=True, kw_only=True):
+    """What became of a credit note: refunds under way, and what is to go back by hand.
+
+    `to_refund_by_hand` was promised; record it with POST /v1/credit_notes/{id}/refunds as it goes.
+    """
+
+    credit_note: CreditNote
+    refunds: tuple[Refund, ...]
+    to_refund_by_hand: Money
+
+
+class Credit(StrEnum):
+    """What of the current period's invoice a cancellation credits."""
+
+    NONE = "none"
+    PRORATED = "prorated"  # the unused days of its recurring lines
+    FULL = "full"  # all that is left of it
+
+
+class NewCancellation(Input, frozen=True, kw_only=True):
+    """Cancel now. `refund` overrides the tenant's refund mode, `refund_on` is the day of a deferred one."""
+
+    credit: Credit = Credit.PRORATED
+    refund: RefundMode | None = None
+    refund_on: date | None = None
+    reason_text: Note | None = None
+
+
+class Cancellation(Value, frozen=True, kw_only=True):
+    """`credit_note` is null when there was nothing to credit."""
+
+    subscription: Subscription
+    credit_note: CreditNote | None
+    refunds: tuple[Refund, ...]
+    to_refund_by_hand: Money
+
+
+class NewManualRefund(Input, frozen=True, kw_only=True):
+    """A part of a credit note that went back past us. Without `amount` it is all that is promised."""
+
+    means: OutsideMeans
+    amount: Money | None = None
+    refunded_on: date | None = None
+    reference: Name | None = None

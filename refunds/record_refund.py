@@ -1,0 +1,81 @@
+"""Recording a part of a credit note that went back past us."""
+
+from billing.credit_notes import store as credit_notes
+from billing.credit_notes.model import CreditNote, CreditNoteId
+from billing.invoices import store as invoices
+from billing.parties import store as parties
+from billing.parties.model import RefundMode
+from billing.payments.model import Means
+from billing.settlement.rules import used_with
+from kernel import outbox
+from kernel.database import Tx
+from kernel.errors import Conflict, Invalid
+from kernel.money import Money
+from kernel.periods import local_date
+from refunds import store
+from refunds.events import RefundSucceeded
+from refunds.model import NewManualRefund, Refund, RefundId, Status
+from refunds.send_refund import book_refund
+
+
+async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManualRefund) -> Refund:
+    """It is born succeeded: it lowers what is promised first, then what is left as balance."""
+    found = await credit_notes.get(tx, credit_note_id)
+    invoice = await invoices.lock(tx, found.invoice_id)
+    note = await credit_notes.lock(tx, credit_note_id)
+    entity = await parties.legal_entity(tx, note.legal_entity_id)
+    today = local_date(tx.now, entity.zone)
+
+    amount = check(note, request)
+    if request.refunded_on is not None and request.refunded_on > today:
+        raise Invalid("refunded_in_future", "Record a refund when the money has gone.", param="refunded_on")
+    day = request.refunded_on or today
+    refund = Refund(
+        id=RefundId.new(),
+        credit_note_id=note.id,
+        payment_id=None,
+        customer_id=note.customer_id,
+        invoice_id=note.invoice_id,
+        currency=note.currency,
+        amount=amount,
+        mode=RefundMode.MANUAL,
+        status=Status.SUCCEEDED,
+        due_on=day,
+        means=Means(request.means),
+        reference=request.reference,
+        gateway_reference=None,
+        failure_code=None,
+        created_at=tx.now,
+        succeeded_on=day,
+    )
+    kept = min(amount, note.settlement.promised)
+
+    await store.insert(tx, refund)
+    await credit_notes.update_settlement(tx, used_with(note, promised=-kept, refunded=amount))
+    await book_refund(tx, invoice, refund)
+    await outbox.publish(
+        tx,
+        RefundSucceeded(refund_id=refund.id, credit_note_id=note.id, customer_id=note.customer_id),
+    )
+    return refund
+
+
+def check(note: CreditNote, request: NewManualRefund) -> Money:
+    """The amount to record: all that is promised, or at most that and the balance."""
+    most = note.settlement.promised + note.settlement.left
+    amount = request.amount or note.settlement.promised
+    if amount.currency != note.currency:
+        raise Invalid(
+            "currency_mismatch",
+            f"The refund is in {amount.currency}, the credit note in {note.currency}.",
+            param="amount",
+        )
+    if amount.minor <= 0 and request.amount is not None:
+        raise Invalid("refund_not_positive", "A refund is more than zero.", param="amount")
+    if amount > most or not amount:
+        raise Conflict(
+            "refund_exceeds_note",
+            f"{most} of {note.number} can still go back by hand.",
+            param="amount",
+        )
+    return amount

@@ -1,0 +1,70 @@
+"""How money goes back. Pure."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from billing.parties.model import RefundMode, Settings
+from billing.payments.model import Means, Payment
+from billing.payments.model import Status as PaymentStatus
+from kernel.errors import Invalid
+from kernel.money import Money
+from kernel.structs import Value
+
+
+class Part(Value, frozen=True, kw_only=True):
+    payment: Payment
+    amount: Money
+
+
+class Spread(Value, frozen=True, kw_only=True):
+    """What goes back over payments, and what no provider payment can carry."""
+
+    parts: tuple[Part, ...]
+    by_hand: Money
+
+
+class Terms(Value, frozen=True, kw_only=True):
+    """The refund mode that holds, and the day it is due."""
+
+    mode: RefundMode
+    due_on: date
+
+
+def terms_of(settings: Settings, *, asked: RefundMode | None, refund_on: date | None, today: date) -> Terms:
+    """What the call says, or else the tenant's settings."""
+    mode = asked or settings.refund_mode
+    if mode is not RefundMode.DEFERRED:
+        if refund_on is not None:
+            raise Invalid(
+                "refund_on_not_deferred",
+                f"A day belongs to a deferred refund; this one is {mode}.",
+                param="refund_on",
+            )
+        return Terms(mode=mode, due_on=today)
+    due_on = refund_on or today + timedelta(days=settings.refund_after_days)
+    if due_on < today:
+        raise Invalid(
+            "refund_on_past", "A deferred refund is due today or on a day to come.", param="refund_on"
+        )
+    if due_on > today + timedelta(days=366):
+        raise Invalid("refund_on_far", "A refund is deferred by a year at most.", param="refund_on")
+    return Terms(mode=mode, due_on=due_on)
+
+
+def spread(amount: Money, payments: Iterable[Payment]) -> Spread:
+    """Over the payments in the order given (newest first), each within what is left of it."""
+    parts = []
+    left = amount
+    for payment in payments:
+        part = min(left, refundable(payment))
+        if part:
+            parts.append(Part(payment=payment, amount=part))
+            left -= part
+    return Spread(parts=tuple(parts), by_hand=left)
+
+
+def refundable(payment: Payment) -> Money:
+    """What a provider can still carry back: nothing of a payment that came past it."""
+    if payment.status is PaymentStatus.SUCCEEDED and payment.means is Means.PROVIDER:
+        return payment.amount - payment.refunded
+    return Money(0, payment.currency)

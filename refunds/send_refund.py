@@ -1,0 +1,122 @@
+"""Sending a refund to the provider, in three steps: the intent is there; call; write the answer.
+
+The provider keeps our id, so the same refund cannot be made twice, and it is asked what it knows of that
+id before anything is sent: a worker that died after the call finds its answer there.
+"""
+
+from datetime import datetime
+
+from billing.credit_notes import store as credit_notes
+from billing.gateways.model import Gateway, Outcome
+from billing.gateways.model import Status as OutcomeStatus
+from billing.invoices import store as invoices
+from billing.invoices.model import Invoice
+from billing.ledger import postings
+from billing.ledger.book import book, release_vat
+from billing.ledger.model import Source
+from billing.parties import store as parties
+from billing.payments import store as payments
+from billing.payments.model import Payment
+from billing.settlement.rules import used_with
+from kernel import outbox
+from kernel.database import Pool, Tx, transaction
+from kernel.ids import TenantId
+from kernel.periods import local_date
+from refunds import store
+from refunds.events import RefundFailed, RefundSucceeded
+from refunds.model import Refund, RefundId, Status
+
+
+async def send_refund(
+    pool: Pool, gateway: Gateway, tenant: TenantId, refund_id: RefundId, *, now: datetime
+) -> bool:
+    """False while the provider has not decided yet: ask again later."""
+    async with transaction(pool, tenant, now=now) as tx:
+        refund, payment = await start_refund(tx, refund_id)
+    if refund.status is not Status.PENDING:
+        return True
+    assert payment.gateway_reference is not None, "a payment that succeeded has a reference"
+
+    outcome = await gateway.find_refund(refund.id) or await gateway.refund(
+        refund.id, payment.gateway_reference, refund.amount
+    )
+
+    async with transaction(pool, tenant, now=now) as tx:
+        await finish_refund(tx, refund_id, outcome)
+    return outcome.status is not OutcomeStatus.PENDING
+
+
+async def start_refund(tx: Tx, refund_id: RefundId) -> tuple[Refund, Payment]:
+    """A scheduled refund whose day has come is pending from here on."""
+    refund = await store.lock(tx, refund_id)
+    assert refund.payment_id is not None, "only refunds on a payment are sent"
+    payment = await payments.get(tx, refund.payment_id)
+
+    if refund.status is Status.SCHEDULED:
+        refund = refund.to(Status.PENDING)
+        await store.update(tx, refund)
+    return refund, payment
+
+
+async def finish_refund(tx: Tx, refund_id: RefundId, outcome: Outcome) -> None:
+    """Write what the provider said. The second time is boring."""
+    found = await store.get(tx, refund_id)
+    invoice = await invoices.lock(tx, found.invoice_id)
+    await credit_notes.lock(tx, found.credit_note_id)
+    refund = await store.lock(tx, refund_id)
+
+    if refund.status is not Status.PENDING or outcome.status is OutcomeStatus.PENDING:
+        return
+    if outcome.status is OutcomeStatus.SUCCEEDED:
+        await _succeed(tx, invoice, refund, outcome)
+    else:
+        await _fail(tx, refund, outcome)
+
+
+async def _succeed(tx: Tx, invoice: Invoice, refund: Refund, outcome: Outcome) -> None:
+    note = await credit_notes.get(tx, refund.credit_note_id)
+    entity = await parties.legal_entity(tx, invoice.legal_entity_id)
+    today = local_date(tx.now, entity.zone)
+
+    succeeded = refund.to(Status.SUCCEEDED, gateway_reference=outcome.reference, succeeded_on=today)
+    used = used_with(note, held=-refund.amount, refunded=refund.amount)
+
+    await store.update(tx, succeeded)
+    await credit_notes.update_settlement(tx, used)
+    await book_refund(tx, invoice, succeeded)
+    await outbox.publish(
+        tx,
+        RefundSucceeded(
+            refund_id=refund.id, credit_note_id=refund.credit_note_id, customer_id=refund.customer_id
+        ),
+    )
+
+
+async def _fail(tx: Tx, refund: Refund, outcome: Outcome) -> None:
+    """The note goes on holding the amount until somebody decides what to do."""
+    failure_code = outcome.failure_code or "unknown"
+    await store.update(tx, refund.to(Status.FAILED, failure_code=failure_code))
+    await outbox.publish(
+        tx,
+        RefundFailed(
+            refund_id=refund.id,
+            credit_note_id=refund.credit_note_id,
+            customer_id=refund.customer_id,
+            failure_code=failure_code,
+        ),
+    )
+
+
+async def book_refund(tx: Tx, invoice: Invoice, refund: Refund) -> None:
+    """Money went back: out of the bank, and VAT that had fallen due with it."""
+    assert refund.succeeded_on is not None, "money that went back went on a day"
+    await book(
+        tx,
+        invoice,
+        Source.REFUND,
+        refund.id,
+        postings.money_given_back(refund.amount),
+        label=f"Refund of {invoice.number}",
+        booked_on=refund.succeeded_on,
+    )
+    await release_vat(tx, invoice, Source.REFUND, refund.id, booked_on=refund.succeeded_on)

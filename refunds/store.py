@@ -1,0 +1,111 @@
+"""Every SQL statement about refunds."""
+
+from billing.credit_notes.model import CreditNoteId
+from billing.parties.model import CustomerId
+from kernel.database import Tx
+from kernel.errors import not_found
+from kernel.paging import Page, Window, page_of
+from kernel.structs import load
+from refunds.model import Refund, RefundId
+
+
+async def insert(tx: Tx, refund: Refund) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO refunds
+            (tenant_id, id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor,
+             mode, status, due_on, means, reference, created_at, succeeded_on)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        """,
+        tx.tenant,
+        refund.id,
+        refund.credit_note_id,
+        refund.payment_id,
+        refund.customer_id,
+        refund.invoice_id,
+        refund.currency,
+        refund.amount.minor,
+        refund.mode,
+        refund.status,
+        refund.due_on,
+        refund.means,
+        refund.reference,
+        refund.created_at,
+        refund.succeeded_on,
+    )
+
+
+async def update(tx: Tx, refund: Refund) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE refunds
+        SET status = $3, gateway_reference = $4, failure_code = $5, succeeded_on = $6
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        refund.id,
+        refund.status,
+        refund.gateway_reference,
+        refund.failure_code,
+        refund.succeeded_on,
+    )
+
+
+async def get(tx: Tx, refund_id: RefundId) -> Refund:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
+               status, due_on, means, reference, gateway_reference, failure_code, created_at,
+               succeeded_on
+        FROM refunds
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        refund_id,
+    )
+    if row is None:
+        raise not_found("refund", refund_id)
+    return load(row, Refund)
+
+
+async def lock(tx: Tx, refund_id: RefundId) -> Refund:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
+               status, due_on, means, reference, gateway_reference, failure_code, created_at,
+               succeeded_on
+        FROM refunds
+        WHERE tenant_id = $1 AND id = $2
+        FOR UPDATE
+        """,
+        tx.tenant,
+        refund_id,
+    )
+    if row is None:
+        raise not_found("refund", refund_id)
+    return load(row, Refund)
+
+
+async def page(
+    tx: Tx, window: Window, *, customer_id: CustomerId | None, credit_note_id: CreditNoteId | None
+) -> Page[Refund]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
+               status, due_on, means, reference, gateway_reference, failure_code, created_at,
+               succeeded_on
+        FROM refunds
+        WHERE tenant_id = $1
+          AND id < $2
+          AND ($4::uuid IS NULL OR customer_id = $4)
+          AND ($5::uuid IS NULL OR credit_note_id = $5)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        customer_id,
+        credit_note_id,
+    )
+    return page_of(rows, Refund, window)

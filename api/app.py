@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import Scope
 
-from api import logs, paging, problems
+from api import docs, logs, openapi, paging, problems
 from api.access.directory import Directory
 from api.access.key_text import Hasher
 from api.access.last_use import LastUse
@@ -22,10 +22,10 @@ from api.health import healthz, readyz
 from api.quotes import Signer
 from api.requests import PlainResponse, StrictRequest
 from api.routes import api_keys, events
+from api.scalars import TYPE_DECODERS
 from api.settings import Settings
 from api.wake import Waker
 from kernel.database import Tx, open_pool
-from kernel.structs import from_wire
 
 OPERATIONS = [
     *api_keys.ROUTES,
@@ -62,15 +62,21 @@ def create_app(settings: Settings | None = None) -> Litestar:
             await last_use.flush(pool)
             await pool.close()
 
+    dependencies = _dependencies(hasher)
     app = Litestar(
-        [*OPERATIONS, healthz, readyz],
+        [
+            *OPERATIONS,
+            healthz,
+            readyz,
+            *docs.handlers(lambda: openapi.document(OPERATIONS, dependencies, settings.base_url)),
+        ],
         # Here and not on a Router: registering one copies it deeply, with all that the layer holds.
         middleware=[commands],
-        dependencies=_dependencies(hasher),
+        dependencies=dependencies,
         lifespan=[serving],
         state=State({"settings": settings}),
         exception_handlers={Exception: problems.respond},
-        type_decoders=[(_is_scalar, from_wire)],
+        type_decoders=TYPE_DECODERS,
         request_class=StrictRequest,
         response_class=PlainResponse,
         openapi_config=None,
@@ -106,7 +112,3 @@ def _now(scope: Scope) -> datetime:
     now = scope["state"]["now"]
     assert isinstance(now, datetime)
     return now
-
-
-def _is_scalar(kind: object) -> bool:
-    return isinstance(kind, type) and hasattr(kind, "parse") and hasattr(kind, "schema")

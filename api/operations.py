@@ -34,6 +34,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.types import Scope
 
+from api.access import scopes
 from kernel.structs import Value
 
 DRY_RUN = "dry_run"  # every command takes it
@@ -105,6 +106,8 @@ def _handlers(app: Litestar) -> Iterable[tuple[HTTPRouteHandler, Any]]:
 
 
 def _declare(method: str, path: str, *, scope: str, status: int, secret_fields: tuple[str, ...]) -> Declare:
+    assert scope in scopes.ALL, f"{scope} is not in api/access/scopes.py"
+
     def declare(fn: Callable[..., Any]) -> HTTPRouteHandler:
         name = fn.__name__
         summary, _, description = inspect.cleandoc(fn.__doc__ or "").partition("\n")

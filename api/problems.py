@@ -27,7 +27,6 @@ STATUS_OF_KIND: dict[type[DomainError], int] = {
 STATUS_OF_CODE: dict[str, int] = {
     "body_duplicate_key": 400,
     "body_encoded": 415,
-    "body_missing": 400,
     "body_not_json": 400,
     "body_not_utf8": 400,
     "body_number_out_of_range": 400,

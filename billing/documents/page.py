@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from billing.credit_notes.model import CreditLine, CreditNote
 from billing.documents.formats import Formats
+from billing.documents.terms import payment_terms, refund_terms
 from billing.documents.words import WORDS, Words
 from billing.invoices.model import Collection, Invoice, Line
 from billing.parties.model import Buyer, Language, Seller, VatDue
@@ -109,7 +110,7 @@ def of_invoice(invoice: Invoice, *, zone: ZoneInfo) -> Page:
         totals=_totals(invoice, p),
         amount=Fact(words.amount_due, formats.money(invoice.total)),
         payment_label=words.payment,
-        payment=_payment(invoice, p),
+        payment=payment_terms(invoice),
         bank=_bank(invoice, words),
         mentions=_invoice_mentions(invoice, words),
         note=invoice.note or "",
@@ -152,7 +153,7 @@ def of_credit_note(note: CreditNote, *, zone: ZoneInfo) -> Page:
         totals=_totals(note, p),
         amount=Fact(words.amount_credited, formats.money(note.total)),
         payment_label=words.refund,
-        payment=_refund(note, words),
+        payment=refund_terms(note),
         bank=[],
         mentions=_credit_note_mentions(note, words),
         note="",
@@ -274,19 +275,6 @@ def _totals(document: Invoice | CreditNote, p: Print) -> list[Fact]:
 
 
 # ── How it is paid, and what the law wants said ──────────────────────────────────────────────────
-
-
-def _payment(invoice: Invoice, p: Print) -> str:
-    if not invoice.total:
-        return p.words.nothing_to_pay
-    if invoice.collection is Collection.AUTOMATIC:
-        return p.words.charged
-    return p.words.to_transfer.format(date=p.formats.long_date(invoice.due_on))
-
-
-def _refund(note: CreditNote, words: Words) -> str:
-    first = words.refund_first.format(number=note.invoice_number)
-    return f"{first} {words.refunds[note.refund_mode]}"
 
 
 def _bank(invoice: Invoice, words: Words) -> list[Fact]:

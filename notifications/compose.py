@@ -1,0 +1,127 @@
+"""The words of a mail: (kind, facts, language) → subject and body. Pure.
+
+Short, warm, and precise: what happened, how much, what comes next, whom to ask.
+"""
+
+from datetime import date
+
+from billing.documents.formats import Formats
+from billing.parties.model import Language
+from kernel.money import Money
+from kernel.structs import Value
+from notifications.model import Kind
+
+
+class Text(Value, frozen=True):
+    subject: str
+    body: str
+
+
+class Facts(Value, frozen=True, kw_only=True):
+    """`about` is the number of the document or the name of the plan; `terms` a sentence of the document."""
+
+    seller: str
+    about: str
+    amount: Money | None = None
+    day: date | None = None
+    terms: str = ""
+
+
+def compose(kind: Kind, facts: Facts, language: Language) -> Text:
+    formats = Formats(language)
+    values = {
+        "seller": facts.seller,
+        "about": facts.about,
+        "terms": facts.terms,
+        "amount": formats.money(facts.amount) if facts.amount is not None else "",
+        "day": formats.long_date(facts.day) if facts.day else "",
+    }
+    text = _TEXTS[language][kind]
+    return Text(
+        subject=_one_line(text.subject.format_map(values)),
+        body=_FRAME[language].format(body=text.body.format_map(values), seller=facts.seller),
+    )
+
+
+def _one_line(text: str) -> str:
+    """No line break of any alphabet gets into a header."""
+    return " ".join(text.split())
+
+
+_FRAME = {
+    Language.FRENCH: """\
+Bonjour,
+
+{body}
+
+Une question\u00a0? Répondez simplement à ce message.
+
+{seller}
+""",
+    Language.ENGLISH: """\
+Hello,
+
+{body}
+
+Any questions? Just reply to this message.
+
+{seller}
+""",
+}
+
+_FRENCH = {
+    Kind.INVOICE_ISSUED: Text(
+        "Votre facture {about}",
+        "Voici votre facture {about}, d’un montant de {amount}. Vous la trouverez en pièce jointe.\n\n"
+        "{terms}",
+    ),
+    Kind.CREDIT_NOTE_ISSUED: Text(
+        "Votre avoir {about}",
+        "Voici votre avoir {about}, d’un montant de {amount}. Vous le trouverez en pièce jointe.\n\n{terms}",
+    ),
+    Kind.PAYMENT_FAILED: Text(
+        "Votre paiement de la facture {about} n’a pas abouti",
+        "Le paiement de {amount} pour votre facture {about} n’a pas abouti.\n\n"
+        "Le plus souvent, la carte a expiré ou son plafond est atteint. Merci de vérifier votre moyen de "
+        "paiement, ou de nous écrire pour convenir d’un autre. La facture est en pièce jointe.",
+    ),
+    Kind.REFUND_SUCCEEDED: Text(
+        "Votre remboursement de {amount}",
+        "Nous vous avons remboursé {amount}, au titre de votre avoir {about}.\n\n"
+        "Selon votre banque, le montant apparaît sur votre compte sous quelques jours.",
+    ),
+    Kind.SUBSCRIPTION_CANCELLED: Text(
+        "Votre abonnement {about} est résilié",
+        "Votre abonnement {about} est résilié, avec effet le {day}.\n\n"
+        "Merci de la confiance que vous nous avez accordée. Vous serez toujours les bienvenus.",
+    ),
+}
+
+_ENGLISH = {
+    Kind.INVOICE_ISSUED: Text(
+        "Your invoice {about}",
+        "Here is your invoice {about} of {amount}. You will find it attached.\n\n{terms}",
+    ),
+    Kind.CREDIT_NOTE_ISSUED: Text(
+        "Your credit note {about}",
+        "Here is your credit note {about} of {amount}. You will find it attached.\n\n{terms}",
+    ),
+    Kind.PAYMENT_FAILED: Text(
+        "Your payment of invoice {about} did not go through",
+        "The payment of {amount} for your invoice {about} did not go through.\n\n"
+        "Most often the card has expired or its limit is reached. Please check your payment method, or "
+        "write to us to agree on another. The invoice is attached.",
+    ),
+    Kind.REFUND_SUCCEEDED: Text(
+        "Your refund of {amount}",
+        "We have refunded {amount} to you, for your credit note {about}.\n\n"
+        "Depending on your bank, it appears on your account within a few days.",
+    ),
+    Kind.SUBSCRIPTION_CANCELLED: Text(
+        "Your subscription to {about} is cancelled",
+        "Your subscription to {about} is cancelled, with effect from {day}.\n\n"
+        "Thank you for the time we had together. You will always be welcome back.",
+    ),
+}
+
+_TEXTS = {Language.FRENCH: _FRENCH, Language.ENGLISH: _ENGLISH}

@@ -1,0 +1,93 @@
+"""What there is to say about each kind of event, read in one transaction; the page is kept on the way."""
+
+from msgspec.structs import replace
+
+from billing.credit_notes import store as credit_notes
+from billing.credit_notes.model import CreditNote, CreditNoteId
+from billing.documents import keep
+from billing.documents.render import file_name
+from billing.documents.terms import payment_terms, refund_terms
+from billing.invoices import store as invoices
+from billing.invoices.model import Invoice, InvoiceId
+from billing.parties import store as parties
+from billing.parties.model import Customer, Language, Seller
+from billing.payments import store as payments
+from billing.payments.model import PaymentId
+from kernel.database import Tx
+from kernel.ids import Id
+from kernel.periods import local_date
+from notifications.compose import Facts, compose
+from notifications.model import Attachment, Kind, Letter
+from refunds import store as refunds
+from refunds.model import RefundId
+from subscriptions import store as subscriptions
+from subscriptions.model import SubscriptionId
+
+
+async def invoice_issued(tx: Tx, invoice_id: InvoiceId) -> Letter:
+    invoice = await invoices.get(tx, invoice_id)
+    facts = Facts(
+        seller=invoice.seller.name, about=invoice.number, amount=invoice.total, terms=payment_terms(invoice)
+    )
+    return await _with_document(tx, Kind.INVOICE_ISSUED, invoice, facts)
+
+
+async def credit_note_issued(tx: Tx, credit_note_id: CreditNoteId) -> Letter:
+    note = await credit_notes.get(tx, credit_note_id)
+    facts = Facts(seller=note.seller.name, about=note.number, amount=note.total, terms=refund_terms(note))
+    return await _with_document(tx, Kind.CREDIT_NOTE_ISSUED, note, facts)
+
+
+async def payment_failed(tx: Tx, payment_id: PaymentId) -> Letter:
+    payment = await payments.get(tx, payment_id)
+    invoice = await invoices.get(tx, payment.invoice_id)
+    facts = Facts(seller=invoice.seller.name, about=invoice.number, amount=payment.amount)
+    return await _with_document(tx, Kind.PAYMENT_FAILED, invoice, facts)
+
+
+async def refund_succeeded(tx: Tx, refund_id: RefundId) -> Letter:
+    refund = await refunds.get(tx, refund_id)
+    note = await credit_notes.get(tx, refund.credit_note_id)
+    customer = await parties.customer(tx, note.customer_id)
+    facts = Facts(seller=note.seller.name, about=note.number, amount=refund.amount)
+    return _letter(Kind.REFUND_SUCCEEDED, customer, note.seller, note.language, refund.id, facts)
+
+
+async def subscription_cancelled(tx: Tx, subscription_id: SubscriptionId) -> Letter:
+    subscription = await subscriptions.get(tx, subscription_id)
+    plan = await subscriptions.plan(tx, subscription.plan_id, subscription.version)
+    customer = await parties.customer(tx, subscription.customer_id)
+    entity = await parties.legal_entity(tx, customer.legal_entity_id)
+    assert subscription.ended_at is not None, "what was cancelled has ended"
+    day = local_date(subscription.ended_at, entity.zone)
+    facts = Facts(seller=entity.seller.name, about=plan.name, day=day)
+    return _letter(
+        Kind.SUBSCRIPTION_CANCELLED, customer, entity.seller, customer.language, subscription.id, facts
+    )
+
+
+async def _with_document(tx: Tx, kind: Kind, document: Invoice | CreditNote, facts: Facts) -> Letter:
+    """In the language of the document, which goes along."""
+    customer = await parties.customer(tx, document.customer_id)
+    pdf = await keep.keep_pdf_of(tx, document)
+    letter = _letter(kind, customer, document.seller, document.language, document.id, facts)
+    return replace(letter, attachment=Attachment(file_name=file_name(document), content=pdf))
+
+
+def _letter(
+    kind: Kind, customer: Customer, seller: Seller, language: Language, about: Id, facts: Facts
+) -> Letter:
+    """To the customer where they are now."""
+    text = compose(kind, facts, language)
+    return Letter(
+        kind=kind,
+        language=language,
+        customer_id=customer.id,
+        document_id=about.uuid,
+        to_name=customer.name,
+        to_address=customer.email,
+        from_name=seller.name,
+        reply_to=seller.email,
+        subject=text.subject,
+        body=text.body,
+    )

@@ -1,5 +1,6 @@
 """A mail goes out once for an event, and is the same mail however often it takes."""
 
+import asyncio
 from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 
@@ -341,7 +342,8 @@ class Looking(Mailer):
         self._pool = pool
 
     async def send(self, message: EmailMessage) -> None:
-        assert await self._pool.fetchval("SELECT 1", timeout=2) == 1
+        async with asyncio.timeout(2):
+            assert await self._pool.fetchval("SELECT 1") == 1
         self.saw_a_free_connection = True
 
 

@@ -143,7 +143,7 @@ def of_credit_note(note: CreditNote, *, zone: ZoneInfo) -> Page:
         facts=[
             Fact(words.issued_on, formats.long_date(note.issued_on)),
             Fact(words.original_invoice, original),
-            Fact(words.reason, _reason(note, words)),
+            Fact(words.reason, words.reasons[note.reason]),
             Fact(words.currency, note.currency),
         ],
         columns=columns,
@@ -156,7 +156,7 @@ def of_credit_note(note: CreditNote, *, zone: ZoneInfo) -> Page:
         payment=refund_terms(note),
         bank=[],
         mentions=_credit_note_mentions(note, words),
-        note="",
+        note=words.reason_in_full.format(text=note.reason_text) if note.reason_text else "",
     )
 
 
@@ -234,10 +234,6 @@ def _credit_row(line: CreditLine, by_quantity: bool, p: Print) -> Row:
         details=[],
         cells=[*(quantity if by_quantity else []), _rate(line.tax, p), p.formats.number(line.net)],
     )
-
-
-def _reason(note: CreditNote, words: Words) -> str:
-    return " – ".join(filter(None, (words.reasons[note.reason], note.reason_text)))
 
 
 # ── What it adds up to ───────────────────────────────────────────────────────────────────────────

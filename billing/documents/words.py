@@ -29,6 +29,7 @@ class Words(Value, frozen=True, kw_only=True):
     original_invoice: str
     original_invoice_of: str
     reason: str
+    reason_in_full: str
     reasons: dict[Reason, str]
 
     # lines
@@ -87,6 +88,7 @@ FRENCH = Words(
     original_invoice="Facture d’origine",
     original_invoice_of="{number} du {date}",
     reason="Motif",
+    reason_in_full="Motif\u00a0: {text}",
     reasons={
         Reason.BILLING_ERROR: "Erreur de facturation",
         Reason.CANCELLATION: "Résiliation",
@@ -170,6 +172,7 @@ ENGLISH = Words(
     original_invoice="Original invoice",
     original_invoice_of="{number} of {date}",
     reason="Reason",
+    reason_in_full="Reason: {text}",
     reasons={
         Reason.BILLING_ERROR: "Billing error",
         Reason.CANCELLATION: "Cancellation",

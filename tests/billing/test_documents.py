@@ -143,7 +143,8 @@ def test_a_french_credit_note_carries_every_mention() -> None:
     for mention in (
         "Facture d’avoir A2026-000001",
         "Date d’émission 20 janvier 2026 Facture d’origine F2026-000001 du 15 janvier 2026",
-        "Motif Résiliation – Départ d’un collaborateur",
+        "Motif Résiliation Devise EUR",
+        "Motif : Départ d’un collaborateur",
         "SAS au capital de 10 000 € SIREN 303265045 RCS Nantes 303 265 045 N° TVA FR40303265045",
         "Atelier Bœuf & Cœur 12 rue des Lilas 75011 Paris France",
         "Désignation Quantité TVA Montant HT crédité",
@@ -198,6 +199,16 @@ def test_there_are_words_for_everything_we_can_have_to_say(words: Words) -> None
 @pytest.mark.parametrize("mode", RefundMode)
 def test_a_credit_note_says_how_its_money_comes_back(mode: RefundMode) -> None:
     assert _plain(FRENCH.refunds[mode]) in text_of(a_credit_note(refund_mode=mode))
+
+
+def test_a_reason_may_be_as_long_as_it_takes() -> None:
+    paragraphs = [f"Paragraphe {n}, une panne longuement racontée." for n in range(40)]
+
+    text = text_of(a_credit_note(reason=Reason.OTHER, reason_text="\n".join(paragraphs)))
+
+    assert "Motif Autre Devise EUR" in text
+    assert "Motif : Paragraphe 0," in text
+    assert all(paragraph in text for paragraph in paragraphs)
 
 
 def test_a_seller_who_opted_for_debits_says_so() -> None:

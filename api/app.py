@@ -21,15 +21,50 @@ from api.front import Front
 from api.health import healthz, readyz
 from api.quotes import Signer
 from api.requests import PlainResponse, StrictRequest
-from api.routes import api_keys, events
+from api.routes import (
+    api_keys,
+    credit_notes,
+    customers,
+    draft_invoices,
+    events,
+    invoices,
+    ledger,
+    legal_entities,
+    offers,
+    payments,
+    plans,
+    refunds,
+    signups,
+    subscriptions,
+    tax_rates,
+)
+from api.routes import (
+    settings as tenant_settings,
+)
 from api.scalars import TYPE_DECODERS
 from api.settings import Settings
 from api.wake import Waker
 from kernel.database import Tx, open_pool
 
+SHUTDOWN_SECONDS = 5.0
+
 OPERATIONS = [
-    *api_keys.ROUTES,
+    *signups.ROUTES,
+    *customers.ROUTES,
+    *subscriptions.ROUTES,
+    *plans.ROUTES,
+    *offers.ROUTES,
+    *draft_invoices.ROUTES,
+    *invoices.ROUTES,
+    *credit_notes.ROUTES,
+    *payments.ROUTES,
+    *refunds.ROUTES,
+    *ledger.ROUTES,
+    *legal_entities.ROUTES,
+    *tax_rates.ROUTES,
+    *tenant_settings.ROUTES,
     *events.ROUTES,
+    *api_keys.ROUTES,
 ]
 
 
@@ -49,18 +84,16 @@ def create_app(settings: Settings | None = None) -> Litestar:
     async def serving(app: Litestar) -> AsyncIterator[None]:
         pool = await open_pool(settings.app_database_url, size=settings.database_pool_size)
         app.state.pool = pool
-        tasks = [
-            asyncio.create_task(waker.run()),
-            asyncio.create_task(last_use.keep_flushing(pool)),
-        ]
+        waking = asyncio.create_task(waker.run())
+        flushing = asyncio.create_task(last_use.keep_flushing(pool))
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            waker.stop()
+            flushing.cancel()
+            await asyncio.wait({waking, flushing}, timeout=SHUTDOWN_SECONDS)
             await last_use.flush(pool)
-            await pool.close()
+            await asyncio.wait_for(pool.close(), SHUTDOWN_SECONDS)
 
     dependencies = _dependencies(hasher)
     app = Litestar(

@@ -84,13 +84,28 @@ async def finish(tx: Tx, job: Job) -> None:
     await _settle(tx, job, state="done", due=None, error=None)
 
 
-async def retry(tx: Tx, job: Job, *, error: str, after: timedelta | None = None) -> None:
+async def retry(tx: Tx, job: Job, *, error: str) -> None:
     """Try again later; after MAX_ATTEMPTS the job is parked with its last error."""
     if job.attempt >= MAX_ATTEMPTS:
         await _settle(tx, job, state="parked", due=None, error=error)
     else:
-        due = tx.now + (backoff(job.attempt) if after is None else after)
+        due = tx.now + backoff(job.attempt)
         await _settle(tx, job, state="waiting", due=due, error=error)
+
+
+async def postpone(tx: Tx, job: Job, *, after: timedelta) -> None:
+    """Nothing went wrong, it is only too early: look again later, as if for the first time."""
+    await tx.conn.execute(
+        """
+        UPDATE jobs
+        SET state = 'waiting', attempt = attempt - 1, due_at = $4
+        WHERE tenant_id = $1 AND id = $2 AND attempt = $3 AND state = 'running'
+        """,
+        tx.tenant,
+        job.id,
+        job.attempt,
+        tx.now + after,
+    )
 
 
 async def _settle(tx: Tx, job: Job, *, state: str, due: datetime | None, error: str | None) -> None:

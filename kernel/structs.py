@@ -4,12 +4,11 @@ A scalar is a class with `parse(text)` and `schema` (Money's Currency, Rate, eve
 is a string; `from_wire` reads it strictly. In a row it is what PostgreSQL stores; `load` reads that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import cache
-from typing import Any, TypeAlias, TypeVar, get_args
+from typing import Any, Protocol, TypeVar, get_args
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from kernel.decimals import Quantity, Rate, UnitPrice
@@ -19,8 +18,13 @@ from kernel.money import Money
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
-# A record of asyncpg is no Mapping, though it reads like one.
-Row: TypeAlias = "asyncpg.Record | Mapping[str, Any]"
+
+class Row(Protocol):
+    """A record of asyncpg, which reads like a mapping and is none, or a dict."""
+
+    def items(self) -> Iterable[tuple[str, Any]]: ...
+
+    def __getitem__(self, key: str, /) -> Any: ...
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -29,6 +33,12 @@ class Value(msgspec.Struct, frozen=True):
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a caller sends. A field we do not know is a mistake we tell them about."""
+
+
+def sent_fields(change: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a PATCH that were sent: the others are UNSET."""
+    fields = msgspec.structs.asdict(change)
+    return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
 
 
 def to_wire(value: object) -> object:

@@ -77,8 +77,8 @@ class Conditions(Input, frozen=True, kw_only=True):
     """What must be true for the offer. An empty list of plans or currencies means all of them."""
 
     new_customers_only: bool = False
-    plans: list[Reference] = []
-    currencies: list[Currency] = []
+    plans: tuple[Reference, ...] = ()
+    currencies: tuple[Currency, ...] = ()
     starts_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     ends_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 

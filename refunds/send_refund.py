@@ -4,6 +4,7 @@ The provider keeps our id, so the same refund cannot be made twice, and it is as
 id before anything is sent: a worker that died after the call finds its answer there.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 from billing.credit_notes import store as credit_notes
@@ -28,10 +29,10 @@ from refunds.model import Refund, RefundId, Status
 
 
 async def send_refund(
-    pool: Pool, gateway: Gateway, tenant: TenantId, refund_id: RefundId, *, now: datetime
+    pool: Pool, gateway: Gateway, tenant: TenantId, refund_id: RefundId, *, now: Callable[[], datetime]
 ) -> bool:
     """False while the provider has not decided yet: ask again later."""
-    async with transaction(pool, tenant, now=now) as tx:
+    async with transaction(pool, tenant, now=now()) as tx:
         refund, payment = await start_refund(tx, refund_id)
     if refund.status is not Status.PENDING:
         return True
@@ -41,7 +42,7 @@ async def send_refund(
         refund.id, payment.gateway_reference, refund.amount
     )
 
-    async with transaction(pool, tenant, now=now) as tx:
+    async with transaction(pool, tenant, now=now()) as tx:
         await finish_refund(tx, refund_id, outcome)
     return outcome.status is not OutcomeStatus.PENDING
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 
+from billing.parties import store as parties
 from billing.parties.model import CustomerId
 from kernel.database import Tx
 from subscriptions import store
 from subscriptions.model import Grant, Grants
 
 
-async def grants_of(tx: Tx, customer_id: CustomerId) -> Grants:
-    given = await store.entitlements(tx, customer_id)
-    return Grants(customer_id=customer_id, features=merged(given))
+async def grants_of(tx: Tx, key: str | CustomerId) -> Grants:
+    customer = await parties.customer(tx, key)
+    given = await store.entitlements(tx, customer.id)
+    return Grants(customer_id=customer.id, features=merged(given))
 
 
 def merged(given: Iterable[dict[str, Grant]]) -> dict[str, Grant]:

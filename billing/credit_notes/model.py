@@ -109,7 +109,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
 
 
 class NewCreditLine(Input, frozen=True, kw_only=True):
-    """One line to credit: by net `amount` in minor units of the invoice's currency, by quantity, or all of it."""
+    """One line to credit: by net amount in minor units, by quantity, or with neither all that is left."""
 
     line: LineId
     amount_minor: Annotated[int, msgspec.Meta(ge=1, le=10**13)] | None = None

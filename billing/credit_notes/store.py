@@ -11,6 +11,7 @@ from billing.parties.model import CustomerId
 from billing.tax.model import GroupTax, TaxGroup
 from kernel.database import Tx
 from kernel.errors import not_found
+from kernel.paging import Page, Window, next_cursor
 from kernel.structs import Row, load
 
 
@@ -44,31 +45,27 @@ async def lock(tx: Tx, credit_note_id: CreditNoteId) -> CreditNote:
 
 
 async def page(
-    tx: Tx,
-    *,
-    customer_id: CustomerId | None,
-    invoice_id: InvoiceId | None,
-    before: CreditNoteId | None,
-    limit: int,
-) -> list[CreditNote]:
+    tx: Tx, window: Window, *, customer_id: CustomerId | None, invoice_id: InvoiceId | None
+) -> Page[CreditNote]:
     rows = await tx.conn.fetch(
         """
         SELECT id
         FROM credit_notes
         WHERE tenant_id = $1
-          AND ($2::uuid IS NULL OR customer_id = $2)
-          AND ($3::uuid IS NULL OR invoice_id = $3)
-          AND ($4::uuid IS NULL OR id < $4)
+          AND id < $2
+          AND ($4::uuid IS NULL OR customer_id = $4)
+          AND ($5::uuid IS NULL OR invoice_id = $5)
         ORDER BY id DESC
-        LIMIT $5
+        LIMIT $3
         """,
         tx.tenant,
+        window.before,
+        window.rows,
         customer_id,
         invoice_id,
-        before,
-        limit,
     )
-    return await find_many(tx, [CreditNoteId.of(row["id"]) for row in rows])
+    shown = [CreditNoteId.of(row["id"]) for row in rows[: window.limit]]
+    return Page(data=await find_many(tx, shown), next_cursor=next_cursor(rows, window))
 
 
 async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:

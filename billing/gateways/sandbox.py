@@ -88,8 +88,8 @@ class Sandbox:
         charge = await self._pool.fetchrow(
             "SELECT id, token FROM sandbox.charges WHERE id = $1", charge_reference
         )
-        token = charge["token"] if charge else ""
-        status = _REFUNDS.get(token, Status.SUCCEEDED)
+        behaviour = charge["token"] if charge else ""
+        status = _REFUNDS.get(behaviour, Status.SUCCEEDED)
         row = await self._pool.fetchrow(
             """
             INSERT INTO sandbox.refunds
@@ -116,7 +116,7 @@ class Sandbox:
         )
         if row is None:
             return Outcome(status=Status.FAILED, reference="", failure_code="charge_not_refundable")
-        if token == "pm_sandbox_refund_timeout":
+        if behaviour == "pm_sandbox_refund_timeout":
             raise GatewayTimeout("The sandbox was told not to answer.")
         return _outcome(row)
 

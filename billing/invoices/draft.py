@@ -9,6 +9,7 @@ from billing.invoices.issue import ToIssue, issue_invoice
 from billing.invoices.model import (
     Collection,
     Draft,
+    DraftChange,
     Invoice,
     InvoiceId,
     NewDraft,
@@ -20,24 +21,34 @@ from billing.parties.model import Customer
 from billing.tax import store as tax_rates
 from kernel.database import Tx
 from kernel.money import Currency, Money
+from kernel.structs import sent_fields
 
 
 async def draft_invoice(tx: Tx, request: NewDraft) -> Draft:
     customer = await parties.customer(tx, request.customer)
 
-    draft = _draft(InvoiceId.new(), customer, request, tx)
+    draft = Draft(
+        id=InvoiceId.new(),
+        customer_id=customer.id,
+        currency=request.currency,
+        lines=tuple(request.lines),
+        discounts=tuple(request.discounts),
+        note=request.note,
+        metadata=request.metadata,
+        created_at=tx.now,
+    )
     await priced(tx, draft, customer)  # what cannot be issued is refused here already
 
     await store.insert_draft(tx, draft)
     return draft
 
 
-async def edit_draft(tx: Tx, draft_id: InvoiceId, request: NewDraft) -> Draft:
-    """The request replaces the draft as a whole."""
-    customer = await parties.customer(tx, request.customer)
+async def edit_draft(tx: Tx, draft_id: InvoiceId, change: DraftChange) -> Draft:
     before = await store.lock_draft(tx, draft_id)
+    sent = sent_fields(change)
+    customer = await parties.customer(tx, sent.pop("customer", before.customer_id))
 
-    draft = msgspec.structs.replace(_draft(draft_id, customer, request, tx), created_at=before.created_at)
+    draft = msgspec.structs.replace(before, customer_id=customer.id, **sent)
     await priced(tx, draft, customer)
 
     await store.update_draft(tx, draft)
@@ -99,16 +110,3 @@ def _amount(line: NewLine, currency: Currency) -> Money:
     amount = line.unit_price.times(line.quantity, currency)
     totals.check_amount(amount)
     return amount
-
-
-def _draft(draft_id: InvoiceId, customer: Customer, request: NewDraft, tx: Tx) -> Draft:
-    return Draft(
-        id=draft_id,
-        customer_id=customer.id,
-        currency=request.currency,
-        lines=tuple(request.lines),
-        discounts=tuple(request.discounts),
-        note=request.note,
-        metadata=request.metadata,
-        created_at=tx.now,
-    )

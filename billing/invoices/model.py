@@ -163,6 +163,18 @@ class NewDraft(Input, frozen=True, kw_only=True):
     metadata: Metadata = {}
 
 
+class DraftChange(Input, frozen=True, kw_only=True):
+    """Only the fields that are sent change; `lines` and `discounts` are replaced as a whole."""
+
+    customer: str | msgspec.UnsetType = msgspec.UNSET
+    lines: Annotated[list[NewLine], msgspec.Meta(min_length=1, max_length=1000)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] | msgspec.UnsetType = msgspec.UNSET
+    note: Note | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
+
+
 class Draft(Value, frozen=True, kw_only=True):
     """A draft has no number and no legal meaning; its amounts are what issuing it now would give."""
 

@@ -11,6 +11,7 @@ from kernel.database import Tx
 from kernel.decimals import Rate
 from kernel.errors import not_found
 from kernel.money import Currency, Money
+from kernel.paging import Page, Window, next_cursor, page_of
 from kernel.periods import Period
 from kernel.structs import Row, load
 
@@ -46,25 +47,22 @@ async def lock(tx: Tx, invoice_id: InvoiceId) -> Invoice:
     return await get(tx, invoice_id)
 
 
-async def page(
-    tx: Tx, *, customer_id: CustomerId | None, before: InvoiceId | None, limit: int
-) -> list[Invoice]:
+async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Page[Invoice]:
     rows = await tx.conn.fetch(
         """
         SELECT id
         FROM invoices
-        WHERE tenant_id = $1
-          AND ($2::uuid IS NULL OR customer_id = $2)
-          AND ($3::uuid IS NULL OR id < $3)
+        WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR customer_id = $4)
         ORDER BY id DESC
-        LIMIT $4
+        LIMIT $3
         """,
         tx.tenant,
+        window.before,
+        window.rows,
         customer_id,
-        before,
-        limit,
     )
-    return await find_many(tx, [InvoiceId.of(row["id"]) for row in rows])
+    shown = [InvoiceId.of(row["id"]) for row in rows[: window.limit]]
+    return Page(data=await find_many(tx, shown), next_cursor=next_cursor(rows, window))
 
 
 async def find_many(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
@@ -389,17 +387,17 @@ async def lock_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
     return load(row, Draft)
 
 
-async def drafts(tx: Tx, *, before: InvoiceId | None, limit: int) -> list[Draft]:
+async def drafts(tx: Tx, window: Window) -> Page[Draft]:
     rows = await tx.conn.fetch(
         """
         SELECT id, customer_id, currency, lines, discounts, note, metadata, created_at
         FROM draft_invoices
-        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)
+        WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC
         LIMIT $3
         """,
         tx.tenant,
-        before,
-        limit,
+        window.before,
+        window.rows,
     )
-    return [load(row, Draft) for row in rows]
+    return page_of(rows, Draft, window)

@@ -1,10 +1,13 @@
 """The ledger: double entry. A debit is positive, a credit negative, a transaction sums to zero."""
 
+from datetime import date, datetime
 from enum import StrEnum
 
+from billing.invoices.model import InvoiceId
+from billing.parties.model import CustomerId
 from billing.tax.model import TaxGroup
 from kernel.ids import Id
-from kernel.money import Money
+from kernel.money import Currency, Money
 from kernel.structs import Value
 
 
@@ -35,6 +38,24 @@ class EntryId(Id, prefix="led"):
 
 class TransactionId(Id, prefix="ltx"):
     """Entries that sum to zero."""
+
+
+class Entry(Value, frozen=True, kw_only=True):
+    """One line of the ledger: debit positive, credit negative. `document_id` is what made it necessary."""
+
+    id: EntryId
+    transaction_id: TransactionId
+    document: Source
+    document_id: str
+    invoice_id: InvoiceId
+    customer_id: CustomerId
+    account: Account
+    tax: TaxGroup | None
+    currency: Currency
+    amount: Money
+    label: str
+    booked_on: date
+    created_at: datetime
 
 
 class Posting(Value, frozen=True, kw_only=True):

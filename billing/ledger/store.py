@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from datetime import date
 
 from billing.invoices.model import Invoice
-from billing.ledger.model import Account, EntryId, Posting, Source, TransactionId
+from billing.ledger.model import Account, Entry, EntryId, Posting, Source, TransactionId
 from billing.tax.model import Category, TaxGroup
 from kernel.database import Tx
 from kernel.decimals import Rate
-from kernel.ids import Id
+from kernel.errors import not_found
+from kernel.ids import KINDS, Id
 from kernel.money import Money
-from kernel.structs import Value
+from kernel.paging import Page, Window, next_cursor
+from kernel.structs import Row, Value, load
 
 
 class Balance(Value, frozen=True, kw_only=True):
@@ -78,9 +80,59 @@ async def balances_of(tx: Tx, invoice: Invoice) -> list[Balance]:
     return [
         Balance(
             account=Account(row["account"]),
-            tax=row["tax_category"]
-            and TaxGroup(Category(row["tax_category"]), Rate(row["tax_rate_ppm"]), row["tax_reason"]),
+            tax=_group(row),
             amount=Money(row["minor"], invoice.currency),
         )
         for row in rows
     ]
+
+
+async def page(tx: Tx, window: Window, *, document_id: str | None) -> Page[Entry]:
+    """`document_id` is an id of any of the kinds that entries are made for."""
+    wanted = None if document_id is None else _any_id(document_id)
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, transaction_id, document, document_id, invoice_id, customer_id, account,
+               tax_category, tax_rate_ppm, tax_reason, currency, amount_minor, label, booked_on,
+               created_at
+        FROM ledger_entries
+        WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR document_id = $4)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        wanted,
+    )
+    shown = [_entry(row) for row in rows[: window.limit]]
+    return Page(data=shown, next_cursor=next_cursor(rows, window))
+
+
+def _entry(row: Row) -> Entry:
+    prefix = _PREFIXES[Source(row["document"])]
+    document_id = KINDS[prefix].of(row["document_id"])
+    return load(row, Entry, document_id=str(document_id), tax=_group(row))
+
+
+def _any_id(text: str) -> Id:
+    for prefix in _PREFIXES.values():
+        found = KINDS[prefix].read(text)
+        if found is not None:
+            return found
+    raise not_found("document", text)
+
+
+# Refunds stand above billing, which knows their ids by prefix only.
+_PREFIXES = {
+    Source.INVOICE: "inv",
+    Source.CREDIT_NOTE: "cn",
+    Source.PAYMENT: "pay",
+    Source.REFUND: "re",
+}
+
+
+def _group(row: Row) -> TaxGroup | None:
+    if row["tax_category"] is None:
+        return None
+    return TaxGroup(Category(row["tax_category"]), Rate(row["tax_rate_ppm"]), row["tax_reason"])

@@ -8,13 +8,12 @@ from billing.parties.model import Customer, CustomerChange
 from billing.tax import store as tax_rates
 from kernel import outbox
 from kernel.database import Tx
+from kernel.structs import sent_fields
 
 
 async def change_customer(tx: Tx, key: str, change: CustomerChange) -> Customer:
     customer = await store.lock_customer(tx, key)
-    sent = {
-        name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET
-    }
+    sent = sent_fields(change)
     if "tax_rate" in sent:
         tax_rate = sent.pop("tax_rate")
         sent["tax_rate_id"] = (await tax_rates.get(tx, tax_rate)).id if tax_rate else None

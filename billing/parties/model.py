@@ -170,9 +170,9 @@ class CustomerChange(Input, frozen=True, kw_only=True):
     email: Email | msgspec.UnsetType = msgspec.UNSET
     address: Address | msgspec.UnsetType = msgspec.UNSET
     language: Language | msgspec.UnsetType = msgspec.UNSET
-    vat_number: Name | None | msgspec.UnsetType = msgspec.UNSET
-    tax_rate: str | None | msgspec.UnsetType = msgspec.UNSET
-    payment_method: Name | None | msgspec.UnsetType = msgspec.UNSET
+    vat_number: Name | msgspec.UnsetType | None = msgspec.UNSET
+    tax_rate: str | msgspec.UnsetType | None = msgspec.UNSET
+    payment_method: Name | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
 
 

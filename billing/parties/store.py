@@ -3,6 +3,7 @@
 from billing.parties.model import Customer, CustomerId, LegalEntity, LegalEntityId, Settings
 from kernel.database import Tx
 from kernel.errors import Conflict, not_found
+from kernel.paging import Page, Window, page_of
 from kernel.structs import load
 
 # ── Legal entities ──────────────────────────────────────────────────────────────────────────────────────
@@ -102,21 +103,21 @@ async def default_legal_entity(tx: Tx) -> LegalEntity:
     return load(row, LegalEntity)
 
 
-async def legal_entities(tx: Tx, *, before: LegalEntityId | None, limit: int) -> list[LegalEntity]:
+async def legal_entities(tx: Tx, window: Window) -> Page[LegalEntity]:
     rows = await tx.conn.fetch(
         """
         SELECT id, reference, seller, language, time_zone, vat_due, tax_rate_id, payment_terms_days,
                invoice_number_format, credit_note_number_format, is_default, created_at
         FROM legal_entities
-        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)
+        WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC
         LIMIT $3
         """,
         tx.tenant,
-        before,
-        limit,
+        window.before,
+        window.rows,
     )
-    return [load(row, LegalEntity) for row in rows]
+    return page_of(rows, LegalEntity, window)
 
 
 # ── Customers ───────────────────────────────────────────────────────────────────────────────────────────
@@ -208,21 +209,21 @@ async def lock_customer(tx: Tx, key: str | CustomerId) -> Customer:
     return load(row, Customer)
 
 
-async def customers(tx: Tx, *, before: CustomerId | None, limit: int) -> list[Customer]:
+async def customers(tx: Tx, window: Window) -> Page[Customer]:
     rows = await tx.conn.fetch(
         """
         SELECT id, reference, name, email, language, address, vat_number, legal_entity_id,
                tax_rate_id, payment_method, metadata, created_at
         FROM customers
-        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)
+        WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC
         LIMIT $3
         """,
         tx.tenant,
-        before,
-        limit,
+        window.before,
+        window.rows,
     )
-    return [load(row, Customer) for row in rows]
+    return page_of(rows, Customer, window)
 
 
 # ── Settings ────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,7 @@ The payment takes the id of the event that called for it, so that asking twice i
 gateway is asked what it knows of that id before anything is sent again.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from billing.gateways.model import Gateway, Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
-from billing.invoices.model import InvoiceId
+from billing.invoices.model import Invoice, InvoiceId
 from billing.parties import store as parties
 from billing.payments import store
 from billing.payments.events import PaymentFailed, PaymentRequested
@@ -26,7 +27,7 @@ from kernel.money import zero
 from kernel.periods import local_date
 
 
-async def request_payment(tx: Tx, invoice_id: InvoiceId) -> None:
+async def request_payment(tx: Tx, invoice_id: InvoiceId) -> Invoice:
     """Ask for the customer's payment method to be charged for all that is due."""
     invoice = await invoices.lock(tx, invoice_id)
     customer = await parties.customer(tx, invoice.customer_id)
@@ -45,6 +46,7 @@ async def request_payment(tx: Tx, invoice_id: InvoiceId) -> None:
         )
 
     await outbox.publish(tx, PaymentRequested(invoice_id=invoice.id, customer_id=customer.id))
+    return invoice
 
 
 async def collect_payment(
@@ -54,11 +56,11 @@ async def collect_payment(
     event_id: EventId,
     invoice_id: InvoiceId,
     *,
-    now: datetime,
+    now: Callable[[], datetime],
 ) -> bool:
     """False while the gateway has not decided yet: ask again later."""
     payment_id = PaymentId(event_id.bytes)
-    async with transaction(pool, tenant, now=now) as tx:
+    async with transaction(pool, tenant, now=now()) as tx:
         payment = await start_payment(tx, gateway.name, payment_id, invoice_id)
     if payment is None or payment.status is not Status.PENDING:
         return True
@@ -67,7 +69,7 @@ async def collect_payment(
         payment.id, payment.amount, payment.payment_method or ""
     )
 
-    async with transaction(pool, tenant, now=now) as tx:
+    async with transaction(pool, tenant, now=now()) as tx:
         await finish_payment(tx, payment, outcome)
     return outcome.status is not OutcomeStatus.PENDING
 

@@ -6,6 +6,7 @@ from billing.payments.model import Payment, PaymentId
 from kernel.database import Tx
 from kernel.errors import not_found
 from kernel.money import Money
+from kernel.paging import Page, Window, page_of
 from kernel.structs import load
 
 
@@ -87,8 +88,8 @@ async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
 
 
 async def page(
-    tx: Tx, *, customer_id: CustomerId | None, before: PaymentId | None, limit: int
-) -> list[Payment]:
+    tx: Tx, window: Window, *, customer_id: CustomerId | None, invoice_id: InvoiceId | None
+) -> Page[Payment]:
     rows = await tx.conn.fetch(
         """
         SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
@@ -96,17 +97,19 @@ async def page(
                created_at
         FROM payments
         WHERE tenant_id = $1
-          AND ($2::uuid IS NULL OR customer_id = $2)
-          AND ($3::uuid IS NULL OR id < $3)
+          AND id < $2
+          AND ($4::uuid IS NULL OR customer_id = $4)
+          AND ($5::uuid IS NULL OR invoice_id = $5)
         ORDER BY id DESC
-        LIMIT $4
+        LIMIT $3
         """,
         tx.tenant,
+        window.before,
+        window.rows,
         customer_id,
-        before,
-        limit,
+        invoice_id,
     )
-    return [load(row, Payment) for row in rows]
+    return page_of(rows, Payment, window)
 
 
 async def update_outcome(tx: Tx, payment: Payment) -> None:

@@ -1,7 +1,17 @@
 """A settlement is money or a credit note matched to an invoice: an edge of the settlement graph."""
 
+from billing.parties.model import CustomerId
 from kernel.ids import Id
+from kernel.money import Money
+from kernel.structs import Value
 
 
 class SettlementId(Id, prefix="stl"):
     """One edge, from a payment or a credit note to an invoice."""
+
+
+class Balance(Value, frozen=True, kw_only=True):
+    """What we hold for a customer, one amount per currency: rests of credit notes, not promised or held."""
+
+    customer_id: CustomerId
+    amounts: list[Money]

@@ -3,6 +3,7 @@
 from billing.tax.model import TaxRate, TaxRateId
 from kernel.database import Tx
 from kernel.errors import Conflict, not_found
+from kernel.paging import Page, Window, page_of
 from kernel.structs import load
 
 
@@ -46,17 +47,17 @@ async def get(tx: Tx, key: str | TaxRateId) -> TaxRate:
     return load(row, TaxRate)
 
 
-async def page(tx: Tx, *, before: TaxRateId | None, limit: int) -> list[TaxRate]:
+async def page(tx: Tx, window: Window) -> Page[TaxRate]:
     rows = await tx.conn.fetch(
         """
         SELECT id, reference, name, category, rate_ppm AS rate, reason, created_at
         FROM tax_rates
-        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)
+        WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC
         LIMIT $3
         """,
         tx.tenant,
-        before,
-        limit,
+        window.before,
+        window.rows,
     )
-    return [load(row, TaxRate) for row in rows]
+    return page_of(rows, TaxRate, window)

@@ -1,0 +1,163 @@
+"""Everything that happens because of something else, on one screen.
+
+An event, once committed, is dispatched into one job for each of its consequences; what is due at a time is
+a job from the start. A job may run twice: each of these finds what the first run did and leaves it alone.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from api.house import House
+from billing.credit_notes.events import CreditNoteIssued
+from billing.invoices.events import InvoiceIssued
+from billing.invoices.model import Collection
+from billing.payments.collect import collect_payment
+from billing.payments.events import PaymentFailed, PaymentRequested
+from kernel.database import Tx, transaction
+from kernel.events import Event, type_of
+from kernel.ids import EventId, TenantId
+from kernel.jobs import Job
+from kernel.structs import Value, from_wire
+from notifications import letters
+from notifications.model import Letter
+from notifications.send import send_mail
+from refunds.events import RefundRequested, RefundSucceeded
+from refunds.give_back import SENDING
+from refunds.model import RefundId
+from refunds.send_refund import send_refund
+from subscriptions.events import SubscriptionCancelled
+from subscriptions.model import SubscriptionId
+from subscriptions.renew import renew
+from subscriptions.sign_up import RENEWAL
+
+E = TypeVar("E", bound=Event)
+
+# How long to wait for a provider that has taken a charge or refund and not yet decided.
+NOT_DECIDED = timedelta(seconds=2)
+
+
+class Work(Value, frozen=True, kw_only=True):
+    """One run of one job."""
+
+    house: House
+    tenant: TenantId
+    job: Job
+
+    def event(self, kind: type[E]) -> E:
+        return msgspec.convert(self.job.data, kind, dec_hook=from_wire)
+
+    @property
+    def event_id(self) -> EventId:
+        assert self.job.event_id is not None, f"{self.job.kind} is no consequence of an event"
+        return self.job.event_id
+
+
+# Done, or when to look again.
+Consequence: TypeAlias = Callable[[Work], Awaitable[timedelta | None]]
+
+
+async def collect_issued(work: Work) -> timedelta | None:
+    event = work.event(InvoiceIssued)
+    if event.collection is Collection.SEND_INVOICE:
+        return None
+    decided = await collect_payment(
+        work.house.pool,
+        work.house.gateway,
+        work.tenant,
+        work.event_id,
+        event.invoice_id,
+        now=work.house.now,
+    )
+    return None if decided else NOT_DECIDED
+
+
+async def collect_requested(work: Work) -> timedelta | None:
+    decided = await collect_payment(
+        work.house.pool,
+        work.house.gateway,
+        work.tenant,
+        work.event_id,
+        work.event(PaymentRequested).invoice_id,
+        now=work.house.now,
+    )
+    return None if decided else NOT_DECIDED
+
+
+async def send_due_refund(work: Work) -> timedelta | None:
+    refund_id = RefundId.parse(str(work.job.data["refund_id"]))
+    decided = await send_refund(
+        work.house.pool, work.house.gateway, work.tenant, refund_id, now=work.house.now
+    )
+    return None if decided else NOT_DECIDED
+
+
+async def renew_due(work: Work) -> timedelta | None:
+    subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
+    async with transaction(work.house.pool, work.tenant, now=work.house.now()) as tx:
+        await renew(tx, subscription_id)
+    return None
+
+
+async def mail_invoice(work: Work) -> None:
+    event = work.event(InvoiceIssued)
+    await _mail(work, lambda tx: letters.invoice_issued(tx, event.invoice_id))
+
+
+async def mail_credit_note(work: Work) -> None:
+    event = work.event(CreditNoteIssued)
+    await _mail(work, lambda tx: letters.credit_note_issued(tx, event.credit_note_id))
+
+
+async def mail_payment_failed(work: Work) -> None:
+    event = work.event(PaymentFailed)
+    await _mail(work, lambda tx: letters.payment_failed(tx, event.payment_id))
+
+
+async def mail_refund(work: Work) -> None:
+    event = work.event(RefundSucceeded)
+    await _mail(work, lambda tx: letters.refund_succeeded(tx, event.refund_id))
+
+
+async def mail_cancellation(work: Work) -> None:
+    event = work.event(SubscriptionCancelled)
+    await _mail(work, lambda tx: letters.subscription_cancelled(tx, event.subscription_id))
+
+
+async def _mail(work: Work, read: Callable[[Tx], Awaitable[Letter]]) -> None:
+    await send_mail(
+        work.house.pool,
+        work.house.mailer,
+        work.tenant,
+        work.event_id,
+        read,
+        now=work.house.now,
+    )
+
+
+BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
+    InvoiceIssued: (collect_issued, mail_invoice),
+    PaymentRequested: (collect_requested,),
+    PaymentFailed: (mail_payment_failed,),
+    CreditNoteIssued: (mail_credit_note,),
+    RefundRequested: (send_due_refund,),
+    RefundSucceeded: (mail_refund,),
+    SubscriptionCancelled: (mail_cancellation,),
+}
+
+WHEN_DUE: Mapping[str, Consequence] = {
+    RENEWAL: renew_due,
+    SENDING: send_due_refund,
+}
+
+# What the outbox and the worker go by: kinds of job are the names of the functions above.
+KINDS_BY_EVENT: Mapping[str, Sequence[str]] = {
+    type_of(event): [consequence.__name__ for consequence in consequences]
+    for event, consequences in BECAUSE_OF.items()
+}
+BY_KIND: Mapping[str, Consequence] = {
+    **{each.__name__: each for consequences in BECAUSE_OF.values() for each in consequences},
+    **WHEN_DUE,
+}

@@ -1,0 +1,84 @@
+"""Credit notes (avoirs)."""
+
+from typing import Annotated
+
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from api.operations import command, query
+from api.pages import pdf_response
+from billing.credit_notes import store
+from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote
+from billing.documents.keep import pdf_of
+from billing.invoices.model import InvoiceId
+from billing.parties.model import CustomerId
+from kernel.database import Tx
+from kernel.paging import Page, Window
+from refunds.credit_invoice import credit_invoice
+from refunds.model import GivenBack, NewManualRefund, Refund
+from refunds.record_refund import record_refund
+
+OfCustomer = Annotated[
+    CustomerId | None, QueryParameter(name="customer_id", description="Only those of this customer.")
+]
+OnInvoice = Annotated[
+    InvoiceId | None, QueryParameter(name="invoice_id", description="Only those on this invoice.")
+]
+
+
+@query("/v1/credit_notes", scope="credit_notes:read")
+async def list_credit_notes(
+    tx: NamedDependency[Tx],
+    window: NamedDependency[Window],
+    customer_id: OfCustomer = None,
+    invoice_id: OnInvoice = None,
+) -> Page[CreditNote]:
+    """List credit notes, newest first."""
+    return await store.page(tx, window, customer_id=customer_id, invoice_id=invoice_id)
+
+
+@query("/v1/credit_notes/{credit_note_id}", scope="credit_notes:read")
+async def get_credit_note(tx: NamedDependency[Tx], credit_note_id: FromPath[CreditNoteId]) -> CreditNote:
+    """Read a credit note, and where it went."""
+    return await store.get(tx, credit_note_id)
+
+
+@query("/v1/credit_notes/{credit_note_id}/pdf", scope="credit_notes:read")
+async def get_credit_note_pdf(
+    tx: NamedDependency[Tx], credit_note_id: FromPath[CreditNoteId]
+) -> Response[bytes]:
+    """The credit note as a PDF."""
+    note = await store.get(tx, credit_note_id)
+    return pdf_response(await pdf_of(tx, note), note.number)
+
+
+@command("/v1/invoices/{invoice_id}/credit_notes", scope="credit_notes:write", status=201)
+async def create_credit_note(
+    tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId], data: JSONBody[NewCreditNote]
+) -> GivenBack:
+    """Credit an invoice: all that is left of it, or lines by amount or by quantity.
+
+    The note first takes off what is still due. What was paid goes back in the refund mode:
+    `automatic`, `manual`, `deferred` or `none`.
+    """
+    return await credit_invoice(tx, invoice_id, data)
+
+
+@command("/v1/credit_notes/{credit_note_id}/refunds", scope="refunds:write", status=201)
+async def create_manual_refund(
+    tx: NamedDependency[Tx],
+    credit_note_id: FromPath[CreditNoteId],
+    data: JSONBody[NewManualRefund],
+) -> Refund:
+    """Record a part of a credit note that went back past us."""
+    return await record_refund(tx, credit_note_id, data)
+
+
+ROUTES = [
+    list_credit_notes,
+    get_credit_note,
+    get_credit_note_pdf,
+    create_credit_note,
+    create_manual_refund,
+]

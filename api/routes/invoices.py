@@ -1,0 +1,61 @@
+"""Issued invoices, and what can be done with them."""
+
+from typing import Annotated
+
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from api.operations import command, query
+from api.pages import pdf_response
+from billing.documents.keep import pdf_of
+from billing.invoices import store
+from billing.invoices.model import Invoice, InvoiceId
+from billing.parties.model import CustomerId
+from billing.payments.collect import request_payment
+from billing.payments.model import NewPayment, Payment
+from billing.payments.record import record_payment
+from kernel.database import Tx
+from kernel.paging import Page, Window
+
+OfCustomer = Annotated[
+    CustomerId | None, QueryParameter(name="customer_id", description="Only those of this customer.")
+]
+
+
+@query("/v1/invoices", scope="invoices:read")
+async def list_invoices(
+    tx: NamedDependency[Tx], window: NamedDependency[Window], customer_id: OfCustomer = None
+) -> Page[Invoice]:
+    """List issued invoices, newest first."""
+    return await store.page(tx, window, customer_id=customer_id)
+
+
+@query("/v1/invoices/{invoice_id}", scope="invoices:read")
+async def get_invoice(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Invoice:
+    """Read an issued invoice and the state of its settlement."""
+    return await store.get(tx, invoice_id)
+
+
+@query("/v1/invoices/{invoice_id}/pdf", scope="invoices:read")
+async def get_invoice_pdf(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Response[bytes]:
+    """The invoice as a PDF."""
+    invoice = await store.get(tx, invoice_id)
+    return pdf_response(await pdf_of(tx, invoice), invoice.number)
+
+
+@command("/v1/invoices/{invoice_id}/payments", scope="payments:write", status=201)
+async def create_payment(
+    tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId], data: JSONBody[NewPayment]
+) -> Payment:
+    """Record a payment that came past us: a transfer, a check, cash. Without amount, all that is due."""
+    return await record_payment(tx, invoice_id, data)
+
+
+@command("/v1/invoices/{invoice_id}/pay", scope="payments:write", status=202)
+async def pay_invoice(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Invoice:
+    """Charge the customer's payment method for all that is due. The worker does it right after."""
+    return await request_payment(tx, invoice_id)
+
+
+ROUTES = [list_invoices, get_invoice, get_invoice_pdf, create_payment, pay_invoice]

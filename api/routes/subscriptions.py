@@ -1,0 +1,70 @@
+"""Subscriptions."""
+
+from typing import Annotated
+
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from api.operations import command, query
+from billing.parties.model import CustomerId
+from kernel.database import Tx
+from kernel.paging import Page, Window
+from refunds import cancel_subscription as cancelling
+from refunds.model import Cancellation, NewCancellation
+from subscriptions import renew, store
+from subscriptions.model import NewSubscription, Renewal, Signup, Subscription, SubscriptionId
+from subscriptions.sign_up import subscribe
+
+OfCustomer = Annotated[
+    CustomerId | None, QueryParameter(name="customer_id", description="Only those of this customer.")
+]
+
+
+@query("/v1/subscriptions", scope="subscriptions:read")
+async def list_subscriptions(
+    tx: NamedDependency[Tx], window: NamedDependency[Window], customer_id: OfCustomer = None
+) -> Page[Subscription]:
+    """List subscriptions, newest first."""
+    return await store.page(tx, window, customer_id=customer_id)
+
+
+@query("/v1/subscriptions/{subscription_id}", scope="subscriptions:read")
+async def get_subscription(
+    tx: NamedDependency[Tx], subscription_id: FromPath[SubscriptionId]
+) -> Subscription:
+    """Read a subscription."""
+    return await store.get(tx, subscription_id)
+
+
+@command("/v1/subscriptions", scope="subscriptions:write", status=201)
+async def create_subscription(tx: NamedDependency[Tx], data: JSONBody[NewSubscription]) -> Signup:
+    """Subscribe a customer who is there already. Each call makes one: send an Idempotency-Key."""
+    return await subscribe(tx, data)
+
+
+@command("/v1/subscriptions/{subscription_id}/renew", scope="subscriptions:write")
+async def renew_subscription(tx: NamedDependency[Tx], subscription_id: FromPath[SubscriptionId]) -> Renewal:
+    """Begin and bill the next period, when the current one is over. The worker does it by itself."""
+    return await renew.renew(tx, subscription_id)
+
+
+@command("/v1/subscriptions/{subscription_id}/cancel", scope="subscriptions:write")
+async def cancel_subscription(
+    tx: NamedDependency[Tx],
+    subscription_id: FromPath[SubscriptionId],
+    data: JSONBody[NewCancellation],
+) -> Cancellation:
+    """Cancel now.
+
+    The unused days are credited by a credit note, and what was paid for them goes back in the refund mode.
+    """
+    return await cancelling.cancel_subscription(tx, subscription_id, data)
+
+
+ROUTES = [
+    list_subscriptions,
+    get_subscription,
+    create_subscription,
+    renew_subscription,
+    cancel_subscription,
+]

@@ -1,0 +1,96 @@
+"""Doing what is due: take a tenant from the directory of pending work, and work inside it until it is done.
+
+PostgreSQL knows what there is to do; whoever calls `drain` is only told that it might be worth looking.
+Any number of workers may do it at the same time, and any of them may be killed at any point.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from api.consequences import BY_KIND, KINDS_BY_EVENT, Work
+from api.house import House
+from kernel import directory, jobs, outbox
+from kernel.database import transaction
+from kernel.errors import DomainError
+from kernel.ids import TenantId
+from kernel.jobs import Job
+
+LANES = 4  # jobs of one tenant that run side by side
+JOB_SECONDS = 45.0  # less than the lease of a job, so that nobody else takes it meanwhile
+
+log = structlog.get_logger("worker")
+
+
+async def drain(house: House) -> int:
+    """Work until no tenant has anything due. Returns how many tenants were looked into."""
+    tenants = 0
+    while (hint := await directory.take(house.pool, now=house.now())) is not None:
+        await directory.clear(house.pool, hint, now=house.now())
+        await work_inside(house, hint.tenant_id)
+        async with transaction(house.pool, hint.tenant_id, now=house.now()) as tx:
+            due = await jobs.next_due(tx)
+        await directory.put_back(house.pool, hint, due=due)
+        tenants += 1
+    return tenants
+
+
+async def work_inside(house: House, tenant: TenantId) -> None:
+    """Dispatch the tenant's events and run its due jobs, until neither is left."""
+    while await _dispatch(house, tenant) or await _run_due(house, tenant):
+        pass
+
+
+async def _dispatch(house: House, tenant: TenantId) -> int:
+    async with transaction(house.pool, tenant, now=house.now()) as tx:
+        return await outbox.dispatch(tx, KINDS_BY_EVENT)
+
+
+async def _run_due(house: House, tenant: TenantId) -> int:
+    return sum(await asyncio.gather(*(_run_some(house, tenant) for _ in range(LANES))))
+
+
+async def _run_some(house: House, tenant: TenantId) -> int:
+    ran = 0
+    while (job := await _claim(house, tenant)) is not None:
+        await _run(house, tenant, job)
+        ran += 1
+    return ran
+
+
+async def _claim(house: House, tenant: TenantId) -> Job | None:
+    async with transaction(house.pool, tenant, now=house.now()) as tx:
+        return await jobs.claim(tx)
+
+
+async def _run(house: House, tenant: TenantId, job: Job) -> None:
+    """A refusal is an answer: nothing is left to do. Anything else is tried again later."""
+    line = log.bind(tenant=str(tenant), job=str(job.id), kind=job.kind, attempt=job.attempt)
+    try:
+        async with asyncio.timeout(JOB_SECONDS):
+            again = await BY_KIND[job.kind](Work(house=house, tenant=tenant, job=job))
+    except DomainError as refusal:
+        line.info("job refused", code=refusal.code, detail=refusal.detail)
+        await _finish(house, tenant, job)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, the job is tried again
+        line.warning("job failed", error=repr(error))
+        await _retry(house, tenant, job, error=repr(error))
+    else:
+        line.info("job done" if again is None else "job to be looked at again")
+        await (_finish(house, tenant, job) if again is None else _later(house, tenant, job, again))
+
+
+async def _finish(house: House, tenant: TenantId, job: Job) -> None:
+    async with transaction(house.pool, tenant, now=house.now()) as tx:
+        await jobs.finish(tx, job)
+
+
+async def _retry(house: House, tenant: TenantId, job: Job, *, error: str) -> None:
+    async with transaction(house.pool, tenant, now=house.now()) as tx:
+        await jobs.retry(tx, job, error=error)
+
+
+async def _later(house: House, tenant: TenantId, job: Job, after: timedelta) -> None:
+    async with transaction(house.pool, tenant, now=house.now()) as tx:
+        await jobs.postpone(tx, job, after=after)

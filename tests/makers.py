@@ -231,9 +231,9 @@ def _issued(line: PricedLine) -> Line:
     )
 
 
-def _unpaid(amount: Money) -> invoices.Settlement:
+def _unpaid(amount: Money) -> invoices.InvoiceSettlement:
     nothing = zero(amount.currency)
-    return invoices.Settlement(
+    return invoices.InvoiceSettlement(
         status=totals.status_of(total=amount, settled=nothing),
         paid=nothing,
         offset=nothing,
@@ -304,9 +304,9 @@ def a_credit_line(line: Line, net: Money | None = None, *, quantity: Quantity | 
     )
 
 
-def _unused(amount: Money) -> credit_notes.Settlement:
+def _unused(amount: Money) -> credit_notes.CreditNoteSettlement:
     nothing = zero(amount.currency)
-    return credit_notes.Settlement(
+    return credit_notes.CreditNoteSettlement(
         status=credit_notes.Status.UNUSED,
         applied=nothing,
         refunded=nothing,

@@ -8,9 +8,9 @@ from billing.credit_notes.model import (
     CreditNote,
     CreditNoteId,
     CreditNoteLineId,
+    CreditNoteSettlement,
     NewCreditNote,
     Reason,
-    Settlement,
     Status,
 )
 from billing.invoices.model import Invoice
@@ -128,7 +128,7 @@ def _note(
         total=credit.total,
         metadata=request.metadata,
         issued_at=tx.now,
-        settlement=Settlement(
+        settlement=CreditNoteSettlement(
             status=Status.UNUSED,
             applied=nothing,
             refunded=nothing,

@@ -67,7 +67,7 @@ class CreditLine(Value, frozen=True, kw_only=True):
     tax: TaxGroup
 
 
-class Settlement(Value, frozen=True, kw_only=True):
+class CreditNoteSettlement(Value, frozen=True, kw_only=True):
     """Where the note went. `promised` goes back by hand, `held` is on its way back, `left` is spendable.
 
     `applied + refunded + held + promised + left = total`
@@ -105,7 +105,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     total: Money
     metadata: dict[str, str]
     issued_at: datetime
-    settlement: Settlement
+    settlement: CreditNoteSettlement
 
 
 class NewCreditLine(Input, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from billing.credit_notes.crediting import Credited
-from billing.credit_notes.model import CreditLine, CreditNote, CreditNoteId, Settlement
+from billing.credit_notes.model import CreditLine, CreditNote, CreditNoteId, CreditNoteSettlement
 from billing.invoices.model import InvoiceId, LineId
 from billing.invoices.store import columns_of, group_tax, line_group
 from billing.parties.model import CustomerId
@@ -159,9 +159,9 @@ def _note(
     )
 
 
-def _settlement(row: Row) -> Settlement:
+def _settlement(row: Row) -> CreditNoteSettlement:
     used = row["applied_minor"] + row["refunded_minor"] + row["held_minor"] + row["promised_minor"]
-    return load({**dict(row.items()), "left_minor": row["total_minor"] - used}, Settlement)
+    return load({**dict(row.items()), "left_minor": row["total_minor"] - used}, CreditNoteSettlement)
 
 
 async def _lines_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, list[CreditLine]]:

@@ -9,10 +9,10 @@ from billing.invoices.model import (
     Collection,
     Invoice,
     InvoiceId,
+    InvoiceSettlement,
     Line,
     LineId,
     PricedLine,
-    Settlement,
     Status,
 )
 from billing.invoices.totals import Totals
@@ -109,10 +109,10 @@ def _line(line: PricedLine) -> Line:
     )
 
 
-def _unsettled(sums: Totals, tx: Tx) -> Settlement:
+def _unsettled(sums: Totals, tx: Tx) -> InvoiceSettlement:
     nothing = zero(sums.total.currency)
     status = totals.status_of(total=sums.total, settled=nothing)
-    return Settlement(
+    return InvoiceSettlement(
         status=status,
         paid=nothing,
         offset=nothing,

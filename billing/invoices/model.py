@@ -97,7 +97,7 @@ class Line(Value, frozen=True, kw_only=True):
     tax: TaxGroup
 
 
-class Settlement(Value, frozen=True, kw_only=True):
+class InvoiceSettlement(Value, frozen=True, kw_only=True):
     """`due = total - paid - offset`. `pending` is a payment in flight, `credited` the notes issued on it."""
 
     status: Status
@@ -132,7 +132,7 @@ class Invoice(Value, frozen=True, kw_only=True):
     note: str | None
     metadata: dict[str, str]
     issued_at: datetime
-    settlement: Settlement
+    settlement: InvoiceSettlement
 
 
 class NewLine(Input, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from billing.invoices.model import Draft, Invoice, InvoiceId, Line, Settlement, Status
+from billing.invoices.model import Draft, Invoice, InvoiceId, InvoiceSettlement, Line, Status
 from billing.parties.model import CustomerId
 from billing.tax.model import Category, GroupTax, TaxGroup
 from kernel.database import Tx
@@ -101,9 +101,9 @@ def _invoice(
     )
 
 
-def _settlement(row: Row) -> Settlement:
+def _settlement(row: Row) -> InvoiceSettlement:
     due = row["total_minor"] - row["paid_minor"] - row["offset_minor"]
-    return load({**dict(row.items()), "due_minor": due}, Settlement)
+    return load({**dict(row.items()), "due_minor": due}, InvoiceSettlement)
 
 
 async def _lines_of(tx: Tx, ids: Sequence[InvoiceId]) -> dict[InvoiceId, list[Line]]:

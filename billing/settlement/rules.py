@@ -27,7 +27,7 @@ def settled_with(
     after_offset = before.offset + offset if offset else before.offset
     settled = after_paid + after_offset
     status = status_of(total=invoice.total, settled=settled)
-    settlement = invoices.Settlement(
+    settlement = invoices.InvoiceSettlement(
         status=status,
         paid=after_paid,
         offset=after_offset,
@@ -54,7 +54,7 @@ def used_with(
     after_held = before.held + held if held else before.held
     after_promised = before.promised + promised if promised else before.promised
     used = after_applied + after_refunded
-    settlement = credit_notes.Settlement(
+    settlement = credit_notes.CreditNoteSettlement(
         status=_status(used, note.total),
         applied=after_applied,
         refunded=after_refunded,

@@ -1,26 +1,26 @@
 """The description of the API, complete and true, as OpenAPI 3.1.
 
-Litestar describes what it can see: paths, types, bodies. What stands around every operation is added
-here: the key it needs, the headers a command takes, the problem it may answer.
+Litestar describes paths and parameters, `api/schemas.py` the bodies. What stands around every operation
+is added here: the key it needs, the headers a command takes, the problem it may answer.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.openapi.spec import Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
 from api import problems
 from api.operations import DRY_RUN, Operation
 from api.scalars import TYPE_DECODERS, is_scalar
+from api.schemas import Schemas
 from kernel.structs import decode
 
 Json = dict[str, Any]
@@ -81,38 +81,22 @@ SHARED: Json = {
             "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
     },
-    "schemas": {
-        "Problem": {
-            "type": "object",
-            "required": ["type", "title", "status", "detail", "code", "param", "request_id"],
-            "properties": {
-                "type": {"type": "string", "format": "uri-reference"},
-                "title": {"type": "string"},
-                "status": {"type": "integer"},
-                "detail": {"type": "string"},
-                "code": {"type": "string", "examples": ["invoice_not_found"]},
-                "param": {"type": ["string", "null"], "examples": ["lines[0].quantity"]},
-                "request_id": {"type": "string"},
-            },
-        }
-    },
 }
-# Litestar calls the page of a list `Page_api.access.model.ApiKey_`.
-_PAGE = re.compile(r"Page_(?:\w+\.)*(\w+)_\b")
 _COMMAND_PARAMETERS = [{"$ref": f"#/components/parameters/{name}"} for name in SHARED["parameters"]]
 
 
-class Scalars(OpenAPISchemaPlugin):
-    """Our own kinds of text say themselves what they look like."""
+class Bare(OpenAPISchemaPlugin):
+    """Scalars say themselves what they look like. Structs are described elsewhere."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
-        return is_scalar(value)
+        kind = get_origin(value) or value
+        return is_scalar(kind) or (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:  # noqa: ARG002 (the framework's)
-        said = field_definition.annotation.schema
+        said = getattr(field_definition.annotation, "schema", {})
         return Schema(
-            type=OpenAPIType.STRING,
+            type=said.get("type"),
             format=said.get("format"),
             pattern=said.get("pattern"),
             enum=said.get("enum"),
@@ -126,17 +110,16 @@ class Scalars(OpenAPISchemaPlugin):
 def document(
     handlers: Sequence[HTTPRouteHandler], dependencies: Mapping[str, Provide], base_url: str
 ) -> Json:
-    described = _described(handlers, dependencies)
-    operations = {handler.opt["operation"].id: handler for handler in handlers if "operation" in handler.opt}
+    operations = {handler.opt["operation"].id: handler for handler in handlers}
+    schemas = Schemas()
+    schemas.of(problems.Problem)
     paths = {
         path: {
-            method: _operation(written, operations[written["operationId"]])
+            method: _operation(written, operations[written["operationId"]], schemas)
             for method, written in item.items()
         }
-        for path, item in sorted(described["paths"].items())
+        for path, item in sorted(_described(handlers, dependencies)["paths"].items())
     }
-    schemas = {**described.get("components", {}).get("schemas", {}), **SHARED["schemas"]}
-    _close(schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -147,7 +130,7 @@ def document(
         "servers": [{"url": base_url}],
         "security": [{"api_key": []}],
         "paths": paths,
-        "components": {**SHARED, "schemas": dict(sorted(schemas.items()))},
+        "components": {**SHARED, "schemas": dict(sorted(schemas.components.items()))},
     }
 
 
@@ -157,37 +140,57 @@ def _described(handlers: Sequence[HTTPRouteHandler], dependencies: Mapping[str, 
         handlers,
         dependencies=dict(dependencies),
         type_decoders=TYPE_DECODERS,
-        plugins=[Scalars()],
+        plugins=[Bare()],
         openapi_config=OpenAPIConfig(title="", version=""),
         logging_config=None,
     )
-    text = msgspec.json.encode(app.openapi_schema.to_schema()).decode()
-    described: Json = msgspec.json.decode(_PAGE.sub(r"\1Page", text))
-    return described
+    return app.openapi_schema.to_schema()
 
 
-def _operation(written: Json, handler: HTTPRouteHandler) -> Json:
+def _operation(written: Json, handler: HTTPRouteHandler, schemas: Schemas) -> Json:
     operation: Operation = handler.opt["operation"]
-    succeeds = str(handler.status_code)
     parameters = [_parameter(parameter) for parameter in written.get("parameters", ())]
-    changed: Json = {
-        **written,
+    said = {
+        "operationId": operation.id,
+        "tags": written["tags"],
+        "summary": written["summary"],
+        "description": written.get("description", ""),
         "x-scope": operation.scope,
         "x-idempotent": not operation.reads,
         "parameters": parameters if operation.reads else [*parameters, *_COMMAND_PARAMETERS],
         "responses": {
-            succeeds: {
-                **written["responses"][succeeds],
-                "description": "As asked.",
-                "headers": _headers(operation),
-            },
+            str(handler.status_code): _answer(written, handler, schemas),
             "4XX": {"$ref": "#/components/responses/Problem"},
             "5XX": {"$ref": "#/components/responses/Problem"},
         },
     }
-    if "requestBody" in written:
-        changed["requestBody"] = {**written["requestBody"], "required": _needs_body(handler)}
-    return changed
+    if handler.parsed_data_field is not None:
+        said["requestBody"] = _body(handler.parsed_data_field.annotation, schemas)
+    return said
+
+
+def _answer(written: Json, handler: HTTPRouteHandler, schemas: Schemas) -> Json:
+    returned = handler.parsed_return_field
+    if returned.is_subclass_of(Response):
+        content = written["responses"][str(handler.status_code)]["content"]
+    else:
+        content = {"application/json": {"schema": schemas.of(returned.annotation)}}
+    return {"description": "As asked.", "headers": _headers(handler.opt["operation"]), "content": content}
+
+
+def _body(kind: Any, schemas: Schemas) -> Json:
+    return {
+        "required": _must_be_said(kind),
+        "content": {"application/json": {"schema": schemas.of(kind)}},
+    }
+
+
+def _must_be_said(kind: Any) -> bool:
+    try:
+        decode(b"{}", kind)
+    except msgspec.ValidationError:
+        return True
+    return False
 
 
 def _parameter(parameter: Json) -> Json:
@@ -212,29 +215,3 @@ def _headers(operation: Operation) -> Json:
         headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/IdempotentReplayed"}
         headers["Quote"] = {"$ref": "#/components/headers/Quote"}
     return headers
-
-
-def _needs_body(handler: HTTPRouteHandler) -> bool:
-    field = handler.parsed_data_field
-    assert field is not None, "an operation with a body takes data"
-    try:
-        decode(b"{}", field.annotation)
-    except msgspec.ValidationError:
-        return True
-    return False
-
-
-def _close(schemas: Json) -> None:
-    """What refuses unknown fields says so."""
-    closed = {
-        kind.__name__ for kind in _kinds(msgspec.Struct) if kind.__struct_config__.forbid_unknown_fields
-    }
-    for schema in schemas.values():
-        if schema.get("title") in closed:
-            schema["additionalProperties"] = False
-
-
-def _kinds(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
-    for below in kind.__subclasses__():
-        yield below
-        yield from _kinds(below)

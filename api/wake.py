@@ -6,6 +6,7 @@ within a second is dropped.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -32,22 +33,28 @@ def deserialize(raw: bytes) -> dict[str, Any]:
 
 
 class Waker:
-    """`wake` only notes the tenant; `run` is the task that delivers, for as long as we serve."""
+    """`wake` only notes the tenant; `run` is the task that delivers, until `stop`."""
 
     def __init__(self, redis_url: str) -> None:
         self._redis_url = redis_url
         self._waiting: set[TenantId] = set()
         self._something = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._reachable = True
 
     def wake(self, tenant_id: TenantId) -> None:
         self._waiting.add(tenant_id)
         self._something.set()
 
+    def stop(self) -> None:
+        """What was noted is still delivered. A cancellation could get lost inside the Redis client."""
+        self._stopping.set()
+        self._something.set()
+
     async def run(self) -> None:
         redis = _connect(self._redis_url)
         try:
-            while True:
+            while not self._stopping.is_set():
                 await self._something.wait()
                 await self._deliver(redis)
         finally:
@@ -62,7 +69,8 @@ class Waker:
                     await redis.enqueue_job(JOB, str(tenant_id))
         except (RedisError, OSError, TimeoutError) as error:
             self._tell(reachable=False, why=type(error).__name__)
-            await asyncio.sleep(PAUSE_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
         else:
             self._tell(reachable=True)
 

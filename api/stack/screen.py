@@ -19,16 +19,10 @@ def show(console: Console, running: "Running") -> None:
     table.add_row("Docs", running.docs_url)
     table.add_row("Console", running.console_url)
     table.add_row("Mailbox", running.mailbox_url)
-    if running.api_key:
-        table.add_row("Test key", Text(running.api_key, style="bold green"))
+    table.add_row("Test key", Text(running.api_key, style="bold green"))
     table.add_row("Data", running.data)
+    first_call = f'curl {running.base_url}/v1/plans -H "Authorization: Bearer {running.api_key}"'
     title = f"[bold]Ristourne[/] is ready after {running.ready_after_seconds:.1f} s"
     console.print(Panel.fit(table, title=title, title_align="left", border_style="green", padding=(1, 2)))
-    console.print(f"  Try it     {_first_call(running)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"  Try it     {first_call}", markup=False, highlight=False, soft_wrap=True)
     console.print("  Stop it    Ctrl-C\n", markup=False, highlight=False)
-
-
-def _first_call(running: "Running") -> str:
-    if running.api_key:
-        return f'curl {running.base_url}/v1/plans -H "Authorization: Bearer {running.api_key}"'
-    return f"curl {running.base_url}/readyz"

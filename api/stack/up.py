@@ -22,13 +22,15 @@ from types import FrameType
 import msgspec
 from rich.console import Console
 
-from api import serve
+from api import clock, serve
+from api.access.bootstrap import demo_tenant
 from api.migrate import migrate
 from api.settings import Settings
 from api.stack import embedded, screen
 from api.stack.embedded import free_port, write_private
 from api.stack.processes import Process, Program, StackError, wait_until
 from api.stack.supervisor import Supervised, stop_in_order, watch
+from kernel.database import open_pool
 
 READY_WITHIN_SECONDS = 60
 LARGEST_LOG_BYTES = 10_000_000
@@ -58,22 +60,11 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     docs_url: str
     console_url: str
     mailbox_url: str
-    api_key: str | None
+    api_key: str
     database_url: str
     redis_url: str
     data: str
     ready_after_seconds: float
-
-
-# ── the demo tenant ──────────────────────────────────────────────────────────────────────────────
-
-
-def demo_key(_settings: Settings) -> str | None:
-    """The key of the demo tenant, made the first time."""
-    return None
-
-
-# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def up(plan: Plan, console: Console) -> None:
@@ -115,7 +106,7 @@ class _Stack:
         environment = self._environment(database_url, redis_url, smtp_port)
         settings = Settings.from_environment(environment)
         self._migrate(settings)
-        api_key = demo_key(settings)
+        api_key = self._demo_key(settings)
 
         worker = self._child("worker", self.plan.worker or serve.worker(), environment)
         api = self._child("api", self._api_command(), environment)
@@ -177,6 +168,15 @@ class _Stack:
         if applied:
             self._tell(f"{len(applied)} migrations applied, up to {applied[-1]}")
 
+    def _demo_key(self, settings: Settings) -> str:
+        """The same key from one start to the next; a new one only when that opens nothing here."""
+        kept = self.plan.data / "demo_key"
+        known = kept.read_text("utf-8") if kept.exists() else None
+        key = asyncio.run(_demo_key(settings, known))
+        if key != known:
+            write_private(kept, key)
+        return key
+
     def _api_command(self) -> tuple[str, ...]:
         return self.plan.api or serve.api(host=self.plan.host, port=self.plan.port)
 
@@ -189,7 +189,7 @@ class _Stack:
         for process in others:
             wait_until(lambda: True, process, timeout_seconds=0)
 
-    def _running(self, settings: Settings, mailbox_url: str, api_key: str | None) -> Running:
+    def _running(self, settings: Settings, mailbox_url: str, api_key: str) -> Running:
         return Running(
             pid=os.getpid(),
             base_url=self.plan.base_url,
@@ -292,6 +292,15 @@ def _alone(data: Path) -> Iterator[None]:
                 "For a second one, choose another folder: make up DATA=… PORT=…"
             ) from None
         yield
+
+
+async def _demo_key(settings: Settings, known_key: str | None) -> str:
+    pool = await open_pool(settings.app_database_url, size=1)
+    try:
+        demo = await demo_tenant(pool, settings, now=clock.now(), known_key=known_key)
+    finally:
+        await pool.close()
+    return demo.api_key
 
 
 def _kept_secret(path: Path) -> str:

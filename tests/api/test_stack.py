@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,9 +28,9 @@ from api.stack.up import Running
 class Stack:
     """One `make up`, seen from outside."""
 
-    def __init__(self, data: Path, *more: str, **environment: str) -> None:
+    def __init__(self, data: Path, *more: str, port: int | None = None, **environment: str) -> None:
         self.data = data
-        self.port = free_port()
+        self.port = port or free_port()
         self.log = data.with_name(f"{data.name}-{self.port}.log")
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with self.log.open("w") as log:
@@ -85,8 +86,8 @@ def start() -> Iterator[Start]:
     """Start stacks; whatever happens, none of them and nothing of theirs stays."""
     stacks: list[Stack] = []
 
-    def one(data: Path, *more: str, **environment: str) -> Stack:
-        stacks.append(Stack(data, *more, **environment))
+    def one(data: Path, *more: str, port: int | None = None, **environment: str) -> Stack:
+        stacks.append(Stack(data, *more, port=port, **environment))
         return stacks[-1]
 
     yield one
@@ -148,7 +149,7 @@ def answers(url: str) -> bool:
 
 def test_ctrl_c_stops_all_and_the_next_start_finds_its_data(data: Path, start: Start) -> None:
     first = start(data).ready()
-    family, secret = first.family(), (data / "secret_key").read_text()
+    family, secret, key = first.family(), (data / "secret_key").read_text(), first.running().api_key
     first.query("CREATE TABLE kept AS SELECT 42 AS answer")
 
     assert first.end(signal.SIGINT) == 0
@@ -158,6 +159,7 @@ def test_ctrl_c_stops_all_and_the_next_start_finds_its_data(data: Path, start: S
     second = start(data).ready()
     assert second.query("SELECT answer FROM kept") == 42
     assert (data / "secret_key").read_text() == secret
+    assert second.running().api_key == key
 
 
 def test_kill_9_leaves_no_orphan_and_the_next_start_finds_its_data(data: Path, start: Start) -> None:
@@ -186,7 +188,7 @@ def test_only_the_owner_of_a_closed_folder_is_trusted(data: Path, start: Start) 
 
     assert data.parent.stat().st_mode & 0o077 == 0
     assert stack.query("SELECT 1") == 1
-    for private in ("secret_key", "dev.json", "valkey/valkey.conf", "postgres/password"):
+    for private in ("secret_key", "demo_key", "dev.json", "valkey/valkey.conf", "postgres/password"):
         assert (data / private).stat().st_mode & 0o077 == 0
     home = (data / "postgres").resolve()
     assert (home == data / "postgres") is (os.geteuid() != 0)
@@ -270,6 +272,28 @@ def test_a_taken_port_is_one_sentence(data: Path, start: Start) -> None:
 
     assert refused.returncode == 1
     assert f"Port {one.port} is taken. Choose another: make up PORT=" in refused.stderr
+
+
+def test_a_port_that_a_killed_stack_still_holds_is_waited_for(data: Path, start: Start) -> None:
+    first = start(data).ready()
+    first.end(signal.SIGKILL)
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        eventually(lambda: _binds(holder, first.port))
+        second = start(data, port=first.port)
+        time.sleep(2)
+        assert second.popen.poll() is None, second.said()
+
+    second.ready()
+
+
+def _binds(holder: socket.socket, port: int) -> bool:
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    holder.listen()
+    return True
 
 
 def test_servers_named_by_the_environment_replace_ours(

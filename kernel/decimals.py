@@ -68,11 +68,9 @@ class Quantity(Decimal):
         return int(self.scaleb(6))
 
     def __str__(self) -> str:
-        return (
-            f"{Decimal(self):f}".rstrip("0").rstrip(".")
-            if "." in f"{Decimal(self):f}"
-            else f"{Decimal(self):f}"
-        )
+        whole, _, decimals = f"{Decimal(self):f}".partition(".")
+        decimals = decimals.rstrip("0")
+        return f"{whole}.{decimals}" if decimals else whole
 
 
 class UnitPrice(Decimal):
@@ -96,4 +94,6 @@ class UnitPrice(Decimal):
         return Money(round_half_up(numerator, _PICO * _MICRO), currency)
 
     def __str__(self) -> str:
-        return f"{Decimal(self):f}"
+        """Without the zeros a column pads it with: `9.90`, `0.0125`."""
+        whole, _, decimals = f"{Decimal(self):f}".partition(".")
+        return f"{whole}.{decimals.rstrip('0'):0<2}"

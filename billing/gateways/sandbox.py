@@ -94,11 +94,11 @@ class Sandbox:
             """
             INSERT INTO sandbox.refunds
                 (id, our_id, charge_id, amount_minor, status, failure_code, settles_at)
-            SELECT $1, $2, c.id, $4, $5, $6, now() + make_interval(secs => $7)
+            SELECT $1, $2, c.id, $4::bigint, $5, $6, now() + make_interval(secs => $7)
             FROM sandbox.charges c
             WHERE c.id = $3
               AND c.status = 'succeeded'
-              AND c.amount_minor >= $4 + (
+              AND c.amount_minor >= $4::bigint + (
                   SELECT COALESCE(sum(r.amount_minor), 0)
                   FROM sandbox.refunds r
                   WHERE r.charge_id = c.id AND r.status <> 'failed' AND r.our_id <> $2

@@ -49,4 +49,4 @@ async def release_vat(tx: Tx, invoice: Invoice, source: Source, document_id: Id,
         left=invoice.total - invoice.settlement.credited,
     )
 
-    await book(tx, invoice, source, document_id, postings, label="VAT falling due", booked_on=booked_on)
+    await book(tx, invoice, source, document_id, postings, label="VAT due on receipts", booked_on=booked_on)

@@ -9,7 +9,7 @@ export PORT DATA
 .PHONY: help up test check lock clean venv
 
 help: ## print this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: venv ## start everything here: database, queue, mailbox, API, worker (PORT=8000 DATA=.ristourne)
 	@.venv/bin/ristourne up
@@ -21,7 +21,7 @@ check: venv ## lint, format, types and the direction of imports
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 
 lock: ## choose the newest allowed packages again and write requirements.lock (needs uv)
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \

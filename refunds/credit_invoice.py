@@ -25,5 +25,5 @@ async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) 
         today=local_date(tx.now, entity.zone),
     )
 
-    note = await issue_credit_note(tx, invoice, request, refund_mode=terms.mode)
+    note = await issue_credit_note(tx, invoice, request, refund_mode=terms.mode, refund_on=terms.deferred_to)
     return await give_back(tx, note, terms)

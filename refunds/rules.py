@@ -29,6 +29,10 @@ class Terms(Value, frozen=True, kw_only=True):
     mode: RefundMode
     due_on: date
 
+    @property
+    def deferred_to(self) -> date | None:
+        return self.due_on if self.mode is RefundMode.DEFERRED else None
+
 
 def terms_of(settings: Settings, *, asked: RefundMode | None, refund_on: date | None, today: date) -> Terms:
     """What the call says, or else the tenant's settings."""

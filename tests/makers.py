@@ -194,6 +194,7 @@ def an_invoice(
         language=buyer.language,
         seller=a_seller(),
         vat_due=VatDue.ON_PAYMENT,
+        time_zone="Europe/Paris",
         collection=Collection.SEND_INVOICE,
         note=None,
         id=InvoiceId.new(),
@@ -249,6 +250,7 @@ class CreditNoteFields(TypedDict, total=False):
     reason: Reason
     reason_text: str | None
     refund_mode: RefundMode
+    refund_on: date | None
     issued_on: date
 
 
@@ -269,6 +271,7 @@ def a_credit_note(
         reason=Reason.CANCELLATION,
         reason_text=None,
         refund_mode=RefundMode.AUTOMATIC,
+        refund_on=None,
         issued_on=date(2026, 1, 20),
         id=CreditNoteId.new(),
         legal_entity_id=invoice.legal_entity_id,
@@ -281,6 +284,7 @@ def a_credit_note(
         seller=invoice.seller,
         buyer=invoice.buyer,
         vat_due=invoice.vat_due,
+        time_zone=invoice.time_zone,
         lines=tuple(lines),
         taxes=taxes,
         net=net,
@@ -299,6 +303,7 @@ def a_credit_line(line: Line, net: Money | None = None, *, quantity: Quantity | 
         invoice_line_id=line.id,
         description=line.description,
         quantity=quantity,
+        period=line.period,
         net=net or line.net,
         tax=line.tax,
     )

@@ -56,4 +56,4 @@ async def an_issued_credit_note(tx: Tx, invoice: Invoice) -> CreditNote:
     """Of all that is left of the invoice."""
     locked = await invoices.lock(tx, invoice.id)
     request = NewCreditNote(reason=Reason.CANCELLATION)
-    return await issue_credit_note(tx, locked, request, refund_mode=RefundMode.AUTOMATIC)
+    return await issue_credit_note(tx, locked, request, refund_mode=RefundMode.AUTOMATIC, refund_on=None)

@@ -1,5 +1,7 @@
 """Issuing a credit note on an invoice."""
 
+from datetime import date
+
 from billing.credit_notes import crediting, store
 from billing.credit_notes.crediting import Credit
 from billing.credit_notes.events import CreditNoteIssued
@@ -30,7 +32,7 @@ from kernel.money import zero
 
 
 async def issue_credit_note(
-    tx: Tx, invoice: Invoice, request: NewCreditNote, *, refund_mode: RefundMode
+    tx: Tx, invoice: Invoice, request: NewCreditNote, *, refund_mode: RefundMode, refund_on: date | None
 ) -> CreditNote:
     """`invoice` has been locked by the caller. The note first takes off what is still due on it.
 
@@ -50,7 +52,7 @@ async def issue_credit_note(
     )
     offset = min(credit.total, invoice.settlement.due)
     numbered = await take_number(tx, entity, Series.CREDIT_NOTE)
-    note = _note(invoice, request, credit, numbered, refund_mode, tx)
+    note = _note(invoice, request, credit, numbered, refund_mode, refund_on, tx)
     note = rules.used_with(note, applied=offset)
 
     await store.insert(tx, note)
@@ -91,6 +93,7 @@ def _note(
     credit: Credit,
     numbered: Numbered,
     refund_mode: RefundMode,
+    refund_on: date | None,
     tx: Tx,
 ) -> CreditNote:
     nothing = zero(invoice.currency)
@@ -108,15 +111,18 @@ def _note(
         seller=invoice.seller,
         buyer=invoice.buyer,
         vat_due=invoice.vat_due,
+        time_zone=invoice.time_zone,
         reason=request.reason,
         reason_text=request.reason_text,
         refund_mode=refund_mode,
+        refund_on=refund_on,
         lines=tuple(
             CreditLine(
                 id=CreditNoteLineId.new(),
                 invoice_line_id=line_credit.line.id,
                 description=line_credit.line.description,
                 quantity=line_credit.quantity,
+                period=line_credit.line.period,
                 net=line_credit.net,
                 tax=line_credit.line.tax,
             )

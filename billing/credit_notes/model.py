@@ -26,6 +26,7 @@ from billing.tax.model import GroupTax, TaxGroup
 from kernel.decimals import Quantity
 from kernel.ids import Id
 from kernel.money import Currency, Money
+from kernel.periods import Period
 from kernel.structs import Input, Value
 from kernel.text import Name, Note
 
@@ -63,6 +64,7 @@ class CreditLine(Value, frozen=True, kw_only=True):
     invoice_line_id: LineId
     description: Name
     quantity: Quantity | None
+    period: Period | None
     net: Money
     tax: TaxGroup
 
@@ -95,9 +97,11 @@ class CreditNote(Value, frozen=True, kw_only=True):
     seller: Seller
     buyer: Buyer
     vat_due: VatDue
+    time_zone: str
     reason: Reason
     reason_text: str | None
     refund_mode: RefundMode
+    refund_on: date | None
     lines: tuple[CreditLine, ...]
     taxes: tuple[GroupTax, ...]
     net: Money

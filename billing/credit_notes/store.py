@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from billing.credit_notes.crediting import Credited
 from billing.credit_notes.model import CreditLine, CreditNote, CreditNoteId, CreditNoteSettlement
 from billing.invoices.model import InvoiceId, LineId
-from billing.invoices.store import columns_of, group_tax, line_group
+from billing.invoices.store import columns_of, group_tax, line_group, line_period
 from billing.parties.model import CustomerId
 from billing.tax.model import GroupTax, TaxGroup
 from kernel.database import Tx
@@ -74,8 +74,8 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
         """
         SELECT c.id, c.number, c.legal_entity_id, c.customer_id, c.invoice_id, c.invoice_number,
                c.invoice_issued_on, c.currency, c.language, c.issued_on, c.seller, c.buyer, c.vat_due,
-               c.reason, c.reason_text, c.refund_mode, c.net_minor, c.tax_minor, c.total_minor,
-               c.metadata, c.issued_at,
+               c.time_zone, c.reason, c.reason_text, c.refund_mode, c.refund_on, c.net_minor,
+               c.tax_minor, c.total_minor, c.metadata, c.issued_at,
                s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.status
         FROM credit_notes c
         JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
@@ -167,8 +167,8 @@ def _settlement(row: Row) -> CreditNoteSettlement:
 async def _lines_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, list[CreditLine]]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, credit_note_id, invoice_line_id, description, quantity, currency, net_minor,
-               tax_category, tax_rate_ppm, tax_reason
+        SELECT id, credit_note_id, invoice_line_id, description, quantity, period_start, period_end,
+               currency, net_minor, tax_category, tax_rate_ppm, tax_reason
         FROM credit_note_lines
         WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[])
         ORDER BY credit_note_id, position
@@ -178,7 +178,9 @@ async def _lines_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, l
     )
     lines: dict[CreditNoteId, list[CreditLine]] = defaultdict(list)
     for row in rows:
-        lines[CreditNoteId.of(row["credit_note_id"])].append(load(row, CreditLine, tax=line_group(row)))
+        lines[CreditNoteId.of(row["credit_note_id"])].append(
+            load(row, CreditLine, tax=line_group(row), period=line_period(row))
+        )
     return lines
 
 
@@ -204,10 +206,10 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
         """
         INSERT INTO credit_notes
             (tenant_id, id, number, legal_entity_id, customer_id, invoice_id, invoice_number,
-             invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, reason,
-             reason_text, refund_mode, net_minor, tax_minor, total_minor, metadata, issued_at)
+             invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, time_zone, reason,
+             reason_text, refund_mode, refund_on, net_minor, tax_minor, total_minor, metadata, issued_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                $20, $21, $22)
+                $20, $21, $22, $23, $24)
         """,
         tx.tenant,
         note.id,
@@ -223,9 +225,11 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
         note.seller,
         note.buyer,
         note.vat_due,
+        note.time_zone,
         note.reason,
         note.reason_text,
         note.refund_mode,
+        note.refund_on,
         note.net.minor,
         note.tax.minor,
         note.total.minor,
@@ -239,14 +243,14 @@ async def _insert_lines(tx: Tx, note: CreditNote) -> None:
     await tx.conn.execute(
         """
         INSERT INTO credit_note_lines
-            (tenant_id, id, credit_note_id, invoice_line_id, position, description, quantity, currency,
-             net_minor, tax_category, tax_rate_ppm, tax_reason)
-        SELECT $1, l.id, $2, l.invoice_line_id, l.position, l.description, l.quantity, $3,
-               l.net, l.category, l.rate, l.reason
-        FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::numeric[], $8::bigint[],
-                    $9::text[], $10::int[], $11::text[])
-             WITH ORDINALITY AS l (id, invoice_line_id, description, quantity, net, category, rate,
-                                   reason, position)
+            (tenant_id, id, credit_note_id, invoice_line_id, position, description, quantity,
+             period_start, period_end, currency, net_minor, tax_category, tax_rate_ppm, tax_reason)
+        SELECT $1, l.id, $2, l.invoice_line_id, l.position, l.description, l.quantity, l.period_start,
+               l.period_end, $3, l.net, l.category, l.rate, l.reason
+        FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::numeric[], $8::timestamptz[],
+                    $9::timestamptz[], $10::bigint[], $11::text[], $12::int[], $13::text[])
+             WITH ORDINALITY AS l (id, invoice_line_id, description, quantity, period_start, period_end,
+                                   net, category, rate, reason, position)
         """,
         tx.tenant,
         note.id,
@@ -255,6 +259,8 @@ async def _insert_lines(tx: Tx, note: CreditNote) -> None:
         [line.invoice_line_id for line in lines],
         [line.description for line in lines],
         [line.quantity for line in lines],
+        [line.period and line.period.start for line in lines],
+        [line.period and line.period.end for line in lines],
         [line.net.minor for line in lines],
         *columns_of(line.tax for line in lines),
     )

@@ -9,13 +9,12 @@ import asyncio
 from billing.credit_notes.model import CreditNote
 from billing.documents import render, store
 from billing.invoices.model import Invoice
-from billing.parties import store as parties
 from kernel.database import Tx
 
 
 async def pdf_of(tx: Tx, document: Invoice | CreditNote) -> bytes:
     """The page that was kept, or as it will be kept."""
-    return await store.find(tx, document.id) or await _render(tx, document)
+    return await store.find(tx, document.id) or await _render(document)
 
 
 async def keep_pdf_of(tx: Tx, document: Invoice | CreditNote) -> bytes:
@@ -23,12 +22,11 @@ async def keep_pdf_of(tx: Tx, document: Invoice | CreditNote) -> bytes:
     kept = await store.find(tx, document.id)
     if kept is not None:
         return kept
-    pdf = await _render(tx, document)
+    pdf = await _render(document)
     await store.insert(tx, document.id, pdf)
     # Somebody else may have kept theirs meanwhile: what stands there is what counts.
     return await store.find(tx, document.id) or pdf
 
 
-async def _render(tx: Tx, document: Invoice | CreditNote) -> bytes:
-    entity = await parties.legal_entity(tx, document.legal_entity_id)
-    return await asyncio.to_thread(render.pdf, document, zone=entity.zone)
+async def _render(document: Invoice | CreditNote) -> bytes:
+    return await asyncio.to_thread(render.pdf, document)

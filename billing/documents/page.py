@@ -77,8 +77,8 @@ class Print(Value, frozen=True, kw_only=True):
 # ── The two kinds ────────────────────────────────────────────────────────────────────────────────
 
 
-def of_invoice(invoice: Invoice, *, zone: ZoneInfo) -> Page:
-    p = _print(invoice, zone)
+def of_invoice(invoice: Invoice) -> Page:
+    p = _print(invoice)
     words, formats = p.words, p.formats
     discounted = any(line.discount for line in invoice.lines)
     columns = [words.description, words.quantity, words.unit_price, words.vat, words.net]
@@ -117,8 +117,8 @@ def of_invoice(invoice: Invoice, *, zone: ZoneInfo) -> Page:
     )
 
 
-def of_credit_note(note: CreditNote, *, zone: ZoneInfo) -> Page:
-    p = _print(note, zone)
+def of_credit_note(note: CreditNote) -> Page:
+    p = _print(note)
     words, formats = p.words, p.formats
     original = words.original_invoice_of.format(
         number=note.invoice_number, date=formats.long_date(note.invoice_issued_on)
@@ -160,12 +160,12 @@ def of_credit_note(note: CreditNote, *, zone: ZoneInfo) -> Page:
     )
 
 
-def _print(document: Invoice | CreditNote, zone: ZoneInfo) -> Print:
+def _print(document: Invoice | CreditNote) -> Print:
     return Print(
         words=WORDS[document.language],
         formats=Formats(document.language),
         currency=document.currency,
-        zone=zone,
+        zone=ZoneInfo(document.time_zone),
     )
 
 
@@ -231,7 +231,7 @@ def _credit_row(line: CreditLine, by_quantity: bool, p: Print) -> Row:
     quantity = [p.formats.quantity(line.quantity) if line.quantity is not None else ""]
     return Row(
         description=line.description,
-        details=[],
+        details=[p.formats.period(line.period, p.zone)] if line.period else [],
         cells=[*(quantity if by_quantity else []), _rate(line.tax, p), p.formats.number(line.net)],
     )
 

@@ -7,7 +7,6 @@ coroutine.
 """
 
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import typst
 
@@ -21,21 +20,20 @@ _FOLDER = Path(__file__).parent
 _FONTS = typst.Fonts(include_system_fonts=False, font_paths=[_FOLDER / "fonts"])
 
 
-def pdf(document: Invoice | CreditNote, *, zone: ZoneInfo) -> bytes:
+def pdf(document: Invoice | CreditNote) -> bytes:
     match document:
         case Invoice():
-            return invoice_pdf(document, zone=zone)
+            return invoice_pdf(document)
         case CreditNote():
-            return credit_note_pdf(document, zone=zone)
+            return credit_note_pdf(document)
 
 
-def invoice_pdf(invoice: Invoice, *, zone: ZoneInfo) -> bytes:
-    """`zone` is the seller's: it says on which day a period begins and ends."""
-    return _typeset(page.of_invoice(invoice, zone=zone))
+def invoice_pdf(invoice: Invoice) -> bytes:
+    return _typeset(page.of_invoice(invoice))
 
 
-def credit_note_pdf(note: CreditNote, *, zone: ZoneInfo) -> bytes:
-    return _typeset(page.of_credit_note(note, zone=zone))
+def credit_note_pdf(note: CreditNote) -> bytes:
+    return _typeset(page.of_credit_note(note))
 
 
 def file_name(document: Invoice | CreditNote) -> str:

@@ -18,4 +18,5 @@ def payment_terms(invoice: Invoice) -> str:
 def refund_terms(note: CreditNote) -> str:
     words = WORDS[note.language]
     first = words.refund_first.format(number=note.invoice_number)
-    return f"{first} {words.refunds[note.refund_mode]}"
+    day = Formats(note.language).long_date(note.refund_on) if note.refund_on else ""
+    return f"{first} {words.refunds[note.refund_mode].format(date=day)}"

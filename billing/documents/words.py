@@ -139,7 +139,7 @@ FRENCH = Words(
         RefundMode.AUTOMATIC: "Le surplus est remboursé sur votre moyen de paiement d’origine.",
         RefundMode.MANUAL: "Le surplus vous est remboursé par virement, ou par un autre moyen "
         "convenu avec vous.",
-        RefundMode.DEFERRED: "Le surplus vous sera remboursé à une date ultérieure, qui vous sera confirmée.",
+        RefundMode.DEFERRED: "Le surplus vous sera remboursé le {date}.",
         RefundMode.NONE: "Le surplus reste à votre crédit et se déduit de vos prochaines factures.",
     },
     services="Nature des opérations\u00a0: prestations de services.",
@@ -221,8 +221,7 @@ ENGLISH = Words(
     refunds={
         RefundMode.AUTOMATIC: "The rest is refunded to your original means of payment.",
         RefundMode.MANUAL: "The rest is refunded to you by bank transfer, or by other means agreed with you.",
-        RefundMode.DEFERRED: "The rest will be refunded to you on a later date, which will be "
-        "confirmed to you.",
+        RefundMode.DEFERRED: "The rest will be refunded to you on {date}.",
         RefundMode.NONE: "The rest stays on your account and is deducted from your next invoices.",
     },
     services="Nature of the transactions: supply of services.",

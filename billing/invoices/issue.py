@@ -80,6 +80,7 @@ def _invoice(request: ToIssue, entity: LegalEntity, sums: Totals, numbered: Numb
         seller=entity.seller,
         buyer=customer.buyer,
         vat_due=entity.vat_due,
+        time_zone=entity.time_zone,
         collection=request.collection,
         lines=tuple(_line(line) for line in request.lines),
         taxes=sums.taxes,

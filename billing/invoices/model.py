@@ -123,6 +123,7 @@ class Invoice(Value, frozen=True, kw_only=True):
     seller: Seller
     buyer: Buyer
     vat_due: VatDue
+    time_zone: str
     collection: Collection
     lines: tuple[Line, ...]
     taxes: tuple[GroupTax, ...]

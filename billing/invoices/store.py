@@ -70,7 +70,7 @@ async def find_many(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
     heads = await tx.conn.fetch(
         """
         SELECT i.id, i.number, i.legal_entity_id, i.customer_id, i.currency, i.language, i.issued_on,
-               i.due_on, i.seller, i.buyer, i.vat_due, i.collection, i.net_minor, i.tax_minor,
+               i.due_on, i.seller, i.buyer, i.vat_due, i.time_zone, i.collection, i.net_minor, i.tax_minor,
                i.total_minor, i.note, i.metadata, i.issued_at,
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at
         FROM invoices i
@@ -122,7 +122,7 @@ async def _lines_of(tx: Tx, ids: Sequence[InvoiceId]) -> dict[InvoiceId, list[Li
     lines: dict[InvoiceId, list[Line]] = defaultdict(list)
     for row in rows:
         lines[InvoiceId.of(row["invoice_id"])].append(
-            load(row, Line, tax=line_group(row), period=_period(row))
+            load(row, Line, tax=line_group(row), period=line_period(row))
         )
     return lines
 
@@ -157,7 +157,7 @@ def group_tax(row: Row) -> GroupTax:
     )
 
 
-def _period(row: Row) -> Period | None:
+def line_period(row: Row) -> Period | None:
     return Period(row["period_start"], row["period_end"]) if row["period_start"] else None
 
 
@@ -166,9 +166,10 @@ async def _insert_head(tx: Tx, invoice: Invoice) -> None:
         """
         INSERT INTO invoices
             (tenant_id, id, number, legal_entity_id, customer_id, currency, language, issued_on, due_on,
-             seller, buyer, vat_due, collection, net_minor, tax_minor, total_minor, note, metadata,
+             seller, buyer, vat_due, time_zone, collection, net_minor, tax_minor, total_minor, note, metadata,
              issued_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+                $20)
         """,
         tx.tenant,
         invoice.id,
@@ -182,6 +183,7 @@ async def _insert_head(tx: Tx, invoice: Invoice) -> None:
         invoice.seller,
         invoice.buyer,
         invoice.vat_due,
+        invoice.time_zone,
         invoice.collection,
         invoice.net.minor,
         invoice.tax.minor,

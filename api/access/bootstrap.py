@@ -7,6 +7,7 @@ from api.access.create_key import issue
 from api.access.create_tenant import create_tenant
 from api.access.key_text import Hasher
 from api.access.model import Mode, Tenant
+from api.demo_seller import furnish
 from api.settings import Settings
 from kernel.database import Conn, Pool, transaction
 from kernel.errors import DomainError
@@ -23,13 +24,15 @@ class DemoTenant(Value, frozen=True, kw_only=True):
 async def demo_tenant(
     pool: Pool, settings: Settings, *, now: datetime, known_key: str | None = None
 ) -> DemoTenant:
-    """Account, live and test tenant and a test key. Only a key that no longer opens it is made anew.
+    """Account, live and test tenant, a seller and a test key. Only a key that no longer opens it is made anew.
 
     `known_key` is the one that an earlier call gave: we keep no key that could be shown again.
     """
     hasher = Hasher(settings.subkey("api keys"))
     async with pool.acquire() as conn, conn.transaction():
         tenant = await _test_tenant(conn, now=now)
+    async with transaction(pool, tenant.id, now=now) as tx:
+        await furnish(tx)
 
     if known_key is not None and await _opens(pool, tenant, known_key, hasher, now=now):
         return DemoTenant(tenant=tenant, api_key=known_key)

@@ -24,7 +24,7 @@ class DemoTenant(Value, frozen=True, kw_only=True):
 async def demo_tenant(
     pool: Pool, settings: Settings, *, now: datetime, known_key: str | None = None
 ) -> DemoTenant:
-    """Account, live and test tenant, a seller and a test key. Only a key that no longer opens it is made anew.
+    """Account, live and test tenant, a seller and a test key. A key is made only where none opens it.
 
     `known_key` is the one that an earlier call gave: we keep no key that could be shown again.
     """

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
 from api import docs, logs, openapi, paging, problems
@@ -68,7 +69,9 @@ OPERATIONS = [
 ]
 
 
-def create_app(settings: Settings | None = None) -> Litestar:
+def create_app(
+    settings: Settings | None = None, *, operations: Sequence[HTTPRouteHandler] = OPERATIONS
+) -> Litestar:
     settings = settings or Settings.from_environment(os.environ)
     logs.configure(settings)
     hasher = Hasher(settings.subkey("api keys"))
@@ -98,10 +101,10 @@ def create_app(settings: Settings | None = None) -> Litestar:
     dependencies = _dependencies(hasher)
     app = Litestar(
         [
-            *OPERATIONS,
+            *operations,
             healthz,
             readyz,
-            *docs.handlers(lambda: openapi.document(OPERATIONS, dependencies, settings.base_url)),
+            *docs.handlers(lambda: openapi.document(operations, dependencies, settings.base_url)),
         ],
         # Here and not on a Router: registering one copies it deeply, with all that the layer holds.
         middleware=[commands],

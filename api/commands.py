@@ -67,11 +67,12 @@ class Commands(ASGIMiddleware):
             app=app,
             now=clock.now(),
         )
-        tx = await self._in_transaction(call, key)
-        if tx.due is not None and tx.due <= clock.now():
-            self._waker.wake(tx.tenant)
+        kept = await self._in_transaction(call, key)
+        if kept is not None and kept.due is not None and kept.due <= clock.now():
+            self._waker.wake(kept.tenant)
 
-    async def _in_transaction(self, call: Call, key: KeyText) -> Tx:
+    async def _in_transaction(self, call: Call, key: KeyText) -> Tx | None:
+        """The transaction, if its effect stays."""
         pool: Pool = call.scope["litestar_app"].state.pool
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn:
             row = await self._directory.find(conn, key)
@@ -80,11 +81,18 @@ class Commands(ASGIMiddleware):
             try:
                 await self._admit(tx, call, row)
                 keeps = await (_read(call) if reads else self._write(tx, call))
-                await (commit if keeps else rollback)(tx)
+                if keeps:
+                    await commit(tx)
+                elif not await rollback(tx):
+                    raise problems.busy()
+            except Exception as error:
+                if await rollback(tx):
+                    raise
+                raise problems.busy() from error
             except BaseException:
                 await rollback(tx)
                 raise
-        return tx
+        return tx if keeps else None
 
     async def _admit(self, tx: Tx, call: Call, row: DirectoryRow) -> None:
         """The key as it stands in this transaction: revoked means refused at once."""

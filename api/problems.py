@@ -184,12 +184,12 @@ def _of_framework(error: Any, _: Scope) -> DomainError | None:
     return _Http(error.status_code) if error.status_code < 500 else None
 
 
-def _of_connection(error: Any, scope: Scope) -> DomainError | None:
-    return _busy(error, scope) if "clos" in str(error) else None
+def busy() -> Unavailable:
+    return Unavailable("busy", "The service is busy. Send the same request again in a moment.")
 
 
 def _busy(_: Any, __: Scope) -> DomainError:
-    return Unavailable("busy", "The service is busy. Send the same request again in a moment.")
+    return busy()
 
 
 def _ours(_: Any, __: Scope) -> None:
@@ -204,6 +204,5 @@ _TRANSLATIONS: list[
     (ValidationException, _of_parameters),
     (HTTPException, _of_framework),
     (_BUSY, _busy),
-    (asyncpg.InterfaceError, _of_connection),  # a connection that was lost; else our mistake
     (Exception, _ours),
 ]

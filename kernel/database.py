@@ -5,7 +5,7 @@ tenant that `SET LOCAL` names, so a statement that forgets to name one finds not
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -94,9 +94,15 @@ async def commit(tx: Tx) -> None:
     assert outcome == "COMMIT", "an error inside the transaction was swallowed: nothing is kept"
 
 
-async def rollback(tx: Tx) -> None:
-    if not tx.conn.is_closed():
+async def rollback(tx: Tx) -> bool:
+    """Undo it. False when the connection was lost, and with it, by itself, the transaction."""
+    try:
         await tx.conn.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        with suppress(asyncpg.InterfaceError):  # the pool may have noticed and taken it back
+            tx.conn.terminate()
+        return False
+    return True
 
 
 async def _leave_hint(tx: Tx, due: datetime) -> None:

@@ -7,6 +7,7 @@ from billing.tax.add_tax_rate import add_tax_rate
 from billing.tax.model import Category, NewTaxRate
 from kernel.database import Tx
 from kernel.decimals import Rate
+from kernel.paging import Window
 from kernel.text import Country, Email, Name, Reference
 
 _REVERSE_CHARGE = "Autoliquidation par le preneur (art. 283-2 du CGI, art. 196 de la directive 2006/112/CE)"
@@ -57,7 +58,7 @@ SELLER = NewLegalEntity(
 
 async def furnish(tx: Tx) -> None:
     """Once: a tenant that has a seller is left alone."""
-    if await parties.lock_default_entity(tx) is not None:
+    if (await parties.legal_entities(tx, Window(limit=1))).data:
         return
     for rate in RATES:
         await add_tax_rate(tx, rate)

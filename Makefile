@@ -15,6 +15,7 @@ up: venv ## start everything here: database, queue, mailbox, API, worker (PORT=8
 	@.venv/bin/ristourne up
 
 test: check ## every check, then every test, on servers of their own
+	@bin/browser
 	@.venv/bin/pytest -n logical --maxprocesses 4
 
 check: venv ## lint, format, types and the direction of imports

@@ -63,7 +63,7 @@ async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManual
 def check(note: CreditNote, request: NewManualRefund) -> Money:
     """The amount to record: all that is promised, or at most that and the balance."""
     most = note.settlement.promised + note.settlement.left
-    amount = request.amount or note.settlement.promised
+    amount = note.settlement.promised if request.amount is None else request.amount
     if amount.currency != note.currency:
         raise Invalid(
             "currency_mismatch",

@@ -13,9 +13,13 @@ _PICO = 10**12
 _MICRO = 10**6
 
 
-def _plain(text: str, *, decimals: int, what: str) -> Decimal:
-    if not _PLAIN.fullmatch(text) or len(text.partition(".")[2]) > decimals:
-        raise ValueError(f"{what} is a decimal string of plain digits with at most {decimals} decimals")
+def _plain(text: str, *, digits: int, decimals: int, what: str) -> Decimal:
+    whole, _, part = text.partition(".")
+    if not _PLAIN.fullmatch(text) or len(whole) > digits or len(part) > decimals:
+        raise ValueError(
+            f"{what} is a decimal string of plain digits, at most {digits} before the point "
+            f"and at most {decimals} after it"
+        )
     return Decimal(text)
 
 
@@ -31,7 +35,7 @@ class Rate(int):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        percent = _plain(text, decimals=4, what="A rate")
+        percent = _plain(text, digits=3, decimals=4, what="A rate")
         if percent > 100:
             raise ValueError("A rate is a percentage between 0 and 100")
         return cls(int(percent.scaleb(4)))
@@ -57,7 +61,7 @@ class Quantity(Decimal):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        quantity = cls(_plain(text, decimals=6, what="A quantity"))
+        quantity = cls(_plain(text, digits=7, decimals=6, what="A quantity"))
         if quantity > 1_000_000:
             raise ValueError("A quantity is at most 1000000")
         return quantity
@@ -85,7 +89,7 @@ class UnitPrice(Decimal):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        return cls(_plain(text, decimals=12, what="A unit price"))
+        return cls(_plain(text, digits=13, decimals=12, what="A unit price"))
 
     def times(self, quantity: Quantity, currency: Currency) -> Money:
         """The amount of a line, rounded half up once: 1.005 × 1 is 1.01."""

@@ -10,8 +10,10 @@ from email_validator import EmailNotValidError, validate_email
 _NOT_COUNTRIES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
 _TERRITORIES = frozenset(c for c in map(str, Locale("en").territories) if re.fullmatch("[A-Z]{2}", c))
 _COUNTRIES = _TERRITORIES - _NOT_COUNTRIES
-# Control and format characters and both line separators have no place in a line of text.
-_UNPRINTABLE = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Control characters, both line separators and private characters have no place in a line of text, nor has
+# what turns the direction of the text that follows. Joiners have: emoji and many scripts need them.
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
+_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def _clean(text: str, *, longest: int, what: str, lines: bool = False) -> str:
@@ -19,9 +21,22 @@ def _clean(text: str, *, longest: int, what: str, lines: bool = False) -> str:
     if not cleaned or len(cleaned) > longest:
         raise ValueError(f"{what} has between 1 and {longest} characters")
     allowed = "\n" if lines else ""
-    if any(unicodedata.category(c) in _UNPRINTABLE and c not in allowed for c in cleaned):
+    if not all(c in allowed or _is_printable(c) for c in cleaned):
         raise ValueError(f"{what} has no control characters or line breaks in it")
+    if all(unicodedata.category(c) == "Cf" for c in cleaned):
+        raise ValueError(f"{what} has something in it that can be seen")
     return cleaned
+
+
+def _is_printable(character: str) -> bool:
+    """Characters that this Python does not know yet are: emoji come every year."""
+    code = ord(character)
+    is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return not (
+        is_noncharacter
+        or unicodedata.category(character) in _UNPRINTABLE
+        or unicodedata.bidirectional(character) in _TURNING
+    )
 
 
 class Name(str):
@@ -64,7 +79,7 @@ class Reference(str):
                 "A reference has 1 to 100 characters of A-Z a-z 0-9 . _ : @ + / - "
                 "and begins with a letter or digit"
             )
-        if re.fullmatch(r"[a-z]{2,4}_[0-7][0-9a-hjkmnp-tv-z]{25}", text):
+        if re.fullmatch(r"[a-z]{2,8}_[0-7][0-9a-hjkmnp-tv-z]{25}", text):
             raise ValueError("A reference cannot look like one of our ids")
         return cls(text)
 

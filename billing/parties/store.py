@@ -43,13 +43,13 @@ async def insert_legal_entity(tx: Tx, entity: LegalEntity) -> None:
 
 
 async def lock_default_entity(tx: Tx) -> LegalEntityId | None:
-    """The default entity, locked so that two changes of the default take turns."""
+    """The default entity. Adding sellers takes turns, also while there is none whose row could be locked."""
+    await tx.conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"{tx.tenant} sellers")
     row = await tx.conn.fetchrow(
         """
         SELECT id
         FROM legal_entities
         WHERE tenant_id = $1 AND is_default
-        FOR UPDATE
         """,
         tx.tenant,
     )

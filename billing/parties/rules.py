@@ -10,7 +10,7 @@ from stdnum.fr import siren
 from billing.parties.model import NewLegalEntity, Seller
 from kernel.errors import Invalid
 
-_FORMAT = re.compile(r"[A-Za-z0-9+_/-]*(\{year\})?[A-Za-z0-9+_/-]*\{number\}[A-Za-z0-9+_/-]*")
+_PRINTED = re.compile(r"[A-Za-z0-9+_/-]*")
 _LONGEST_NUMBER = 12
 
 
@@ -63,8 +63,8 @@ def check_time_zone(name: str) -> None:
 
 
 def check_format(form: str, *, param: str) -> None:
-    longest = len(form.replace("{year}", "2026").replace("{number}", "9" * _LONGEST_NUMBER))
-    if not _FORMAT.fullmatch(form) or longest > 35:
+    longest = form.replace("{year}", "2026", 1).replace("{number}", "9" * _LONGEST_NUMBER, 1)
+    if "{number}" not in form or not _PRINTED.fullmatch(longest) or len(longest) > 35:
         raise Invalid(
             "number_format_invalid",
             "A number format holds {number} once, {year} at most once, and otherwise only "

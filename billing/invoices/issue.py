@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from billing.invoices import store, totals
-from billing.invoices.events import InvoiceIssued
+from billing.invoices.events import InvoiceIssued, InvoiceSettled
 from billing.invoices.model import (
     Collection,
     Invoice,
@@ -62,6 +62,8 @@ async def issue_invoice(tx: Tx, request: ToIssue) -> Invoice:
         tx,
         InvoiceIssued(invoice_id=invoice.id, customer_id=invoice.customer_id, collection=invoice.collection),
     )
+    if invoice.settlement.status is Status.SETTLED:  # one of 0.00
+        await outbox.publish(tx, InvoiceSettled(invoice_id=invoice.id, customer_id=invoice.customer_id))
     return invoice
 
 

@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 
 from api.settings import Settings
-from kernel.database import Pool, open_pool
-from tests import servers
+from kernel.database import Pool, Tx, open_pool
+from kernel.ids import TenantId
+from tests import servers, shop
 from tests.servers import Database
 
 SERVERS = pytest.StashKey[ExitStack]()
@@ -83,3 +84,18 @@ async def owner(database: Database) -> "AsyncIterator[asyncpg.Connection[asyncpg
         yield conn
     finally:
         await conn.close()
+
+
+@pytest.fixture
+async def tenant(pool: Pool) -> AsyncIterator[TenantId]:
+    """A tenant of this test alone. What it commits stays, but for the hints that would call a worker."""
+    tenant = TenantId.new()
+    yield tenant
+    await pool.execute("DELETE FROM pending_work WHERE tenant_id = $1", tenant)
+
+
+@pytest.fixture
+async def tx(pool: Pool) -> AsyncIterator[Tx]:
+    """A transaction at noon, in a tenant of its own, rolled back at the end."""
+    async with shop.a_transaction(pool) as tx:
+        yield tx

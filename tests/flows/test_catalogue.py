@@ -1,0 +1,373 @@
+"""Every table belongs to a tenant, and every statement names one: read from the catalogue and the source."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import asyncpg
+import pytest
+
+from api.serve import ROOT
+from tests.flows.statements import Statement, objections, statements_in, statements_of, tables_in
+
+Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+# The few tables that come before a tenant is known.
+BEFORE_A_TENANT = {
+    "accounts": "a company; it owns tenants",
+    "tenants": "what every tenant_id names",
+    "key_directory": "leads from a key to its tenant",
+    "pending_work": "tells workers which tenant to look into",
+    "schema_migrations": "what the owner has done to the schema",
+}
+OUR_SCHEMAS = {"public"}
+OTHER_SCHEMAS = {"sandbox": "a payment provider's own books: somebody else's house"}
+
+# Statements that are put together at run time.
+NOT_LITERAL = {
+    "kernel/database.py: begin": "SET LOCAL takes no parameters: a mode and a uuid of our own type",
+    "api/stack/embedded.py: _postgres_answers": "CREATE DATABASE takes no parameters: a constant",
+    "api/migrate.py: _apply_whole": "the owner runs the files of migrations/",
+    "api/migrate.py: _apply_by_statement": "the owner runs the files of migrations/",
+    "api/migrate.py: _run": "the owner makes roles; names are quoted by PostgreSQL's own format()",
+}
+# Statements on tenant tables that name no tenant.
+NAMES_NO_TENANT: dict[str, str] = {}
+
+A_GOOD_TABLE = """
+    CREATE TABLE t (
+        tenant_id uuid NOT NULL,
+        id uuid NOT NULL,
+        customer_id uuid,
+        reference text,
+        PRIMARY KEY (tenant_id, id),
+        UNIQUE (tenant_id, reference),
+        FOREIGN KEY (tenant_id, customer_id) REFERENCES customers
+    );
+    CALL tenant_table('t', 'SELECT, INSERT')
+"""
+BAD_TABLES = {
+    "t does not begin with tenant_id": (
+        "CREATE TABLE t (id uuid, tenant_id uuid, PRIMARY KEY (tenant_id, id))"
+    ),
+    "t has no primary key that begins with tenant_id": (
+        "CREATE TABLE t (tenant_id uuid, id uuid, PRIMARY KEY (id, tenant_id))"
+    ),
+    "t_reference_key of t does not begin with tenant_id": (
+        "CREATE TABLE t (tenant_id uuid, reference text UNIQUE, PRIMARY KEY (tenant_id))"
+    ),
+    "t_at of t does not begin with tenant_id": (
+        "CREATE TABLE t (tenant_id uuid PRIMARY KEY, at date); CREATE INDEX t_at ON t (at)"
+    ),
+    "t_lower of t does not begin with tenant_id": (
+        "CREATE TABLE t (tenant_id uuid PRIMARY KEY, r text); CREATE INDEX t_lower ON t (lower(r), tenant_id)"
+    ),
+    "t_tax of t goes past tenant_id": (
+        "CREATE TABLE t (tenant_id uuid PRIMARY KEY, tax uuid);"
+        "ALTER TABLE t ADD CONSTRAINT t_tax FOREIGN KEY (tax, tenant_id) REFERENCES tax_rates (id, tenant_id)"
+    ),
+    "t has a trigger (t_touch)": (
+        "CREATE TABLE t (tenant_id uuid PRIMARY KEY);"
+        "CREATE TRIGGER t_touch BEFORE UPDATE ON t"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+    ),
+    "t has no forced row security": (
+        "CREATE TABLE t (tenant_id uuid PRIMARY KEY); ALTER TABLE t ENABLE ROW LEVEL SECURITY"
+    ),
+    "t has not the one policy": (
+        "CREATE TABLE t (tenant_id uuid PRIMARY KEY); CALL tenant_table('t', 'SELECT');"
+        "CREATE POLICY more ON t USING (true)"
+    ),
+    "t may be read past its tenant: the view v runs with its owner's rights": (
+        "CREATE TABLE t (tenant_id uuid PRIMARY KEY); CREATE VIEW v AS SELECT * FROM t"
+    ),
+}
+
+BAD_STATEMENTS = {
+    "no tenant at all": "SELECT id FROM invoices WHERE id = $1",
+    "the tenant is not the first value": "SELECT id FROM invoices WHERE tenant_id = $2 AND id = $1",
+    "an OR beside it": "SELECT id FROM invoices WHERE tenant_id = $1 OR id = $2",
+    "a join past the tenant": (
+        "SELECT i.id FROM invoices i JOIN customers c ON c.id = i.customer_id WHERE i.tenant_id = $1"
+    ),
+    "a comma past the tenant": (
+        "SELECT i.id FROM invoices i, customers c WHERE i.tenant_id = $1 AND c.id = i.customer_id"
+    ),
+    "a subquery past the tenant": (
+        "SELECT id FROM invoices WHERE tenant_id = $1 AND id IN (SELECT invoice_id FROM payments)"
+    ),
+    "a CTE past the tenant": (
+        "WITH due AS (SELECT id FROM jobs WHERE due_at < $2) "
+        "UPDATE jobs SET state = 'done' FROM due WHERE jobs.tenant_id = $1 AND jobs.id = due.id"
+    ),
+    "an update past the tenant": (
+        "WITH due AS (SELECT id FROM jobs WHERE tenant_id = $1) "
+        "UPDATE jobs SET state = 'done' FROM due WHERE jobs.id = due.id"
+    ),
+    "the other half of a union": (
+        "SELECT id FROM invoices WHERE tenant_id = $1 UNION ALL SELECT id FROM credit_notes"
+    ),
+    "a delete": "DELETE FROM draft_invoices WHERE id = $2",
+    "an insert of another's": "INSERT INTO customers (tenant_id, id) VALUES ($2, $1)",
+    "an insert without": "INSERT INTO customers (id, tenant_id) SELECT $1, x FROM unnest($2::uuid[]) AS x",
+    "an insert from past the tenant": (
+        "INSERT INTO customers (tenant_id, id) SELECT $1, d.id FROM draft_invoices d WHERE d.id = $2"
+    ),
+    "only in a comment": "SELECT id FROM invoices WHERE id = $1 -- AND tenant_id = $1",
+}
+
+
+async def test_every_table_belongs_to_a_tenant(owner: Owner) -> None:
+    assert await wrong_with_tables(owner) == []
+
+
+async def test_the_tables_before_a_tenant_are_listed_and_there(owner: Owner) -> None:
+    assert await tables(owner) >= BEFORE_A_TENANT.keys()
+    assert await schemas(owner) == OUR_SCHEMAS | OTHER_SCHEMAS.keys()
+
+
+async def test_a_good_table_is_good(owner: Owner) -> None:
+    async with undone(owner):
+        await owner.execute(A_GOOD_TABLE)
+        assert await wrong_with_tables(owner) == []
+
+
+@pytest.mark.parametrize("objection", BAD_TABLES)
+async def test_a_table_that_is_not_a_tenants_is_found(owner: Owner, objection: str) -> None:
+    async with undone(owner):
+        await owner.execute(BAD_TABLES[objection])
+        assert objection in await wrong_with_tables(owner)
+
+
+async def test_every_statement_names_one_tenant(owner: Owner) -> None:
+    tenant_tables = await tables(owner) - BEFORE_A_TENANT.keys()
+    wrong = [
+        sentence
+        for statement in statements_of(ROOT)
+        for sentence in wrong_with(statement, frozenset(tenant_tables))
+    ]
+    assert wrong == []
+
+
+async def test_every_tenant_table_is_read_by_some_statement(owner: Owner) -> None:
+    """Or the reading of statements has gone blind."""
+    tenant_tables = frozenset(await tables(owner) - BEFORE_A_TENANT.keys())
+    seen = {
+        table
+        for statement in statements_of(ROOT)
+        if statement.sql is not None
+        for table in tables_in(statement.sql, tenant_tables)
+    }
+    assert seen == tenant_tables
+
+
+def test_what_is_excepted_is_still_there() -> None:
+    there = {statement.where for statement in statements_of(ROOT)}
+    assert there >= NOT_LITERAL.keys() | NAMES_NO_TENANT.keys()
+
+
+@pytest.mark.parametrize("name", BAD_STATEMENTS)
+async def test_a_statement_that_names_no_tenant_is_found(owner: Owner, name: str) -> None:
+    tenant_tables = frozenset(await tables(owner) - BEFORE_A_TENANT.keys())
+    assert objections(BAD_STATEMENTS[name], tenant_tables) != []
+
+
+def test_a_statement_in_the_source_is_found() -> None:
+    source = "async def f(tx):\n    await tx.conn.fetch('DELETE FROM jobs WHERE tenant_id = $1', job.id)"
+    (statement,) = statements_in(source, "x.py")
+    assert wrong_with(statement, frozenset({"jobs"})) == [
+        "x.py: f: $1 is job.id, not the transaction's tenant"
+    ]
+    (put_together,) = statements_in("def f(c, t):\n    c.execute(f'DELETE FROM {t}')", "x.py")
+    assert wrong_with(put_together, frozenset({"jobs"})) == ["x.py: f: put together at run time"]
+
+
+# ── Statements ───────────────────────────────────────────────────────────────────────────────────
+
+
+def wrong_with(statement: Statement, tenant_tables: frozenset[str]) -> list[str]:
+    if statement.sql is None:
+        return [] if statement.where in NOT_LITERAL else [f"{statement.where}: put together at run time"]
+    if statement.where in NAMES_NO_TENANT or not tables_in(statement.sql, tenant_tables):
+        return []
+    found = [f"{statement.where}: {objection}" for objection in objections(statement.sql, tenant_tables)]
+    if statement.first != "tx.tenant":
+        found.append(f"{statement.where}: $1 is {statement.first}, not the transaction's tenant")
+    return found
+
+
+# ── Tables ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def wrong_with_tables(owner: Owner) -> list[str]:
+    looked_for = [
+        _columns_out_of_place(owner),
+        _keys_out_of_place(owner),
+        _indexes_out_of_place(owner),
+        _foreign_keys_out_of_place(owner),
+        _triggers(owner),
+        _row_security_off(owner),
+        _policies_amiss(owner),
+        _views_past_row_security(owner),
+    ]
+    return [sentence for found in looked_for for sentence in await found]
+
+
+async def _columns_out_of_place(owner: Owner) -> list[str]:
+    return await _told(
+        owner,
+        """
+        SELECT c.relname || ' does not begin with tenant_id'
+        FROM pg_class c
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = 1
+        WHERE {a_tenant_table}
+          AND (a.attname IS DISTINCT FROM 'tenant_id' OR NOT a.attnotnull OR a.atttypid <> 'uuid'::regtype)
+        """,
+    )
+
+
+async def _keys_out_of_place(owner: Owner) -> list[str]:
+    return await _told(
+        owner,
+        """
+        SELECT c.relname || ' has no primary key that begins with tenant_id'
+        FROM pg_class c
+        WHERE {a_tenant_table}
+          AND NOT EXISTS (
+              SELECT FROM pg_index i
+              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+              WHERE i.indrelid = c.oid AND i.indisprimary AND a.attname = 'tenant_id'
+          )
+        """,
+    )
+
+
+async def _indexes_out_of_place(owner: Owner) -> list[str]:
+    """Unique constraints are indexes too. An expression has no attribute."""
+    return await _told(
+        owner,
+        """
+        SELECT i.indexrelid::regclass || ' of ' || c.relname || ' does not begin with tenant_id'
+        FROM pg_class c
+        JOIN pg_index i ON i.indrelid = c.oid
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+        WHERE {a_tenant_table} AND NOT i.indisprimary AND a.attname IS DISTINCT FROM 'tenant_id'
+        """,
+    )
+
+
+async def _foreign_keys_out_of_place(owner: Owner) -> list[str]:
+    """Both sides begin with the tenant, or the key is the tenant's own."""
+    return await _told(
+        owner,
+        """
+        SELECT k.conname || ' of ' || c.relname || ' goes past tenant_id'
+        FROM pg_class c
+        JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f'
+        JOIN pg_attribute mine ON mine.attrelid = k.conrelid AND mine.attnum = k.conkey[1]
+        JOIN pg_attribute theirs ON theirs.attrelid = k.confrelid AND theirs.attnum = k.confkey[1]
+        WHERE {a_tenant_table}
+          AND (mine.attname <> 'tenant_id'
+               OR theirs.attname <> CASE k.confrelid WHEN 'tenants'::regclass THEN 'id' ELSE 'tenant_id' END)
+        """,
+    )
+
+
+async def _triggers(owner: Owner) -> list[str]:
+    """Citus refuses them. Foreign keys have theirs inside."""
+    return await _told(
+        owner,
+        """
+        SELECT c.relname || ' has a trigger (' || t.tgname || ')'
+        FROM pg_class c
+        JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
+        WHERE {a_tenant_table}
+        """,
+    )
+
+
+async def _row_security_off(owner: Owner) -> list[str]:
+    return await _told(
+        owner,
+        """
+        SELECT c.relname || ' has no forced row security'
+        FROM pg_class c
+        WHERE {a_tenant_table} AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+        """,
+    )
+
+
+async def _policies_amiss(owner: Owner) -> list[str]:
+    return await _told(
+        owner,
+        """
+        SELECT c.relname || ' has not the one policy'
+        FROM pg_class c
+        LEFT JOIN pg_policies p ON p.schemaname = 'public' AND p.tablename = c.relname
+        WHERE {a_tenant_table}
+        GROUP BY c.relname
+        HAVING count(*) <> 1
+            OR bool_or((p.policyname, p.permissive, p.roles::text, p.cmd, p.qual, p.with_check)
+                       IS DISTINCT FROM ('tenant', 'PERMISSIVE', '{{public}}', 'ALL', {policy}, {policy}))
+        """,
+    )
+
+
+async def _views_past_row_security(owner: Owner) -> list[str]:
+    return await _told(
+        owner,
+        """
+        SELECT c.relname || ' may be read past its tenant: the view ' || v.relname
+               || ' runs with its owner''s rights'
+        FROM pg_class v
+        JOIN pg_rewrite r ON r.ev_class = v.oid
+        JOIN pg_depend d ON d.objid = r.oid AND d.classid = 'pg_rewrite'::regclass
+        JOIN pg_class c ON c.oid = d.refobjid
+        WHERE v.relkind IN ('v', 'm')
+          AND {a_tenant_table}
+          AND NOT COALESCE(v.reloptions @> '{{security_invoker=true}}', false)
+        GROUP BY c.relname, v.relname
+        """,
+    )
+
+
+async def _told(owner: Owner, query: str) -> list[str]:
+    """`{a_tenant_table}` is true of every table but those that come before a tenant is known."""
+    before = ", ".join(f"'{table}'" for table in BEFORE_A_TENANT)
+    a_tenant_table = (
+        f"c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname NOT IN ({before})"
+    )
+    policy = "'(tenant_id = (NULLIF(current_setting(''ristourne.tenant''::text, true), ''''::text))::uuid)'"
+    rows = await owner.fetch(query.format(a_tenant_table=a_tenant_table, policy=policy))
+    return sorted(row[0] for row in rows)
+
+
+async def tables(owner: Owner) -> set[str]:
+    rows = await owner.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+    )
+    return {row["relname"] for row in rows}
+
+
+async def schemas(owner: Owner) -> set[str]:
+    """Those that hold tables; `audit` may hold views of them."""
+    rows = await owner.fetch(
+        """
+        SELECT DISTINCT n.nspname
+        FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+        """
+    )
+    return {row["nspname"] for row in rows}
+
+
+@asynccontextmanager
+async def undone(owner: Owner) -> AsyncIterator[None]:
+    """What is done to the schema here is rolled back."""
+    transaction = owner.transaction()
+    await transaction.start()
+    try:
+        yield
+    finally:
+        await transaction.rollback()

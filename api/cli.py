@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from api import cli_demo, cli_keys, readiness, serve
 from api import migrate as migrations
-from api import cli_keys, readiness, serve
 from api.migrate import MigrationError, MigrationStatus
 from api.readiness import Check
 from api.settings import VARIABLES, Misconfigured, Settings
@@ -195,5 +195,5 @@ def _become(command: tuple[str, ...]) -> NoReturn:
     os.execv(command[0], command)  # noqa: S606 (no shell is the point)
 
 
-for command in (up, api, worker, migrate, mailbox, doctor, cli_keys.tenant, cli_keys.keys):
+for command in (up, api, worker, migrate, mailbox, doctor, cli_demo.demo, cli_keys.tenant, cli_keys.keys):
     main.add_command(command)

@@ -7,7 +7,7 @@ from api.access.create_key import issue
 from api.access.create_tenant import create_tenant
 from api.access.key_text import Hasher
 from api.access.model import Mode, Tenant
-from api.demo_seller import furnish
+from api.demo.seller import furnish
 from api.settings import Settings
 from kernel.database import Conn, Pool, transaction
 from kernel.errors import DomainError

@@ -18,7 +18,7 @@ from kernel.ids import EventId, JobId
 from kernel.structs import Value, load
 
 LEASE = timedelta(seconds=60)
-MAX_ATTEMPTS = 12
+MAX_ATTEMPTS = 30
 
 
 class Job(Value, frozen=True, kw_only=True):

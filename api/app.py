@@ -104,7 +104,7 @@ def create_app(
             *operations,
             healthz,
             readyz,
-            *docs.handlers(lambda: openapi.document(operations, dependencies, settings.base_url)),
+            *docs.handlers(lambda: openapi.document(operations, dependencies)),
         ],
         # Here and not on a Router: registering one copies it deeply, with all that the layer holds.
         middleware=[commands],

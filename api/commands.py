@@ -78,20 +78,15 @@ class Commands(ASGIMiddleware):
             row = await self._directory.find(conn, key)
             reads = call.operation.reads
             tx = await begin(conn, row.tenant_id, now=call.now, read_only=reads)
+            # Whoever is cancelled leaves it to the pool, which undoes what is still open.
             try:
                 await self._admit(tx, call, row)
                 keeps = await (_read(call) if reads else self._write(tx, call))
-                if keeps:
-                    await commit(tx)
-                elif not await rollback(tx):
-                    raise problems.busy()
+                await _end(tx, keeps=keeps)
             except Exception as error:
                 if await rollback(tx):
                     raise
                 raise problems.busy() from error
-            except BaseException:
-                await rollback(tx)
-                raise
         return tx if keeps else None
 
     async def _admit(self, tx: Tx, call: Call, row: DirectoryRow) -> None:
@@ -111,6 +106,13 @@ class Commands(ASGIMiddleware):
         if not self._parameters:
             self._parameters = operations.known_parameters(call.scope["litestar_app"])
         return self._parameters[call.operation.id]
+
+
+async def _end(tx: Tx, *, keeps: bool) -> None:
+    if keeps:
+        await commit(tx)
+    elif not await rollback(tx):
+        raise problems.busy()
 
 
 async def _read(call: Call) -> bool:

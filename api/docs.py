@@ -19,9 +19,9 @@ from litestar.params import FromPath
 PAGE = Path(__file__).parent / "docs_page"
 PROBLEMS = Path(__file__).parent.parent / "docs" / "problems.md"
 ASSETS = {
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "start.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "start.js": "text/javascript",
 }
 HEADERS = {
     "Content-Security-Policy": (
@@ -67,7 +67,7 @@ async def docs_problems() -> Response[bytes]:
 
 
 def _html(page: bytes) -> Response[bytes]:
-    return Response(page, media_type="text/html; charset=utf-8", headers=HEADERS)
+    return Response(page, media_type="text/html", headers=HEADERS)
 
 
 @cache

@@ -107,9 +107,7 @@ class Bare(OpenAPISchemaPlugin):
         )
 
 
-def document(
-    handlers: Sequence[HTTPRouteHandler], dependencies: Mapping[str, Provide], base_url: str
-) -> Json:
+def document(handlers: Sequence[HTTPRouteHandler], dependencies: Mapping[str, Provide]) -> Json:
     operations = {handler.opt["operation"].id: handler for handler in handlers}
     schemas = Schemas()
     schemas.of(problems.Problem)
@@ -127,7 +125,7 @@ def document(
             "version": version("ristourne"),
             "description": DESCRIPTION.strip(),
         },
-        "servers": [{"url": base_url}],
+        "servers": [{"url": "/"}],
         "security": [{"api_key": []}],
         "paths": paths,
         "components": {**SHARED, "schemas": dict(sorted(schemas.components.items()))},

@@ -1,11 +1,13 @@
 """The description of the API is valid, complete and true."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
 import pytest
 from litestar import Litestar
+from msgspec import inspect
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.access.scopes import ALL
@@ -82,6 +84,32 @@ def test_what_refuses_unknown_fields_says_so(document: Json) -> None:
     assert schemas["NewApiKey"]["additionalProperties"] is False
     assert "additionalProperties" not in schemas["ApiKey"]
     assert schemas["NewApiKey"]["required"] == ["name", "scopes"]
+
+
+def test_every_time_that_is_read_has_a_zone() -> None:
+    """A time without one would be taken for UTC by some and for local time by others."""
+    inputs = {handler.parsed_data_field.annotation for handler in OPERATIONS if handler.parsed_data_field}
+    naive = [
+        f"{info.cls.__name__}.{field.name}"
+        for info in structs_of(inputs)
+        for field in info.fields
+        for kind in getattr(field.type, "types", (field.type,))
+        if isinstance(kind, inspect.DateTimeType) and kind.tz is not True
+    ]
+    assert naive == []
+
+
+def structs_of(kinds: Iterable[Any]) -> list[inspect.StructType]:
+    found: list[inspect.StructType] = []
+    left: list[Any] = list(inspect.multi_type_info(kinds))
+    while left:
+        info = left.pop()
+        if isinstance(info, inspect.StructType) and info not in found:
+            found.append(info)
+            left += [field.type for field in info.fields]
+        left += [getattr(info, name) for name in ("type", "item_type", "value_type") if hasattr(info, name)]
+        left += getattr(info, "types", ())
+    return found
 
 
 async def test_the_key_that_is_described_is_the_key_that_is_made(

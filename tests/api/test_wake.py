@@ -17,9 +17,9 @@ from tests.client import client_for
 NEW_KEY = {"name": "x", "scopes": ["events:read"]}
 
 
-async def mute(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Take the connection and never say a word."""
-    await asyncio.sleep(60)
+async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take the connection and all that is said, and never say a word."""
+    await reader.read()
     writer.close()
 
 

@@ -67,11 +67,32 @@ async def clear(pool: Pool, hint: Hint, *, now: datetime) -> None:
 
 
 async def put_back(pool: Pool, hint: Hint, *, due: datetime | None) -> None:
-    """Replace the hint by the next due time, or drop it when the tenant has nothing left to do."""
-    if due is None:
-        await pool.execute("DELETE FROM pending_work WHERE id = $1", hint.id)
-    else:
-        await pool.execute("UPDATE pending_work SET due_at = $2 WHERE id = $1", hint.id, due)
+    """Replace the hint by the next due time, or drop it when the tenant has nothing left to do.
+
+    It is dropped too when an older hint of the tenant comes up in time, or hints would pile up. Only an
+    older one counts: of two workers that put back at once, one keeps its own.
+    """
+    await pool.execute(
+        """
+        WITH needed AS (
+            SELECT $3::timestamptz IS NOT NULL AND NOT EXISTS (
+                SELECT FROM pending_work
+                WHERE tenant_id = $2 AND id < $1 AND due_at <= $3
+            ) AS is_so
+        ), dropped AS (
+            DELETE FROM pending_work
+            USING needed
+            WHERE id = $1 AND NOT is_so
+        )
+        UPDATE pending_work
+        SET due_at = $3
+        FROM needed
+        WHERE id = $1 AND is_so
+        """,
+        hint.id,
+        hint.tenant_id,
+        due,
+    )
 
 
 async def depth(pool: Pool, *, now: datetime) -> int:

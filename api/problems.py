@@ -101,7 +101,8 @@ class Problem(Value, frozen=True, kw_only=True):
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything."""
     problem = problem_of(error, request.scope)
-    return Response(encode(problem), status_code=problem.status, headers=dict(problem.headers))
+    allow = {k: v for k, v in (getattr(error, "headers", None) or {}).items() if k == "allow"}
+    return Response(encode(problem), status_code=problem.status, headers={**dict(problem.headers), **allow})
 
 
 async def send(error: Exception, scope: Scope, send: Send) -> None:

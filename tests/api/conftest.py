@@ -20,6 +20,10 @@ from tests.client import client_for
 MakeKey = Callable[..., Awaitable[str]]
 
 
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
 @pytest.fixture(scope="session")
 async def app(settings: Settings) -> Litestar:
     return create_app(settings)

@@ -17,14 +17,10 @@ from api.app import create_app
 from api.settings import Settings
 from kernel.database import Pool, transaction
 from kernel.errors import Invalid
-from tests.api.conftest import MakeKey
+from tests.api.conftest import MakeKey, bearer
 from tests.client import client_for
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}
 
 
 async def code_of(client: httpx.AsyncClient, key: str) -> tuple[int, str | None]:

@@ -229,6 +229,11 @@ async def test_every_problem_has_one_shape(
     assert problem["detail"].endswith(".")
 
 
+async def test_a_wrong_method_is_told_the_right_ones(anonymous: httpx.AsyncClient) -> None:
+    answer = await anonymous.put("/v1/api_keys")
+    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+
+
 @pytest.mark.parametrize(
     ("given", "kept"), [("abc-1", True), ("a" * 129, False), ("a b", False), ("é", False), ("", False)]
 )

@@ -1,14 +1,45 @@
 """A house for each file: a database of its own, the API on it, a mail server, and tenants as asked for."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import asyncpg
+import httpx
 import pytest
+from litestar import Litestar
 
+from api import clock
+from api.access.create_key import issue
+from api.access.create_tenant import create_tenant
+from api.access.key_text import Hasher
+from api.access.scopes import ALL
+from api.app import create_app
+from api.house import House
 from api.settings import Settings
-from kernel.database import Pool, open_pool
+from billing.gateways.sandbox import Sandbox
+from kernel.database import Pool, open_pool, transaction
+from notifications.mailer import Mailer
 from tests import servers
+from tests.client import client_for
+from tests.flows.backend import Backend
+from tests.makers import NOON
+from tests.notifications.inbox import Inbox
 from tests.servers import Database
+
+OpenTenant: TypeAlias = Callable[[], Awaitable[Backend]]
+
+
+class Time:
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+    def forward(self, *, days: int = 0, seconds: int = 0) -> None:
+        self.at += timedelta(days=days, seconds=seconds)
+
 
 # Workers take whatever is due, whoever it belongs to: a file must not do the work of another.
 
@@ -49,3 +80,80 @@ async def owner(database: Database) -> "AsyncIterator[asyncpg.Connection[asyncpg
         yield conn
     finally:
         await conn.close()
+
+
+@pytest.fixture(scope="module")
+def app(settings: Settings) -> Litestar:
+    return create_app(settings)
+
+
+@pytest.fixture(scope="module")
+async def anonymous(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key."""
+    async with client_for(app) as client:
+        yield client
+
+
+@pytest.fixture
+def open_tenant(pool: Pool, settings: Settings, anonymous: httpx.AsyncClient) -> OpenTenant:
+    """A new tenant, and a backend whose key may do everything in it."""
+
+    async def opened() -> Backend:
+        now = datetime.now(UTC)
+        async with pool.acquire() as conn, conn.transaction():
+            tenant = (await create_tenant(conn, "Nuage Clair", now=now)).test
+        async with transaction(pool, tenant.id, now=now) as tx:
+            key = await issue(
+                tx,
+                name="Backend",
+                scopes=ALL,
+                expires_at=None,
+                hasher=Hasher(settings.subkey("api keys")),
+                now=now,
+            )
+        http = httpx.AsyncClient(
+            transport=anonymous._transport,
+            base_url="http://test",
+            headers={"Authorization": f"Bearer {key.secret}"},
+        )
+        return Backend(tenant.id, http)
+
+    return opened
+
+
+@pytest.fixture
+async def backend(open_tenant: OpenTenant) -> Backend:
+    return await open_tenant()
+
+
+@pytest.fixture
+async def inbox() -> AsyncIterator[Inbox]:
+    inbox = Inbox()
+    await inbox.open()
+    try:
+        yield inbox
+    finally:
+        await inbox.close()
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """The clock stands still, for the API and for workers, until a test moves it."""
+    time = Time(NOON)
+    monkeypatch.setattr(clock, "now", time.now)
+    return time
+
+
+@pytest.fixture
+async def house(pool: Pool, inbox: Inbox) -> House:
+    """What a worker works with. It goes by whatever clock the API goes by at that moment."""
+
+    def now() -> datetime:
+        return clock.now()
+
+    return House(
+        pool=pool,
+        gateway=Sandbox(pool),
+        mailer=Mailer(inbox.url, "Ristourne <billing@ristourne.example>"),
+        now=now,
+    )

@@ -18,6 +18,7 @@ from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
 from api import problems
+from api.examples import EXAMPLES
 from api.operations import DRY_RUN, Operation
 from api.scalars import TYPE_DECODERS, is_scalar
 from api.schemas import Schemas
@@ -163,7 +164,7 @@ def _operation(written: Json, handler: HTTPRouteHandler, schemas: Schemas) -> Js
         },
     }
     if handler.parsed_data_field is not None:
-        said["requestBody"] = _body(handler.parsed_data_field.annotation, schemas)
+        said["requestBody"] = _body(operation.id, handler.parsed_data_field.annotation, schemas)
     return said
 
 
@@ -176,11 +177,11 @@ def _answer(written: Json, handler: HTTPRouteHandler, schemas: Schemas) -> Json:
     return {"description": "As asked.", "headers": _headers(handler.opt["operation"]), "content": content}
 
 
-def _body(kind: Any, schemas: Schemas) -> Json:
-    return {
-        "required": _must_be_said(kind),
-        "content": {"application/json": {"schema": schemas.of(kind)}},
-    }
+def _body(operation_id: str, kind: Any, schemas: Schemas) -> Json:
+    described: Json = {"schema": schemas.of(kind)}
+    if operation_id in EXAMPLES:
+        described["example"] = EXAMPLES[operation_id]
+    return {"required": _must_be_said(kind), "content": {"application/json": described}}
 
 
 def _must_be_said(kind: Any) -> bool:

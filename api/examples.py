@@ -1,0 +1,91 @@
+"""One example body for every operation that takes one: shown in the documentation, and sent by a test."""
+
+from collections.abc import Mapping
+
+_ADDRESS = {"line1": "5 quai Voltaire", "postal_code": "75007", "city": "Paris", "country": "FR"}
+_MONTH = {"unit": "month"}
+
+EXAMPLES: Mapping[str, Mapping[str, object]] = {
+    "create_signup": {
+        "customer": {
+            "reference": "user-42",
+            "name": "Zoé Martin",
+            "email": "zoe@example.com",
+            "address": _ADDRESS,
+            "payment_method": "pm_sandbox_ok",
+        },
+        "plan": "pro",
+        "offer": "WELCOME",
+    },
+    "create_customer": {
+        "reference": "user-43",
+        "name": "Weber Softwarehaus GmbH",
+        "email": "rechnung@weber.example",
+        "address": {"line1": "Unter den Linden 1", "postal_code": "10117", "city": "Berlin", "country": "DE"},
+        "language": "en",
+        "vat_number": "DE136695976",
+        "tax_rate": "reverse-charge",
+    },
+    "patch_customer": {"payment_method": "pm_sandbox_ok", "metadata": {"crm": "4711"}},
+    "create_subscription": {"customer": "user-42", "plan": "pro", "collection": "send_invoice"},
+    "cancel_subscription": {"credit": "prorated", "refund": "automatic"},
+    "create_plan": {
+        "reference": "pro",
+        "name": "Pro",
+        "interval": _MONTH,
+        "prices": [{"currency": "EUR", "unit_price": "29.00"}],
+        "entitlements": {"projects": 10, "sso": True},
+    },
+    "create_plan_version": {
+        "interval": _MONTH,
+        "prices": [{"currency": "EUR", "unit_price": "9.50", "model": "per_unit"}],
+        "entitlements": {"projects": 20, "sso": True},
+    },
+    "create_offer": {
+        "reference": "WELCOME",
+        "name": "Welcome: half price for three months",
+        "benefit": {"type": "percent", "percent": "50"},
+        "duration": {"type": "periods", "count": 3},
+        "conditions": {"new_customers_only": True},
+    },
+    "create_draft_invoice": {
+        "customer": "user-42",
+        "currency": "EUR",
+        "lines": [
+            {"description": "Workshop", "unit_price": "100.00", "quantity": "1.5"},
+            {"description": "Handbook", "unit_price": "50.00", "tax_rate": "fr-5.5"},
+        ],
+        "discounts": [{"name": "Partner", "percent": "10"}],
+    },
+    "patch_draft_invoice": {"note": "As agreed on the phone.", "discounts": []},
+    "create_payment": {"means": "transfer", "reference": "VIR 2026-11"},
+    "create_credit_note": {
+        "reason": "commercial_gesture",
+        "reason_text": "With our apologies for the outage of 12 November.",
+        "refund": "manual",
+    },
+    "create_manual_refund": {"means": "transfer", "reference": "VIR 2026-12"},
+    "create_legal_entity": {
+        "reference": "acme",
+        "tax_rate": "fr-20",
+        "seller": {
+            "name": "Acme",
+            "legal_form": "SAS",
+            "share_capital": "10 000 €",
+            "siren": "303265045",
+            "registration": "RCS Paris 303 265 045",
+            "vat_number": "FR40303265045",
+            "address": {
+                "line1": "1 rue de la Paix",
+                "postal_code": "75002",
+                "city": "Paris",
+                "country": "FR",
+            },
+            "email": "billing@acme.example",
+        },
+    },
+    "create_tax_rate": {"reference": "fr-5.5", "name": "TVA 5,5 %", "rate": "5.5"},
+    "patch_settings": {"refund_mode": "deferred", "refund_after_days": 14},
+    "create_api_key": {"name": "Signup backend", "scopes": ["signup_backend"]},
+    "rotate_api_key": {"overlap_seconds": 3600},
+}

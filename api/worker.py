@@ -3,6 +3,7 @@
 With Redis away it waits and comes back by itself; nothing is lost meanwhile, because nothing is kept there.
 """
 
+import logging
 import os
 from typing import Any, ClassVar
 
@@ -51,6 +52,7 @@ async def tidy(ctx: Context) -> None:
 async def start(ctx: Context) -> None:
     settings = Settings.from_environment(os.environ)
     logs.configure(settings)
+    logging.getLogger("arq").setLevel(logging.WARNING)  # a line for every sweep says nothing
     pool = await open_pool(settings.app_database_url, size=settings.database_pool_size)
     # The provider's books are its own: what it did stays done when our transaction rolls back.
     ctx["provider"] = await open_pool(settings.app_database_url, size=2)

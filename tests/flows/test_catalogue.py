@@ -18,6 +18,11 @@ BEFORE_A_TENANT = {
     "tenants": "what every tenant_id names",
     "key_directory": "leads from a key to its tenant",
     "pending_work": "tells workers which tenant to look into",
+    "admins": "people who sign in to the console; they belong to accounts",
+    "admin_accounts": "which accounts an admin opens",
+    "admin_invitations": "how an admin gets in for the first time",
+    "admin_sessions": "who is signed in",
+    "sign_in_attempts": "counts guesses, before it is known whose they are",
     "schema_migrations": "what the owner has done to the schema",
 }
 OUR_SCHEMAS = {"public"}

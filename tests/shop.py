@@ -1,24 +1,30 @@
 """A seller, a customer and their documents in the database, made by the house's own verbs."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import TypeVar
 
 from billing.credit_notes.issue import issue_credit_note
-from billing.credit_notes.model import CreditNote, NewCreditNote, Reason
+from billing.credit_notes.model import CreditNote, NewCreditLine, NewCreditNote, Reason
 from billing.invoices import store as invoices
 from billing.invoices.issue import ToIssue, issue_invoice
-from billing.invoices.model import Collection, Invoice, InvoiceId, PricedLine
+from billing.invoices.model import Collection, Invoice, InvoiceId, Line, PricedLine
 from billing.parties.add_customer import add_customer
 from billing.parties.add_legal_entity import add_legal_entity
 from billing.parties.model import Customer, Language, NewCustomer, NewLegalEntity, RefundMode, VatDue
+from billing.payments.model import NewPayment, OutsideMeans, Payment
+from billing.payments.record import record_payment
 from billing.tax.add_tax_rate import add_tax_rate
 from billing.tax.model import NewTaxRate
-from kernel.database import Pool, Tx, begin, rollback
-from kernel.decimals import Rate
+from kernel.database import Pool, Tx, begin, commit, rollback, transaction
+from kernel.decimals import Quantity, Rate
 from kernel.ids import TenantId
 from kernel.text import Email, Name, Reference
-from tests.makers import EUR, NOON, a_seller, an_address, three_lines
+from tests.makers import EUR, NOON, a_seller, an_address, euros, three_lines
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -35,6 +41,44 @@ async def a_transaction(pool: Pool, *, now: datetime = NOON) -> AsyncIterator[Tx
 def at(tx: Tx, now: datetime) -> Tx:
     """The same transaction, at another time."""
     return Tx(tx.conn, tx.tenant, now)
+
+
+async def while_open(
+    pool: Pool,
+    tenant: TenantId,
+    first: Callable[[Tx], Awaitable[object]],
+    second: Callable[[Tx], Awaitable[T]],
+    *,
+    now: datetime = NOON,
+) -> T:
+    """Let `second` begin while the transaction of `first` is open: it has to wait until that is over."""
+    async with pool.acquire() as conn:
+        tx = await begin(conn, tenant, now=now)
+        await first(tx)
+        waiting = asyncio.create_task(_in_a_transaction(pool, tenant, second, now=now))
+        await _until_it_waits(pool, waiting)
+        await commit(tx)
+    return await waiting
+
+
+async def _in_a_transaction(
+    pool: Pool, tenant: TenantId, act: Callable[[Tx], Awaitable[T]], *, now: datetime
+) -> T:
+    async with transaction(pool, tenant, now=now) as tx:
+        return await act(tx)
+
+
+async def _until_it_waits(pool: Pool, task: "asyncio.Task[T]") -> None:
+    async with asyncio.timeout(10):
+        while not await pool.fetchval(
+            """
+            SELECT count(*)
+            FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+            """
+        ):
+            assert not task.done(), f"it did not wait: {task}"
+            await asyncio.sleep(0.01)
 
 
 async def a_shop(
@@ -73,6 +117,48 @@ async def an_issued_invoice(tx: Tx, customer: Customer, lines: Sequence[PricedLi
         collection=Collection.SEND_INVOICE,
     )
     return await issue_invoice(tx, request)
+
+
+async def another_customer(
+    tx: Tx, reference: str = "user-43", *, payment_method: str | None = None
+) -> Customer:
+    customer = NewCustomer(
+        reference=Reference(reference),
+        name=Name("Hartley & Sons"),
+        email=Email("accounts@hartley.example"),
+        address=an_address(),
+        payment_method=Name(payment_method) if payment_method else None,
+    )
+    return await add_customer(tx, customer)
+
+
+async def a_payment(
+    tx: Tx, invoice: Invoice, minor: int | None = None, *, means: OutsideMeans = OutsideMeans.TRANSFER
+) -> Payment:
+    """Of all that is due, or of a part of it, past any provider."""
+    amount = None if minor is None else euros(minor)
+    return await record_payment(tx, invoice.id, NewPayment(means=means, amount=amount))
+
+
+def by_amount(line: Line, minor: int) -> NewCreditLine:
+    return NewCreditLine(line=line.id, amount_minor=minor)
+
+
+def by_quantity(line: Line, quantity: str) -> NewCreditLine:
+    return NewCreditLine(line=line.id, quantity=Quantity.parse(quantity))
+
+
+def the_rest_of(line: Line) -> NewCreditLine:
+    return NewCreditLine(line=line.id)
+
+
+async def a_credit(
+    tx: Tx, invoice: Invoice, *lines: NewCreditLine, reason: Reason = Reason.CANCELLATION
+) -> CreditNote:
+    """Of these lines, or of all that is left; what of it was paid stays on the note."""
+    locked = await invoices.lock(tx, invoice.id)
+    request = NewCreditNote(reason=reason, lines=list(lines) or None)
+    return await issue_credit_note(tx, locked, request, refund_mode=RefundMode.NONE, refund_on=None)
 
 
 async def an_issued_credit_note(tx: Tx, invoice: Invoice) -> CreditNote:

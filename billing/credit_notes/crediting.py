@@ -104,7 +104,7 @@ def by_quantity(line: Line, quantity: Quantity, earlier: Mapping[LineId, Credite
         left = Quantity(Quantity(line.quantity.micro - before).scaleb(-6))
         raise Conflict(
             "credit_exceeds_quantity",
-            f"{left} of {line.quantity} units of {line.description!r} can still be credited.",
+            f"{left!s} of {line.quantity!s} units of {line.description!r} can still be credited.",
             param="lines",
         )
 

@@ -1,0 +1,248 @@
+"""What a credit note takes off an invoice: in any order and any split, exactly the invoice."""
+
+from collections.abc import Sequence
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.credit_notes.crediting import Credit, Credited, work_out
+from billing.credit_notes.model import NewCreditLine
+from billing.invoices.model import Invoice, LineId
+from billing.tax.model import GroupTax, TaxGroup
+from kernel.decimals import Quantity
+from kernel.errors import Conflict, DomainError, Invalid, NotFound
+from tests.makers import EUR, REVERSE_CHARGE, a_line, an_invoice, euros, vat, with_discount
+from tests.shop import by_amount, by_quantity, the_rest_of
+
+
+class Credits:
+    """The credit notes on one invoice, one after the other."""
+
+    def __init__(self, invoice: Invoice) -> None:
+        self.invoice = invoice
+        self.lines: dict[LineId, Credited] = {}
+        self.taxes: dict[TaxGroup, GroupTax] = {}
+        self.total = 0
+
+    def credit(self, *requested: NewCreditLine) -> tuple[int, int]:
+        """Net and VAT of one more credit note."""
+        credit = work_out(
+            self.invoice.lines,
+            requested or None,
+            earlier=self.lines,
+            earlier_taxes=self.taxes,
+            currency=self.invoice.currency,
+        )
+        self._remember(credit)
+        return credit.net.minor, credit.tax.minor
+
+    def _remember(self, credit: Credit) -> None:
+        for each in credit.lines:
+            before = self.lines.get(
+                each.line.id, Credited(invoice_line_id=each.line.id, net=euros(0), quantity=Quantity(0))
+            )
+            self.lines[each.line.id] = Credited(
+                invoice_line_id=each.line.id,
+                net=before.net + each.net,
+                quantity=Quantity(before.quantity + (each.quantity or 0)),
+            )
+        for tax in credit.taxes:
+            earlier = self.taxes.get(tax.group, GroupTax(group=tax.group, base=euros(0), tax=euros(0)))
+            self.taxes[tax.group] = GroupTax(
+                group=tax.group, base=earlier.base + tax.base, tax=earlier.tax + tax.tax
+            )
+        self.total += credit.total.minor
+
+    def assert_all_is_credited(self) -> None:
+        invoice = self.invoice
+        assert self.total == invoice.total.minor
+        assert {tax.group: tax for tax in invoice.taxes if tax.base} == self.taxes
+        assert {line.id: line.net for line in invoice.lines if line.net} == {
+            each.invoice_line_id: each.net for each in self.lines.values()
+        }
+
+
+def three_for_100() -> Invoice:
+    return an_invoice([a_line(price="33.333333333333", quantity="3")])
+
+
+def refusal(credits_: Credits, *requested: NewCreditLine) -> str:
+    with pytest.raises(DomainError) as refused:
+        credits_.credit(*requested)
+    return refused.value.code
+
+
+def test_half_of_a_then_the_rest_of_it_with_c_then_b() -> None:
+    invoice = an_invoice()
+    a, b, c = invoice.lines
+    credits_ = Credits(invoice)
+
+    assert credits_.credit(by_amount(a, 43_06)) == (43_06, 8_61)
+    assert credits_.credit(the_rest_of(a), the_rest_of(c)) == (68_88, 13_78)
+    assert credits_.credit(the_rest_of(b)) == (43_06, 2_37)
+    credits_.assert_all_is_credited()
+
+
+def test_half_of_a_by_quantity_is_half_of_what_was_billed() -> None:
+    invoice = an_invoice()
+
+    assert Credits(invoice).credit(by_quantity(invoice.lines[0], "0.5")) == (43_06, 8_61)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_in_every_order_the_credits_add_up_to_the_invoice(order: Sequence[int]) -> None:
+    invoice = an_invoice()
+    a, b, c = invoice.lines
+    steps = [by_amount(a, 43_06), by_amount(a, 43_05), by_amount(b, 43_06), by_amount(c, 25_83)]
+    credits_ = Credits(invoice)
+
+    for step in order:
+        credits_.credit(steps[step])
+
+    credits_.assert_all_is_credited()
+
+
+def test_three_equal_lines_one_by_one() -> None:
+    invoice = an_invoice([a_line(price="33.33")] * 3)
+    credits_ = Credits(invoice)
+
+    assert [credits_.credit(the_rest_of(line)) for line in invoice.lines] == [
+        (33_33, 6_67),
+        (33_33, 6_66),
+        (33_33, 6_67),
+    ]
+    credits_.assert_all_is_credited()
+
+
+def test_units_credited_one_by_one_are_exactly_the_line() -> None:
+    invoice = three_for_100()
+    (line,) = invoice.lines
+    credits_ = Credits(invoice)
+
+    assert [credits_.credit(by_quantity(line, "1"))[0] for _ in range(3)] == [33_33, 33_34, 33_33]
+    credits_.assert_all_is_credited()
+
+
+def test_what_an_amount_took_is_no_longer_there_for_a_quantity() -> None:
+    invoice = three_for_100()
+    (line,) = invoice.lines
+    credits_ = Credits(invoice)
+    credits_.credit(by_amount(line, 90_00))
+
+    assert credits_.credit(by_quantity(line, "2"))[0] == 10_00
+    assert refusal(credits_, by_quantity(line, "1")) == "nothing_to_credit"
+
+
+def test_without_lines_everything_that_is_left_is_credited() -> None:
+    invoice = an_invoice()
+    credits_ = Credits(invoice)
+    credits_.credit(by_amount(invoice.lines[0], 1))
+
+    credits_.credit()
+
+    credits_.assert_all_is_credited()
+    assert refusal(credits_) == "nothing_to_credit"
+
+
+def test_a_line_that_cost_nothing_is_not_on_the_note() -> None:
+    invoice = an_invoice([a_line(price="0.00"), a_line(price="1.00")])
+    credits_ = Credits(invoice)
+
+    credits_.credit()
+
+    assert set(credits_.lines) == {invoice.lines[1].id}
+
+
+def test_not_one_cent_more_than_what_is_left_of_a_line() -> None:
+    invoice = an_invoice()
+    line = invoice.lines[0]
+    credits_ = Credits(invoice)
+    credits_.credit(by_amount(line, 86_10))
+
+    assert refusal(credits_, by_amount(line, 2)) == "credit_exceeds_line"
+    assert credits_.credit(by_amount(line, 1)) == (1, 0)
+    assert refusal(credits_, by_amount(line, 1)) == "credit_exceeds_line"
+
+
+@pytest.mark.parametrize("quantity", ["3.000001", "4", "0"])
+def test_not_more_units_than_were_billed(quantity: str) -> None:
+    invoice = three_for_100()
+
+    assert refusal(Credits(invoice), by_quantity(invoice.lines[0], quantity)) == "credit_exceeds_quantity"
+
+
+def test_the_units_credited_before_count() -> None:
+    invoice = three_for_100()
+    credits_ = Credits(invoice)
+    credits_.credit(by_quantity(invoice.lines[0], "2.5"))
+
+    with pytest.raises(Conflict, match=r"^0.5 of 3 units"):
+        credits_.credit(by_quantity(invoice.lines[0], "1"))
+
+
+def test_a_line_is_named_once_and_in_one_way() -> None:
+    invoice = an_invoice()
+    line = invoice.lines[0]
+    both = NewCreditLine(line=line.id, amount_minor=1, quantity=Quantity(1))
+
+    assert refusal(Credits(invoice), by_amount(line, 1), by_amount(line, 1)) == "credit_line_twice"
+    with pytest.raises(Invalid, match="not both"):
+        Credits(invoice).credit(both)
+
+
+def test_a_line_of_another_invoice_is_not_found() -> None:
+    with pytest.raises(NotFound):
+        Credits(an_invoice()).credit(the_rest_of(an_invoice().lines[0]))
+
+
+@st.composite
+def invoices(draw: st.DrawFn) -> Invoice:
+    groups = st.sampled_from([vat("20"), vat("5.5"), vat("2.1"), REVERSE_CHARGE])
+    lines = [
+        a_line(
+            price=euros(draw(st.integers(1, 300_00))).decimal,
+            quantity=draw(st.sampled_from(["1", "3", "7", "0.5", "12"])),
+            tax=draw(groups),
+        )
+        for _ in range(draw(st.integers(1, 5)))
+    ]
+    off = draw(st.integers(0, sum(line.net.minor for line in lines)))
+    return an_invoice(with_discount(lines, off))
+
+
+def a_part(data: st.DataObject, credits_: Credits) -> NewCreditLine:
+    """Of any line: an amount within what is left, or a number of units."""
+    line = data.draw(st.sampled_from(credits_.invoice.lines))
+    before = credits_.lines.get(line.id)
+    left = line.net - before.net if before else line.net
+    units = line.quantity.micro - (before.quantity.micro if before else 0)
+    if data.draw(st.booleans()) and units:
+        micro = data.draw(st.integers(1, units))
+        return NewCreditLine(line=line.id, quantity=Quantity(Quantity(micro).scaleb(-6)))
+    return by_amount(line, data.draw(st.integers(1, max(left.minor, 1))))
+
+
+@given(invoices(), st.data())
+def test_any_split_in_any_order_adds_up_to_the_invoice(invoice: Invoice, data: st.DataObject) -> None:
+    credits_ = Credits(invoice)
+    for _ in range(data.draw(st.integers(0, 8))):
+        try:
+            net, tax = credits_.credit(a_part(data, credits_))
+        except Conflict:  # nothing is left of that line
+            continue
+        assert net > 0
+        assert tax >= 0
+        assert credits_.total <= invoice.total.minor
+
+    if credits_.total < invoice.total.minor:
+        credits_.credit()
+    credits_.assert_all_is_credited()
+
+
+def test_the_vat_of_a_line_without_vat_is_nothing() -> None:
+    invoice = an_invoice([a_line(price="10.00", tax=REVERSE_CHARGE)])
+
+    assert Credits(invoice).credit() == (10_00, 0)
+    assert invoice.currency == EUR

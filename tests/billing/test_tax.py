@@ -1,0 +1,116 @@
+"""VAT: rounded once per group of a document, and credited so that the parts add up to the whole."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.tax import rules, store
+from billing.tax.add_tax_rate import add_tax_rate
+from billing.tax.model import Category, GroupTax, NewTaxRate, TaxGroup
+from kernel.database import Tx
+from kernel.decimals import Rate
+from kernel.errors import Conflict, Invalid, NotFound
+from kernel.money import Money
+from kernel.text import Name, Reference
+from tests.makers import EUR, REVERSE_CHARGE, euros, vat
+
+
+def a_rate(
+    percent: str = "20", category: Category = Category.STANDARD, reason: str | None = None
+) -> NewTaxRate:
+    return NewTaxRate(
+        reference=Reference("rate"),
+        name=Name("A rate"),
+        category=category,
+        rate=Rate.parse(percent),
+        reason=Name(reason) if reason else None,
+    )
+
+
+def credited_one_by_one(group: TaxGroup, bases: list[int]) -> list[int]:
+    earlier: dict[TaxGroup, GroupTax] = {}
+    taxes = []
+    for base in bases:
+        (tax,) = rules.taxes_credited({group: euros(base)}, earlier)
+        before = earlier.get(group, GroupTax(group=group, base=euros(0), tax=euros(0)))
+        earlier[group] = GroupTax(group=group, base=before.base + tax.base, tax=before.tax + tax.tax)
+        taxes.append(tax.tax.minor)
+    return taxes
+
+
+def test_vat_is_rounded_per_group_and_not_per_line() -> None:
+    bases = rules.bases_of([(vat("20"), euros(33_33))] * 3, EUR)
+
+    (tax,) = rules.taxes_on(bases)
+
+    assert (tax.base, tax.tax) == (euros(99_99), euros(20_00))  # three times 6.67 would be 20.01
+
+
+def test_each_rate_and_reason_is_a_group_of_its_own() -> None:
+    other_reason = TaxGroup(Category.REVERSE_CHARGE, Rate(0), "Art. 196")
+    nets = [(group, euros(10_00)) for group in (vat("20"), REVERSE_CHARGE, vat("5.5"), other_reason)]
+
+    taxes = rules.taxes_on(rules.bases_of(nets, EUR))
+
+    assert [(tax.group.category, tax.tax.minor) for tax in taxes] == [
+        ("AE", 0),
+        ("AE", 0),
+        ("S", 55),
+        ("S", 2_00),
+    ]
+
+
+def test_three_equal_lines_credited_one_by_one_add_up() -> None:
+    assert credited_one_by_one(vat("20"), [33_33] * 3) == [6_67, 6_66, 6_67]
+
+
+@given(st.integers(1, 1_000_000), st.lists(st.integers(0, 10**9), min_size=1, max_size=20))
+def test_the_vat_of_all_parts_is_the_vat_of_the_whole(ppm: int, parts: list[int]) -> None:
+    group = TaxGroup(Category.STANDARD, Rate(ppm))
+
+    taxes = credited_one_by_one(group, parts)
+
+    assert sum(taxes) == group.rate.of(euros(sum(parts))).minor
+    assert all(tax >= 0 for tax in taxes)
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (a_rate("0"), "tax_rate_category"),
+        (a_rate("20", Category.EXPORT, "Export"), "tax_rate_category"),
+        (a_rate("0", Category.REVERSE_CHARGE), "tax_reason_required"),
+        (a_rate("0", Category.EXEMPT), "tax_reason_required"),
+    ],
+)
+def test_a_rate_of_another_kind_is_refused(request_: NewTaxRate, code: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        rules.check(request_)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "request_", [a_rate("20"), a_rate("0", Category.ZERO_RATED), a_rate("0", Category.EXEMPT, "Art. 261")]
+)
+async def test_a_rate_is_found_by_its_reference_and_by_its_id(tx: Tx, request_: NewTaxRate) -> None:
+    rate = await add_tax_rate(tx, request_)
+
+    assert await store.get(tx, "rate") == rate == await store.get(tx, str(rate.id))
+
+
+async def test_a_reference_is_taken_once(tx: Tx) -> None:
+    await add_tax_rate(tx, a_rate())
+    with pytest.raises(Conflict) as refused:
+        await add_tax_rate(tx, a_rate("5.5"))
+    assert refused.value.code == "reference_taken"
+
+
+async def test_a_rate_that_is_not_there_is_not_found(tx: Tx) -> None:
+    with pytest.raises(NotFound, match="no tax rate 'nowhere'"):
+        await store.get(tx, "nowhere")
+
+
+def test_vat_of_a_currency_without_decimals_has_none() -> None:
+    yen = Money(105, currency=EUR.__class__("JPY"))
+
+    assert vat("10").rate.of(yen).minor == 11

@@ -1,0 +1,139 @@
+"""What must be true of a tenant's books after every verb, worked out again from the rows alone."""
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+from kernel.database import Tx
+from kernel.structs import Row
+
+_GROUP = "{category}/{rate_ppm}/{reason}"
+
+
+async def assert_sound(tx: Tx) -> None:
+    """The ledger balances, settlements are the sums of their edges, VAT has fallen due by the formula."""
+    await _assert_balanced(tx)
+    invoices = await _rows(
+        tx, "SELECT i.*, s.* FROM invoices i JOIN invoice_settlements s ON s.invoice_id = i.id"
+    )
+    for invoice in invoices:
+        await _assert_settled(tx, invoice)
+        await _assert_vat(tx, invoice)
+    for note in await _rows(
+        tx, "SELECT c.id, s.* FROM credit_notes c JOIN credit_note_settlements s ON s.credit_note_id = c.id"
+    ):
+        await _assert_used(tx, note)
+    for payment in await _rows(tx, "SELECT * FROM payments"):
+        back = await _sum(
+            tx,
+            "refunds WHERE payment_id = $1 AND status IN ('scheduled', 'pending', 'succeeded', 'failed')",
+            payment["id"],
+        )
+        assert payment["refunded_minor"] == back
+
+
+async def accounts_of(tx: Tx) -> dict[str, int]:
+    """The balance of every account that has one: debit positive, in minor units."""
+    rows = await _rows(
+        tx, "SELECT account, sum(amount_minor)::bigint AS minor FROM ledger_entries GROUP BY account"
+    )
+    return {row["account"]: row["minor"] for row in rows if row["minor"]}
+
+
+async def _assert_balanced(tx: Tx) -> None:
+    for per in ("transaction_id", "document_id"):
+        unbalanced = await _rows(
+            tx, f"SELECT {per} FROM ledger_entries GROUP BY {per}, currency HAVING sum(amount_minor) <> 0"
+        )
+        assert not unbalanced, f"{unbalanced} do not sum to zero"
+
+
+async def _assert_settled(tx: Tx, invoice: Row) -> None:
+    key, total = invoice["invoice_id"], invoice["total_minor"]
+    paid = await _sum(tx, "settlements WHERE invoice_id = $1 AND payment_id IS NOT NULL", key)
+    offset = await _sum(tx, "settlements WHERE invoice_id = $1 AND credit_note_id IS NOT NULL", key)
+    pending = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'pending'", key)
+    received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
+    credited = await _sum(tx, "credit_notes WHERE invoice_id = $1", key, column="total_minor")
+    refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
+    receivable = await _sum(tx, "ledger_entries WHERE invoice_id = $1 AND account = '411'", key)
+
+    assert (invoice["paid_minor"], invoice["offset_minor"], invoice["pending_minor"]) == (
+        paid,
+        offset,
+        pending,
+    )
+    assert (invoice["credited_minor"], paid) == (credited, received)
+    assert receivable == total - received - credited + refunded
+    settled = paid + offset
+    expected = "settled" if settled == total else "partly_settled" if settled else "open"
+    assert invoice["status"] == expected
+    assert (invoice["settled_at"] is not None) == (expected == "settled")
+
+
+async def _assert_used(tx: Tx, note: Row) -> None:
+    key, total = note["credit_note_id"], note["total_minor"]
+    applied = await _sum(tx, "settlements WHERE credit_note_id = $1", key)
+    refunded = await _sum(tx, "refunds WHERE credit_note_id = $1 AND status = 'succeeded'", key)
+    held = await _sum(
+        tx, "refunds WHERE credit_note_id = $1 AND status IN ('scheduled', 'pending', 'failed')", key
+    )
+
+    assert (note["applied_minor"], note["refunded_minor"], note["held_minor"]) == (applied, refunded, held)
+    used = applied + refunded
+    assert used + held + note["promised_minor"] <= total
+    assert note["status"] == ("used" if used == total else "partly_used" if used else "unused")
+
+
+async def _assert_vat(tx: Tx, invoice: Row) -> None:
+    """Per group: round_half_up((tax - credited tax) x min(1, (received - refunded) / (total - credited)))."""
+    key = invoice["invoice_id"]
+    received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
+    refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
+    left = invoice["total_minor"] - invoice["credited_minor"]
+    share = min(Fraction(1), Fraction(received - refunded, left)) if left else Fraction(0)
+    credited = _by_group(
+        await _rows(
+            tx,
+            """
+            SELECT t.* FROM credit_note_taxes t JOIN credit_notes c ON c.id = t.credit_note_id
+            WHERE c.invoice_id = $1
+            """,
+            key,
+        ),
+        "tax_minor",
+    )
+    booked = await _rows(
+        tx,
+        """
+        SELECT account, amount_minor, tax_category AS category, tax_rate_ppm AS rate_ppm, tax_reason AS reason
+        FROM ledger_entries
+        WHERE invoice_id = $1 AND account IN ('44571', '4458')
+        """,
+        key,
+    )
+    collected = _by_group((row for row in booked if row["account"] == "44571"), "amount_minor")
+    waiting = _by_group((row for row in booked if row["account"] == "4458"), "amount_minor")
+    for tax in await _rows(tx, "SELECT * FROM invoice_taxes WHERE invoice_id = $1", key):
+        group = _GROUP.format(**tax)
+        remaining = tax["tax_minor"] - credited.get(group, 0)
+        on_invoice = invoice["vat_due"] == "on_invoice"
+        due = remaining if on_invoice else floor(remaining * share + Fraction(1, 2))
+        assert (-collected.get(group, 0), -waiting.get(group, 0)) == (due, remaining - due)
+
+
+def _by_group(rows: Iterable[Mapping[str, Any]], column: str) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for row in rows:
+        group = _GROUP.format(**row)
+        sums[group] = sums.get(group, 0) + row[column]
+    return sums
+
+
+async def _rows(tx: Tx, statement: str, *arguments: object) -> list[dict[str, Any]]:
+    return [dict(row) for row in await tx.conn.fetch(statement, *arguments)]
+
+
+async def _sum(tx: Tx, rows: str, key: object, *, column: str = "amount_minor") -> int:
+    return int(await tx.conn.fetchval(f"SELECT COALESCE(sum({column}), 0) FROM {rows}", key))

@@ -195,7 +195,7 @@ def _must_be_said(kind: Any) -> bool:
 def _parameter(parameter: Json) -> Json:
     said = {name: value for name, value in parameter.items() if value is not False}
     said["schema"] = _without_null(parameter["schema"])
-    if parameter["name"].endswith("_id"):
+    if parameter["in"] == "path" or parameter["name"].endswith("_id"):
         said["x-resource"] = parameter["name"].removesuffix("_id")
     return said
 

@@ -16,10 +16,10 @@ async def list_draft_invoices(tx: NamedDependency[Tx], window: NamedDependency[W
     return await store.drafts(tx, window)
 
 
-@query("/v1/draft_invoices/{invoice_id}", scope="invoices:read")
-async def get_draft_invoice(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Draft:
+@query("/v1/draft_invoices/{draft_invoice_id}", scope="invoices:read")
+async def get_draft_invoice(tx: NamedDependency[Tx], draft_invoice_id: FromPath[InvoiceId]) -> Draft:
     """Read a draft invoice."""
-    return await store.get_draft(tx, invoice_id)
+    return await store.get_draft(tx, draft_invoice_id)
 
 
 @command("/v1/draft_invoices", scope="invoices:write", status=201)
@@ -28,24 +28,24 @@ async def create_draft_invoice(tx: NamedDependency[Tx], data: JSONBody[NewDraft]
     return await draft.draft_invoice(tx, data)
 
 
-@command("/v1/draft_invoices/{invoice_id}", scope="invoices:write", method="PATCH")
+@command("/v1/draft_invoices/{draft_invoice_id}", scope="invoices:write", method="PATCH")
 async def patch_draft_invoice(
-    tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId], data: JSONBody[DraftChange]
+    tx: NamedDependency[Tx], draft_invoice_id: FromPath[InvoiceId], data: JSONBody[DraftChange]
 ) -> Draft:
     """Change a draft invoice."""
-    return await draft.edit_draft(tx, invoice_id, data)
+    return await draft.edit_draft(tx, draft_invoice_id, data)
 
 
-@command("/v1/draft_invoices/{invoice_id}", scope="invoices:write", method="DELETE", status=204)
-async def delete_draft_invoice(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> None:
+@command("/v1/draft_invoices/{draft_invoice_id}", scope="invoices:write", method="DELETE", status=204)
+async def delete_draft_invoice(tx: NamedDependency[Tx], draft_invoice_id: FromPath[InvoiceId]) -> None:
     """Delete a draft invoice. It had no number, so nothing is missing."""
-    await draft.delete_draft(tx, invoice_id)
+    await draft.delete_draft(tx, draft_invoice_id)
 
 
-@command("/v1/draft_invoices/{invoice_id}/issue", scope="invoices:write", status=201)
-async def issue_draft_invoice(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Invoice:
+@command("/v1/draft_invoices/{draft_invoice_id}/issue", scope="invoices:write", status=201)
+async def issue_draft_invoice(tx: NamedDependency[Tx], draft_invoice_id: FromPath[InvoiceId]) -> Invoice:
     """Issue a draft: it gets its number, keeps its id, and never changes from here on."""
-    return await draft.issue_draft(tx, invoice_id)
+    return await draft.issue_draft(tx, draft_invoice_id)
 
 
 ROUTES = [

@@ -69,8 +69,7 @@ def test_every_id_says_of_what(document: Json) -> None:
         named = {p["name"]: p for p in operation["parameters"] if "name" in p}
         for name in re.findall(r"\{(\w+)\}", path):
             assert named[name]["in"] == "path"
-            if name.endswith("_id"):
-                assert named[name]["x-resource"] == name.removesuffix("_id")
+            assert named[name]["x-resource"] == name.removesuffix("_id")
 
 
 def test_every_operation_answers_problems_as_problems(document: Json) -> None:

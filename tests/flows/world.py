@@ -1,0 +1,207 @@
+"""One of every resource in a tenant, and for every command a body that is valid there.
+
+`test_isolation` and `test_dry_run` go through the API's own description with it: what is new in the API and
+not here fails them.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+from tests.flows.backend import (
+    Backend,
+    Json,
+    customer,
+    euros,
+    legal_entity,
+    line,
+    plan,
+    tax_rate,
+    welcome,
+)
+from tests.flows.conftest import Time
+from tests.makers import NOON
+
+World: TypeAlias = "dict[str, str]"  # resource → id, plus the line of the invoice
+
+BODIES: dict[str, Callable[[World], Json | None]] = {
+    "cancel_subscription": lambda _: {"credit": "full", "refund": "manual"},
+    "create_api_key": lambda _: {"name": "New", "scopes": ["events:read"]},
+    "create_credit_note": lambda w: {
+        "reason": "duplicate",
+        "lines": [{"line": w["invoice_line"], "amount_minor": 33_33}],
+    },
+    "create_customer": lambda w: customer("new", legal_entity=w["legal_entity"], tax_rate=w["tax_rate"]),
+    "create_draft_invoice": lambda w: {
+        "customer": w["customer"],
+        "currency": "EUR",
+        "lines": [{"description": "x", "unit_price": "9.99", "tax_rate": w["tax_rate"]}],
+    },
+    "create_legal_entity": lambda w: legal_entity("new", tax_rate=w["tax_rate"], is_default=True),
+    "create_manual_refund": lambda _: {"means": "cash", "amount": euros(1_00)},
+    "create_offer": lambda _: welcome("new"),
+    "create_payment": lambda _: {"means": "transfer", "amount": euros(10_00)},
+    "create_plan": lambda w: plan("new", tax_rate=w["tax_rate"]),
+    "create_plan_version": lambda w: {**_terms("39.00"), "tax_rate": w["tax_rate"]},
+    "create_signup": lambda w: {
+        "customer": customer("new", legal_entity=w["legal_entity"], tax_rate=w["tax_rate"]),
+        "plan": w["plan"],
+        "offer": w["offer"],
+    },
+    "create_subscription": lambda w: {"customer": w["customer"], "plan": w["plan"], "offer": w["offer"]},
+    "create_tax_rate": lambda _: {"reference": "new", "name": "TVA 10 %", "rate": "10"},
+    "delete_draft_invoice": lambda _: None,
+    "issue_draft_invoice": lambda _: None,
+    "patch_customer": lambda w: {"name": "New name", "tax_rate": w["tax_rate"]},
+    "patch_draft_invoice": lambda w: {
+        "customer": w["customer"],
+        "lines": [{"description": "y", "unit_price": "0.01", "tax_rate": w["tax_rate"]}],
+    },
+    "patch_settings": lambda _: {"refund_mode": "manual"},
+    "pay_invoice": lambda _: None,
+    "renew_subscription": lambda _: None,
+    "revoke_api_key": lambda _: None,
+    "rotate_api_key": lambda _: {"overlap_seconds": 60},
+}
+# Fields of bodies that name a resource, and which.
+NAMED_IN_BODIES = {
+    "customer": "customer",
+    "plan": "plan",
+    "offer": "offer",
+    "tax_rate": "tax_rate",
+    "legal_entity": "legal_entity",
+    "line": "invoice_line",
+}
+# Resources that the caller's own reference names as well as our id.
+REFERENCES = {
+    "customer": "user-42",
+    "plan": "pro",
+    "offer": "welcome",
+    "tax_rate": "vat-5.5",
+    "legal_entity": "main",
+}
+
+
+async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
+    """It is NOON; the subscription's period has been over for nine days. `prefix` goes before references."""
+
+    def named(reference: str) -> str:
+        return prefix + reference
+
+    standard = await backend.post("/v1/tax_rates", {**tax_rate("20"), "reference": named("vat-20")})
+    reduced = await backend.post("/v1/tax_rates", {**tax_rate("5.5"), "reference": named("vat-5.5")})
+    entity = await backend.post("/v1/legal_entities", legal_entity(named("main"), tax_rate=standard["id"]))
+    buyer = await backend.post("/v1/customers", customer(named("user-42"), payment_method="pm_sandbox_ok"))
+    pro = await backend.post("/v1/plans", plan(named("pro")))
+    offer = await backend.post("/v1/offers", welcome(named("welcome")))
+    key = await backend.post("/v1/api_keys", {"name": "Another", "scopes": ["events:read"]})
+    time.at = NOON
+    time.forward(days=-40)
+    signup = await backend.post(
+        "/v1/signups",
+        {"customer": customer(named("user-1")), "plan": pro["id"], "collection": "send_invoice"},
+    )
+    time.at = NOON
+
+    body: Json = {
+        "customer": buyer["id"],
+        "currency": "EUR",
+        "lines": [{**line("100.00", quantity="2"), "tax_rate": standard["id"]}],
+    }
+    draft = await backend.post("/v1/draft_invoices", body)
+    invoice, paid = [await _issued(backend, body) for _ in range(2)]
+    payment = await backend.post(f"/v1/invoices/{paid['id']}/payments", {"means": "transfer"})
+    note = await backend.credit(paid, refund="manual")
+    refund = await backend.post(
+        f"/v1/credit_notes/{note['id']}/refunds", {"means": "check", "amount": euros(5_00)}
+    )
+    (event,) = (await backend.get("/v1/events", limit="1"))["data"]
+    return {
+        "api_key": key["id"],
+        "credit_note": note["id"],
+        "customer": buyer["id"],
+        "document": invoice["id"],
+        "draft_invoice": draft["id"],
+        "event": event["id"],
+        "invoice": invoice["id"],
+        "invoice_line": invoice["lines"][0]["id"],
+        "legal_entity": entity["id"],
+        "offer": offer["id"],
+        "payment": payment["id"],
+        "plan": pro["id"],
+        "refund": refund["id"],
+        "subscription": signup["subscription"]["id"],
+        "tax_rate": reduced["id"],
+    }
+
+
+async def _issued(backend: Backend, body: Json) -> Json:
+    draft = await backend.post("/v1/draft_invoices", body)
+    return await backend.post(f"/v1/draft_invoices/{draft['id']}/issue")
+
+
+def _terms(price: str) -> Json:
+    return {name: value for name, value in plan(price=price).items() if name not in ("reference", "name")}
+
+
+# ── the API's own description ────────────────────────────────────────────────────────────────────
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """`ids` are its parameters that name a resource: (name, in, resource)."""
+
+    id: str
+    method: str
+    path: str
+    ids: tuple[tuple[str, str, str], ...]
+
+    @property
+    def is_command(self) -> bool:
+        return self.method != "GET"
+
+    def body(self, world: World) -> Json | None:
+        if not self.is_command:
+            return None
+        assert self.id in BODIES, f"{self.id} is new: give it a valid body in tests/flows/world.py"
+        return BODIES[self.id](world)
+
+    def path_in(self, world: World) -> str:
+        path = self.path
+        for name, place, resource in self.ids:
+            if place == "path":
+                path = path.replace(f"{{{name}}}", world[resource])
+        return path
+
+
+def operations_of(document: Json) -> Iterator[Operation]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            parameters: list[Json] = [p for p in operation["parameters"] if "name" in p]
+            yield Operation(
+                id=operation["operationId"],
+                method=method.upper(),
+                path=path,
+                ids=tuple((p["name"], p["in"], p["x-resource"]) for p in parameters if "x-resource" in p),
+            )
+
+
+def places_of(body: Any, names: dict[str, str] = NAMED_IN_BODIES) -> Iterator[tuple[list[Any], str]]:
+    """Where a body names a resource: the way to the field, and the resource."""
+    items = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
+    for key, value in items:
+        if isinstance(value, str) and key in names:
+            yield [key], names[key]
+        for way, resource in places_of(value, names):
+            yield [key, *way], resource
+
+
+def put(body: Json, way: list[Any], value: str) -> Json:
+    """A copy of the body with another value at that place."""
+    copy: Any = msgspec.json.decode(msgspec.json.encode(body))
+    place = copy
+    for step in way[:-1]:
+        place = place[step]
+    place[way[-1]] = value
+    changed: Json = copy
+    return changed

@@ -64,6 +64,8 @@ def vat(percent: str) -> TaxGroup:
 
 class SellerFields(TypedDict, total=False):
     name: Name
+    siren: Name | None
+    vat_number: Name | None
     address: Address
     iban: Name | None
     bic: Name | None

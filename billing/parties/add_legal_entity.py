@@ -14,7 +14,7 @@ async def add_legal_entity(tx: Tx, request: NewLegalEntity) -> LegalEntity:
     entity = LegalEntity(
         id=LegalEntityId.new(),
         reference=request.reference,
-        seller=request.seller,
+        seller=rules.checked_seller(request.seller),
         language=request.language,
         time_zone=request.time_zone,
         vat_due=request.vat_due,

@@ -3,19 +3,20 @@
 import re
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from stdnum.eu import vat
 from stdnum.exceptions import ValidationError
 from stdnum.fr import siren
 
 from billing.parties.model import NewLegalEntity, Seller
 from kernel.errors import Invalid
+from kernel.text import Name
 
 _PRINTED = re.compile(r"[A-Za-z0-9+_/-]*")
 _LONGEST_NUMBER = 12
 
 
 def check_legal_entity(request: NewLegalEntity) -> None:
-    check_seller(request.seller)
     check_time_zone(request.time_zone)
     check_format(request.invoice_number_format, param="invoice_number_format")
     check_format(request.credit_note_number_format, param="credit_note_number_format")
@@ -27,11 +28,17 @@ def check_legal_entity(request: NewLegalEntity) -> None:
         )
 
 
-def check_seller(seller: Seller) -> None:
-    if seller.vat_number is not None:
-        check_vat_number(seller.vat_number)
-    if seller.siren is not None and not siren.is_valid(seller.siren):
-        raise Invalid("siren_invalid", f"{seller.siren!r} is not a SIREN.", param="seller.siren")
+def checked_seller(seller: Seller) -> Seller:
+    """The seller with its numbers in their compact form, in which machines read them too."""
+    vat_number = seller.vat_number and Name(check_vat_number(seller.vat_number))
+    return msgspec.structs.replace(seller, vat_number=vat_number, siren=seller.siren and _siren(seller.siren))
+
+
+def _siren(number: str) -> Name:
+    try:
+        return Name(siren.validate(number))
+    except ValidationError:
+        raise Invalid("siren_invalid", f"{number!r} is not a SIREN.", param="seller.siren") from None
 
 
 def check_vat_number(number: str) -> str:

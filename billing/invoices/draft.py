@@ -48,7 +48,8 @@ async def edit_draft(tx: Tx, draft_id: InvoiceId, change: DraftChange) -> Draft:
     sent = sent_fields(change)
     customer = await parties.customer(tx, sent.pop("customer", before.customer_id))
 
-    draft = msgspec.structs.replace(before, customer_id=customer.id, **sent)
+    changes = {name: tuple(value) if isinstance(value, list) else value for name, value in sent.items()}
+    draft = msgspec.structs.replace(before, customer_id=customer.id, **changes)
     await priced(tx, draft, customer)
 
     await store.update_draft(tx, draft)

@@ -20,7 +20,7 @@ VALID = timedelta(minutes=15)
 _MAC_BYTES = 32
 
 # What a second run of the same decision writes differently.
-_ID = re.compile(r"\b([a-z]{2,4})_[0-7][0-9a-hjkmnp-tv-z]{25}\b")
+_ID = re.compile(r"\b([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}\b")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _NUMBERS = re.compile(r"(.*_)?(number|public_id|hash)")
 

@@ -1,0 +1,228 @@
+"""Of every command the API describes: a dry run tells the truth and leaves nothing, its quote binds us."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar
+
+from api import quotes
+from api.app import OPERATIONS
+from kernel.database import Pool, transaction
+from kernel.ids import KINDS
+from kernel.structs import Value, encode
+from tests.flows.backend import Backend, Json, customer, euros, legal_entity, plan, tax_rate, welcome
+from tests.flows.conftest import OpenTenant, Time
+from tests.flows.world import BODIES, Operation, World, a_world, operations_of
+
+Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Meanwhile: TypeAlias = Callable[[Backend, World], Awaitable[object]]
+
+COMMANDS = sorted(o.id for o in (h.opt["operation"] for h in OPERATIONS) if not o.reads)
+
+# What others do between quote and call, so that it would no longer come out as quoted.
+MEANWHILE: dict[str, Meanwhile] = {
+    "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "create_credit_note": lambda b, w: b.post(
+        f"/v1/invoices/{w['invoice']}/credit_notes",
+        {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "amount_minor": 166_68}]},
+    ),
+    "create_customer": lambda b, _: b.post("/v1/customers", customer("new")),
+    "create_legal_entity": lambda b, _: b.post("/v1/legal_entities", legal_entity("new")),
+    "create_manual_refund": lambda b, w: b.post(
+        f"/v1/credit_notes/{w['credit_note']}/refunds", {"means": "cash"}
+    ),
+    "create_offer": lambda b, _: b.post("/v1/offers", welcome("new")),
+    "create_payment": lambda b, w: b.post(
+        f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(235_00)}
+    ),
+    "create_plan": lambda b, _: b.post("/v1/plans", plan("new")),
+    "create_plan_version": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("49.00")),
+    "create_signup": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
+    "create_subscription": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
+    "create_tax_rate": lambda b, _: b.post("/v1/tax_rates", {**tax_rate("10"), "reference": "new"}),
+    "delete_draft_invoice": lambda b, w: b.post(f"/v1/draft_invoices/{w['draft_invoice']}/issue"),
+    "issue_draft_invoice": lambda b, w: b.patch(
+        f"/v1/draft_invoices/{w['draft_invoice']}",
+        {"lines": [{"description": "x", "unit_price": "200.01"}]},
+    ),
+    "patch_customer": lambda b, w: b.patch(f"/v1/customers/{w['customer']}", {"language": "en"}),
+    "patch_draft_invoice": lambda b, w: b.patch(
+        f"/v1/draft_invoices/{w['draft_invoice']}", {"note": "Something else"}
+    ),
+    "patch_settings": lambda b, _: b.patch("/v1/settings", {"refund_after_days": 3}),
+    "pay_invoice": lambda b, w: b.post(
+        f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(1)}
+    ),
+    "renew_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
+    "rotate_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/revoke"),
+}
+NOTHING_CHANGES = {
+    "create_api_key": "it answers what was asked for, whatever others do",
+    "create_draft_invoice": "a draft has no number and no amounts of its own",
+}
+
+
+class Table(Value, frozen=True, order=True):
+    name: str
+    rows: int
+    content: str | None
+
+
+class Command:
+    """One command in a tenant of its own."""
+
+    def __init__(self, backend: Backend, world: World, operation: Operation) -> None:
+        self.backend = backend
+        self.world = world
+        self.method = operation.method
+        self.path = operation.path_in(world)
+        self.body = operation.body(world)
+
+    async def dry(self) -> httpx.Response:
+        answer = await self.backend.send(self.method, f"{self.path}?dry_run=true", self.body)
+        assert answer.status_code < 400, answer.text
+        return answer
+
+    async def real(self, quote: str) -> httpx.Response:
+        return await self.backend.send(self.method, self.path, self.body, if_quote=quote)
+
+
+async def test_every_command_is_tried(document: Json) -> None:
+    described = sorted(operation.id for operation in operations_of(document) if operation.is_command)
+    assert described == COMMANDS
+    assert described == sorted(BODIES), "give the new command a valid body in tests/flows/world.py"
+    assert described == sorted({**MEANWHILE, **NOTHING_CHANGES}), "say what makes its quote stale"
+
+
+@pytest.mark.parametrize("command_id", COMMANDS)
+async def test_the_real_call_does_what_the_dry_run_said(
+    command: Command, owner: Owner, time: Time, command_id: str
+) -> None:
+    before = await snapshot(owner)
+    dry = await command.dry()
+    assert await snapshot(owner) == before, "a dry run leaves no row, number or event"
+
+    time.forward(seconds=14 * 60)  # it is decided at the time of the quote
+    real = await command.real(dry.headers["quote"])
+
+    assert real.status_code == dry.status_code, real.text
+    assert cents(real) == cents(dry)
+    assert settled(real) == settled(dry)
+    assert await snapshot(owner) != before
+    assert "quote" not in real.headers
+
+
+@pytest.mark.parametrize("command_id", sorted(MEANWHILE))
+async def test_a_quote_that_no_longer_holds_does_nothing(
+    command: Command, owner: Owner, command_id: str
+) -> None:
+    dry = await command.dry()
+    await MEANWHILE[command_id](command.backend, command.world)
+    before = await snapshot(owner)
+
+    refused = await command.real(dry.headers["quote"])
+
+    assert (refused.status_code, refused.json()["code"]) == (412, "quote_stale"), refused.text
+    assert await snapshot(owner) == before
+
+
+@pytest.mark.parametrize("command_id", COMMANDS)
+async def test_a_quote_holds_for_a_quarter_of_an_hour(
+    command: Command, owner: Owner, time: Time, command_id: str
+) -> None:
+    dry = await command.dry()
+    before = await snapshot(owner)
+    time.forward(seconds=15 * 60)
+
+    refused = await command.real(dry.headers["quote"])
+
+    assert (refused.status_code, refused.json()["code"]) == (412, "quote_stale"), refused.text
+    assert await snapshot(owner) == before
+
+
+@pytest.mark.parametrize("prefix", sorted(KINDS))
+def test_an_id_of_any_kind_is_no_difference(prefix: str) -> None:
+    one, other = ({"is": str(KINDS[prefix].new()), "a": "b"} for _ in range(2))
+    assert quotes.digest(encode(one)) == quotes.digest(encode(other)) != quotes.digest(b"{}")
+
+
+async def test_a_snapshot_sees_a_row_and_a_changed_row(
+    backend: Backend, owner: Owner, pool: Pool, time: Time
+) -> None:
+    before = await snapshot(owner)
+    created = await backend.post("/v1/api_keys", {"name": "x", "scopes": ["events:read"]})
+    after = await snapshot(owner)
+    assert {table.name for table in set(after) - set(before)} >= {"api_keys", "events", "pending_work"}
+
+    async with transaction(pool, backend.tenant, now=time.now()) as tx:
+        await tx.conn.execute("UPDATE api_keys SET name = 'y' WHERE public_id = $1", created["public_id"])
+    assert {table.name for table in set(await snapshot(owner)) - set(after)} == {"api_keys"}
+
+
+# ── what the tests share ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def command(open_tenant: OpenTenant, time: Time, document: Json, command_id: str) -> Command:
+    operation = next(each for each in operations_of(document) if each.id == command_id)
+    backend = await open_tenant()
+    return Command(backend, await a_world(backend, time), operation)
+
+
+async def snapshot(owner: Owner) -> list[Table]:
+    """Every row of every table, the provider's too. When a key was last used is noted outside of requests."""
+    names = await owner.fetch(
+        """
+        SELECT table_schema || '.' || table_name AS full_name, table_name
+        FROM information_schema.tables
+        WHERE table_schema IN ('public', 'sandbox') AND table_type = 'BASE TABLE'
+        """
+    )
+    each = [
+        f"""
+        SELECT '{row["table_name"]}' AS name, count(*) AS rows,
+               md5(string_agg((to_jsonb(t) - 'last_used_at')::text, ' ' ORDER BY to_jsonb(t)::text))
+                   AS content
+        FROM {row["full_name"]} t
+        """
+        for row in names
+    ]
+    rows = await owner.fetch(" UNION ALL ".join(each))
+    return sorted(Table(row["name"], row["rows"], row["content"]) for row in rows)
+
+
+def settled(answer: httpx.Response) -> bytes:
+    """What the two answers have in common: all but ids, numbers, timestamps, and the secret shown once."""
+    said = answer.json() if answer.content else None
+    if isinstance(said, dict) and "secret" in said:
+        said["secret"] = None
+    return quotes.digest(msgspec.json.encode(said))
+
+
+def cents(answer: httpx.Response) -> list[int]:
+    """Every amount in the answer, in the order it stands there."""
+    return list(_minors(answer.json() if answer.content else None))
+
+
+def _minors(value: Any) -> list[int]:
+    if isinstance(value, dict):
+        own = [value["minor"]] if "minor" in value else []
+        return own + [minor for item in value.values() for minor in _minors(item)]
+    if isinstance(value, list):
+        return [minor for item in value for minor in _minors(item)]
+    return []
+
+
+def _terms(price: str) -> Json:
+    return {name: value for name, value in plan(price=price).items() if name not in ("reference", "name")}
+
+
+@pytest.fixture
+async def document(anonymous: httpx.AsyncClient, app: Litestar) -> Json:
+    said: Json = (await anonymous.get("/openapi.json")).json()
+    return said

@@ -1,0 +1,75 @@
+"""Offers for tests, with defaults: 20 % off, once, for everybody."""
+
+from typing import TypedDict, Unpack
+
+from msgspec.structs import replace
+
+from kernel.decimals import Rate
+from kernel.money import Currency, Money
+from kernel.text import Name, Reference
+from promotions.model import (
+    AtEnd,
+    Benefit,
+    Conditions,
+    Duration,
+    FixedAmount,
+    FreePeriod,
+    NewOffer,
+    Offer,
+    OfferId,
+    Once,
+    Percent,
+)
+from tests.makers import EUR, NOON
+
+
+class OfferFields(TypedDict, total=False):
+    conditions: Conditions
+    duration: Duration
+    at_end: AtEnd
+    lane: int
+    max_redemptions: int | None
+
+
+def percent(text: str) -> Percent:
+    return Percent(percent=Rate.parse(text))
+
+
+def fixed(minor: int, currency: Currency = EUR) -> FixedAmount:
+    return FixedAmount(amount=Money(minor, currency))
+
+
+def days(count: int) -> FreePeriod:
+    return FreePeriod(days=count)
+
+
+def a_new_offer(
+    benefit: Benefit | None = None, *, reference: str = "WELCOME", **fields: Unpack[OfferFields]
+) -> NewOffer:
+    offer = NewOffer(reference=Reference(reference), name=Name("Bienvenue"), benefit=benefit or percent("20"))
+    return replace(offer, **fields)
+
+
+def an_offer(
+    benefit: Benefit | None = None,
+    *,
+    reference: str = "WELCOME",
+    redeemed: int = 0,
+    active: bool = True,
+    **fields: Unpack[OfferFields],
+) -> Offer:
+    offer = Offer(
+        id=OfferId.new(),
+        reference=Reference(reference),
+        name=Name("Bienvenue"),
+        benefit=benefit or percent("20"),
+        conditions=Conditions(),
+        duration=Once(),
+        at_end=AtEnd.CONTINUE,
+        lane=0,
+        max_redemptions=None,
+        redeemed=redeemed,
+        active=active,
+        created_at=NOON,
+    )
+    return replace(offer, **fields)

@@ -1,0 +1,144 @@
+"""Redemptions: within the cap however many try, and once per customer."""
+
+import asyncio
+
+import pytest
+
+from billing.parties.model import Customer
+from kernel.database import Pool, Tx, transaction
+from kernel.errors import Conflict, Invalid, NotFound
+from kernel.ids import TenantId
+from kernel.text import Reference
+from promotions import store
+from promotions.create_offer import create_offer
+from promotions.engine import Basket
+from promotions.model import Benefit, Conditions, NewOffer, Offer, Once, Periods, Redemption, Status
+from promotions.redeem import count_period, redeem
+from tests.makers import EUR, NOON
+from tests.promotions.offers import a_new_offer, days, fixed, percent
+from tests.shop import a_shop, another_customer, while_open
+
+BASKET = Basket(plan=Reference("pro"), currency=EUR, is_new_customer=True, lines=())
+
+
+async def try_to_redeem(pool: Pool, tenant: TenantId, offer: Offer, customer: Customer) -> str:
+    try:
+        async with transaction(pool, tenant, now=NOON) as tx:
+            await redeem(tx, offer, customer.id, BASKET)
+    except Conflict as refused:
+        return refused.code
+    return "redeemed"
+
+
+async def test_an_offer_is_read_back_as_it_was_made(tx: Tx) -> None:
+    conditions = Conditions(
+        new_customers_only=True, plans=(Reference("pro"),), currencies=(EUR,), ends_at=NOON
+    )
+    benefits: list[Benefit] = [percent("5.5"), fixed(1), days(30)]
+    for n, benefit in enumerate(benefits):
+        request = a_new_offer(benefit, reference=f"O{n}", conditions=conditions, max_redemptions=3)
+        offer = await create_offer(tx, request)
+
+        assert await store.offer(tx, f"O{n}") == offer == await store.offer(tx, str(offer.id))
+
+
+async def test_an_offer_is_named_once(tx: Tx) -> None:
+    await create_offer(tx, a_new_offer())
+    with pytest.raises(Conflict) as refused:
+        await create_offer(tx, a_new_offer())
+    assert refused.value.code == "reference_taken"
+    with pytest.raises(NotFound):
+        await store.offer(tx, "NOWHERE")
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (a_new_offer(percent("0")), "benefit_nothing"),
+        (a_new_offer(fixed(0)), "benefit_nothing"),
+        (a_new_offer(fixed(-1)), "benefit_nothing"),
+        (a_new_offer(days(14), duration=Periods(count=2)), "duration_of_free_period"),
+        (a_new_offer(conditions=Conditions(starts_at=NOON, ends_at=NOON)), "offer_ends_before_start"),
+    ],
+)
+async def test_an_offer_that_offers_nothing_is_refused(tx: Tx, request_: NewOffer, code: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        await create_offer(tx, request_)
+    assert refused.value.code == code
+
+
+async def test_redeeming_counts_against_the_cap(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    offer = await create_offer(tx, a_new_offer(max_redemptions=1))
+    redemption = await redeem(tx, offer, customer.id, BASKET)
+
+    assert await store.redemptions(tx, customer.id) == [redemption]
+    assert (await store.offer(tx, "WELCOME")).redeemed == 1
+    other = await another_customer(tx)
+    with pytest.raises(Conflict) as refused:
+        await redeem(tx, await store.offer(tx, "WELCOME"), other.id, BASKET)
+    assert refused.value.code == "offer_sold_out"
+
+
+async def test_a_crowd_gets_exactly_as_many_as_there_are(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await a_shop(tx)
+        offer = await create_offer(tx, a_new_offer(max_redemptions=30))
+        crowd = [await another_customer(tx, f"guest-{n}") for n in range(60)]
+
+    answers = await asyncio.gather(*(try_to_redeem(pool, tenant, offer, guest) for guest in crowd))
+
+    assert sorted(answers) == ["offer_sold_out"] * 30 + ["redeemed"] * 30
+    async with transaction(pool, tenant, now=NOON) as tx:
+        assert (await store.offer(tx, "WELCOME")).redeemed == 30
+        assert await tx.conn.fetchval("SELECT count(*) FROM redemptions") == 30
+
+
+async def test_the_last_one_is_not_given_twice(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        first = await a_shop(tx)
+        second = await another_customer(tx)
+        offer = await create_offer(tx, a_new_offer(max_redemptions=1))
+
+    with pytest.raises(Conflict) as refused:
+        await while_open(
+            pool,
+            tenant,
+            lambda tx: redeem(tx, offer, first.id, BASKET),
+            lambda tx: redeem(tx, offer, second.id, BASKET),
+        )
+    assert refused.value.code == "offer_sold_out"
+
+
+async def test_a_customer_redeems_an_offer_once_also_at_the_same_moment(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        customer = await a_shop(tx)
+        offer = await create_offer(tx, a_new_offer())
+
+    async def again(tx: Tx) -> Redemption:
+        return await redeem(tx, offer, customer.id, BASKET)
+
+    with pytest.raises(Conflict) as refused:
+        await while_open(pool, tenant, again, again)
+    assert refused.value.code == "offer_redeemed_before"
+    async with transaction(pool, tenant, now=NOON) as tx:
+        assert (await store.offer(tx, "WELCOME")).redeemed == 1
+
+
+async def test_a_redemption_is_exhausted_with_its_last_period(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    offer = await create_offer(tx, a_new_offer(duration=Periods(count=2)))
+    redemption = await redeem(tx, offer, customer.id, BASKET)
+
+    assert await count_period(tx, offer, redemption) is Status.REDEEMED
+    once = await store.redemption(tx, redemption.id)
+    assert await count_period(tx, offer, once) is Status.EXHAUSTED
+    twice = await store.redemption(tx, redemption.id)
+    assert (twice.status, twice.periods_used) == (Status.EXHAUSTED, 2)
+
+
+async def test_an_offer_for_one_invoice_is_exhausted_by_it(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    offer = await create_offer(tx, a_new_offer(duration=Once()))
+
+    assert await count_period(tx, offer, await redeem(tx, offer, customer.id, BASKET)) is Status.EXHAUSTED

@@ -1,0 +1,108 @@
+"""Plans and signups for tests, with defaults: Pro at 29.00 a month, in advance."""
+
+from datetime import datetime
+
+from billing.invoices.model import Collection
+from billing.parties.model import NewCustomer
+from kernel.database import Tx
+from kernel.decimals import Quantity, UnitPrice
+from kernel.money import Currency
+from kernel.periods import Interval, Unit
+from kernel.text import Email, Name, Reference
+from promotions.create_offer import create_offer
+from promotions.model import NewOffer
+from subscriptions.create_plan import create_plan
+from subscriptions.model import (
+    Grant,
+    NewPlan,
+    NewPrice,
+    NewSignup,
+    Plan,
+    PriceModel,
+    Renewal,
+    Signup,
+    Subscription,
+)
+from subscriptions.renew import renew
+from subscriptions.sign_up import sign_up
+from tests.makers import EUR, an_address
+from tests.shop import a_shop, at
+
+MONTHLY = Interval(Unit.MONTH)
+
+
+def a_price(
+    unit_price: str = "29.00", *, model: PriceModel = PriceModel.FLAT, currency: Currency = EUR
+) -> NewPrice:
+    return NewPrice(currency=currency, unit_price=UnitPrice.parse(unit_price), model=model)
+
+
+async def a_plan(
+    tx: Tx,
+    reference: str = "pro",
+    *prices: NewPrice,
+    interval: Interval = MONTHLY,
+    entitlements: dict[str, Grant] | None = None,
+) -> Plan:
+    request = NewPlan(
+        reference=Reference(reference),
+        name=Name("Pro"),
+        interval=interval,
+        prices=list(prices) or [a_price()],
+        entitlements={"export": True, "seats": 5} if entitlements is None else entitlements,
+    )
+    return await create_plan(tx, request)
+
+
+async def a_shop_with_a_plan(tx: Tx, offer: NewOffer | None = None, *, price: str = "29.00") -> Plan:
+    """And one customer, user-42, who has not subscribed; and an offer."""
+    await a_shop(tx)
+    if offer is not None:
+        await create_offer(tx, offer)
+    return await a_plan(tx, "pro", a_price(price))
+
+
+def a_new_customer(reference: str = "user-77", *, payment_method: str | None = None) -> NewCustomer:
+    return NewCustomer(
+        reference=Reference(reference),
+        name=Name("Ada Martin"),
+        email=Email("ada@martin.example"),
+        address=an_address(),
+        payment_method=Name(payment_method) if payment_method else None,
+    )
+
+
+def a_signup(
+    *,
+    customer: str = "user-77",
+    plan: str = "pro",
+    offer: str | None = None,
+    quantity: str = "1",
+    collection: Collection = Collection.SEND_INVOICE,
+    currency: Currency | None = None,
+    payment_method: str | None = None,
+) -> NewSignup:
+    return NewSignup(
+        customer=a_new_customer(customer, payment_method=payment_method),
+        plan=plan,
+        offer=offer,
+        quantity=Quantity.parse(quantity),
+        collection=collection,
+        currency=currency,
+    )
+
+
+async def signed_up(tx: Tx, *, offer: NewOffer | None = None, price: str = "29.00") -> Signup:
+    """In a shop of its own, at the plan's price or with an offer."""
+    await a_shop_with_a_plan(tx, offer, price=price)
+    return await sign_up(tx, a_signup(offer=offer.reference if offer else None))
+
+
+async def renewed(tx: Tx, subscription: Subscription, *, now: datetime | None = None) -> Renewal:
+    """At the moment it is due."""
+    assert subscription.next_billing_at is not None
+    return await renew(at(tx, now or subscription.next_billing_at), subscription.id)
+
+
+def net_of(renewal: Renewal) -> int | None:
+    return renewal.invoice.net.minor if renewal.invoice else None

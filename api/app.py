@@ -18,6 +18,7 @@ from api.access.key_text import Hasher
 from api.access.last_use import LastUse
 from api.access.model import ApiKey
 from api.commands import Commands
+from api.console.app import beside, create_console
 from api.front import Front
 from api.health import healthz, readyz
 from api.quotes import Signer
@@ -83,10 +84,12 @@ def create_app(
         last_use=last_use,
     )
 
+    console = create_console(settings, hasher=hasher, waker=waker)
+
     @asynccontextmanager
     async def serving(app: Litestar) -> AsyncIterator[None]:
         pool = await open_pool(settings.app_database_url, size=settings.database_pool_size)
-        app.state.pool = pool
+        app.state.pool = console.state.pool = pool
         waking = asyncio.create_task(waker.run())
         flushing = asyncio.create_task(last_use.keep_flushing(pool))
         try:
@@ -118,7 +121,7 @@ def create_app(
         openapi_config=None,
         logging_config=None,
     )
-    app.asgi_handler = Front(app.asgi_handler)
+    app.asgi_handler = Front(beside(app.asgi_handler, console))
     return app
 
 

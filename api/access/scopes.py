@@ -79,6 +79,26 @@ GROUPS: dict[str, frozenset[str]] = {
     ),
 }
 
+# How people are told what a group is for: its name, and what a key of it does.
+TASKS: dict[str, tuple[str, str]] = {
+    "signup_backend": (
+        "A backend that signs people up",
+        "Registers customers, runs their subscriptions, reports usage, and reads what they may use.",
+    ),
+    "read_only": (
+        "Read only",
+        "Reads everything but API keys, and changes nothing: for reports and dashboards.",
+    ),
+    "finance": (
+        "Finance",
+        "Issues invoices and credit notes, records payments, gives money back, and exports the books.",
+    ),
+    "everything": (
+        "Everything",
+        "May do whatever the API can, making other keys included. Give it to nobody who needs less.",
+    ),
+}
+
 
 class Scope(str):
     """A scope such as `invoices:read`, or the name of a group such as `finance`."""

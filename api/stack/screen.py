@@ -24,5 +24,10 @@ def show(console: Console, running: "Running") -> None:
     first_call = f'curl {running.base_url}/v1/plans -H "Authorization: Bearer {running.api_key}"'
     title = f"[bold]Ristourne[/] is ready after {running.ready_after_seconds:.1f} s"
     console.print(Panel.fit(table, title=title, title_align="left", border_style="green", padding=(1, 2)))
+    link = running.first_admin_url
+    if link:
+        # Outside the frame, where a long address stays in one piece.
+        console.print(f"  First link {link}", markup=False, highlight=False, soft_wrap=True)
+        console.print("             sets the first admin's password: once, within 24 hours\n", style="dim")
     console.print(f"  Try it     {first_call}", markup=False, highlight=False, soft_wrap=True)
     console.print("  Stop it    Ctrl-C\n", markup=False, highlight=False)

@@ -1,6 +1,6 @@
 """`make up`: everything on this machine, from nothing to a key that works, until Ctrl-C.
 
-start  postgres ▶ valkey ▶ mailbox ▶ migrations ▶ demo tenant ▶ worker ▶ api
+start  postgres ▶ valkey ▶ mailbox ▶ migrations ▶ demo tenant, first admin ▶ worker ▶ api
 stop   api ▶ worker ▶ mailbox ▶ valkey ▶ postgres
 """
 
@@ -23,7 +23,9 @@ import msgspec
 from rich.console import Console
 
 from api import clock, serve
-from api.access.bootstrap import demo_tenant
+from api.access.bootstrap import DemoTenant, demo_tenant
+from api.console import links
+from api.console.access.first_link import first_admin_token
 from api.migrate import migrate
 from api.settings import Settings
 from api.stack import embedded, screen
@@ -53,12 +55,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """DATA/dev.json: what a program on this machine needs to know about a stack that runs."""
+    """DATA/dev.json: what a program on this machine needs to know about a stack that runs.
+
+    `first_admin_url` is the one-time link to the console, until an admin has set a password.
+    """
 
     pid: int
     base_url: str
     docs_url: str
     console_url: str
+    first_admin_url: str | None
     mailbox_url: str
     api_key: str
     database_url: str
@@ -106,12 +112,12 @@ class _Stack:
         environment = self._environment(database_url, redis_url, smtp_port)
         settings = Settings.from_environment(environment)
         self._migrate(settings)
-        api_key = self._demo_key(settings)
+        first = self._first_steps(settings)
 
         worker = self._child("worker", self.plan.worker or serve.worker(), environment)
         api = self._child("api", self._api_command(), environment)
         self._wait_until_ready(api, others=(worker, mailbox))
-        return self._running(settings, f"http://127.0.0.1:{mailbox_port}", api_key)
+        return self._running(settings, f"http://127.0.0.1:{mailbox_port}", first)
 
     def _stop(self) -> None:
         started = time.monotonic()
@@ -168,14 +174,14 @@ class _Stack:
         if applied:
             self._tell(f"{len(applied)} migrations applied, up to {applied[-1]}")
 
-    def _demo_key(self, settings: Settings) -> str:
+    def _first_steps(self, settings: Settings) -> "_FirstSteps":
         """The same key from one start to the next; a new one only when that opens nothing here."""
         kept = self.plan.data / "demo_key"
         known = kept.read_text("utf-8") if kept.exists() else None
-        key = asyncio.run(_demo_key(settings, known))
-        if key != known:
-            write_private(kept, key)
-        return key
+        first = asyncio.run(_first_steps(settings, known))
+        if first.demo.api_key != known:
+            write_private(kept, first.demo.api_key)
+        return first
 
     def _api_command(self) -> tuple[str, ...]:
         return self.plan.api or serve.api(host=self.plan.host, port=self.plan.port)
@@ -189,14 +195,15 @@ class _Stack:
         for process in others:
             wait_until(lambda: True, process, timeout_seconds=0)
 
-    def _running(self, settings: Settings, mailbox_url: str, api_key: str) -> Running:
+    def _running(self, settings: Settings, mailbox_url: str, first: "_FirstSteps") -> Running:
         return Running(
             pid=os.getpid(),
             base_url=self.plan.base_url,
             docs_url=f"{self.plan.base_url}/docs",
             console_url=f"{self.plan.base_url}/console",
+            first_admin_url=first.admin_url,
             mailbox_url=mailbox_url,
-            api_key=api_key,
+            api_key=first.demo.api_key,
             database_url=settings.database_url,
             redis_url=settings.redis_url,
             data=str(self.plan.data),
@@ -294,13 +301,21 @@ def _alone(data: Path) -> Iterator[None]:
         yield
 
 
-async def _demo_key(settings: Settings, known_key: str | None) -> str:
+class _FirstSteps(msgspec.Struct, frozen=True, kw_only=True):
+    demo: DemoTenant
+    admin_url: str | None
+
+
+async def _first_steps(settings: Settings, known_key: str | None) -> _FirstSteps:
     pool = await open_pool(settings.app_database_url, size=1)
     try:
         demo = await demo_tenant(pool, settings, now=clock.now(), known_key=known_key)
+        token = await first_admin_token(
+            pool, demo.tenant.account_id, keyed=links.keyed(settings), now=clock.now()
+        )
     finally:
         await pool.close()
-    return demo.api_key
+    return _FirstSteps(demo=demo, admin_url=None if token is None else links.of_invitation(settings, token))
 
 
 def _kept_secret(path: Path) -> str:

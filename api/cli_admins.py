@@ -1,0 +1,72 @@
+"""`ristourne admin …`: who may open the console."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+import msgspec
+
+from api import clock
+from api.access.model import AccountId
+from api.console import links
+from api.console.access import store
+from api.console.access.invite import invite_admin
+from api.console.access.store import Account
+from api.settings import Settings
+from kernel.database import Pool, open_pool
+from kernel.text import Email
+
+T = TypeVar("T")
+
+
+@click.group()
+def admin() -> None:
+    """People who open the console."""
+
+
+@admin.command("invite")
+@click.argument("email")
+@click.option("--account", "account_text", help="An account's id or name. Needed when there are several.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def invite(email: str, account_text: str | None, as_json: bool) -> None:
+    """Print a one-time link: it makes somebody an admin, or gives an admin a new password.
+
+    It works once, within 24 hours. A new one takes the place of the one before.
+    """
+    try:
+        address = Email.parse(email)
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+    link = asyncio.run(_with_pool(lambda pool, settings: _invite(pool, settings, address, account_text)))
+    click.echo(msgspec.json.encode({"link": link}) if as_json else link)
+
+
+async def _with_pool(act: Callable[[Pool, Settings], Awaitable[T]]) -> T:
+    settings = Settings.from_environment(os.environ)
+    pool = await open_pool(settings.app_database_url, size=1)
+    try:
+        return await act(pool, settings)
+    finally:
+        await pool.close()
+
+
+async def _invite(pool: Pool, settings: Settings, email: Email, account_text: str | None) -> str:
+    account = _chosen(await store.accounts(pool), account_text)
+    async with pool.acquire() as conn, conn.transaction():
+        token = await invite_admin(conn, email, account.id, keyed=links.keyed(settings), now=clock.now())
+    return links.of_invitation(settings, token)
+
+
+def _chosen(accounts: list[Account], text: str | None) -> Account:
+    account_id = None if text is None else AccountId.read(text)
+    found = [a for a in accounts if text is None or account_id == a.id or text == a.name]
+    if len(found) == 1:
+        return found[0]
+    listed = "\n".join(f"  {account.id}  {account.name}" for account in accounts)
+    raise click.UsageError(
+        f"--account must name one account, by id or name; these are there:\n{listed}"
+        if accounts
+        else "There is no account yet: `ristourne tenant create` opens one."
+    )

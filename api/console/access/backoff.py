@@ -1,0 +1,71 @@
+"""How long guessing must wait. Pure.
+
+Guesses are counted in lanes. A browser that an admin signed in with before has a lane of its own, and no
+other: a stranger who guesses at their name, or comes from the same address, does not keep them out. Any
+other guess counts in the lane of its name and in that of its address, and must be free in both.
+
+A wait doubles with each failure and ends at a minute: at most 1,440 guesses a day at one name.
+"""
+
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address
+
+from api.console.access.keyed import Keyed
+from kernel.structs import Value
+
+LONGEST_WAIT_SECONDS = 60
+FORGOTTEN_AFTER = timedelta(hours=24)
+FREE_PER_NAME = 5
+FREE_PER_ADDRESS = 20  # an office, or a proxy that hides everybody behind one address
+
+
+class Lane(Value, frozen=True, kw_only=True):
+    """`free` failures cost nothing."""
+
+    id: bytes
+    free: int
+
+
+class Count(Value, frozen=True, kw_only=True):
+    """What was counted in a lane so far."""
+
+    lane: bytes
+    failures: int
+    last_at: datetime
+    blocked_until: datetime
+
+
+def lanes(keyed: Keyed, *, name: str, address: str, device: str | None) -> list[Lane]:
+    if device is not None:
+        return [Lane(id=keyed.hash("device lane", device), free=FREE_PER_NAME)]
+    return [
+        Lane(id=keyed.hash("name lane", name), free=FREE_PER_NAME),
+        Lane(id=keyed.hash("address lane", network_of(address)), free=FREE_PER_ADDRESS),
+    ]
+
+
+def wait_seconds(counts: list[Count], *, now: datetime) -> int:
+    """How long until the last of these lanes is free again; 0 when they are."""
+    longest = max((count.blocked_until - now for count in counts), default=timedelta(0))
+    return max(0, -(-longest // timedelta(seconds=1)))
+
+
+def counted(count: Count, *, free: int, now: datetime) -> Count:
+    """With one more failure. A guess counts as one before it is looked at."""
+    failures = 1 if now - count.last_at > FORGOTTEN_AFTER else count.failures + 1
+    beyond = failures - free
+    seconds = 0 if beyond < 0 else min(2 ** min(beyond, 10), LONGEST_WAIT_SECONDS)
+    return Count(
+        lane=count.lane, failures=failures, last_at=now, blocked_until=now + timedelta(seconds=seconds)
+    )
+
+
+def network_of(address: str) -> str:
+    """Whoever has one IPv6 address has all 2⁶⁴ beside it."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return "unknown"
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))

@@ -1,0 +1,66 @@
+"""Signing in. A guess is counted before it is looked at, so that a thousand at once are no more than five."""
+
+from datetime import datetime
+
+from api.console.access import backoff, sessions, store
+from api.console.access.backoff import Lane
+from api.console.access.invite import named
+from api.console.access.keyed import Keyed
+from api.console.access.model import Admin, Refused
+from api.console.access.passwords import Passwords
+from kernel.database import Pool
+from kernel.structs import Value
+
+LONGEST_NAME = 254
+
+
+class Attempt(Value, frozen=True, kw_only=True):
+    """`device` names a browser from which this admin signed in before."""
+
+    email: str
+    password: str
+    address: str
+    device: str | None
+
+    def __repr__(self) -> str:
+        return f"Attempt(from {self.address})"
+
+
+async def sign_in(pool: Pool, attempt: Attempt, *, keyed: Keyed, hasher: Passwords, now: datetime) -> str:
+    """The id of the session that begins."""
+    name = named(attempt.email)[:LONGEST_NAME]
+    lanes = backoff.lanes(keyed, name=name, address=attempt.address, device=attempt.device)
+    await _count(pool, lanes, now=now)
+    admin = await store.admin_named(pool, name)
+
+    kept = None if admin is None else admin.password_hash
+    if not await hasher.match(kept, attempt.password):
+        raise Refused(403, "This e-mail address and password do not belong together.")
+    assert admin is not None, "nobody's password never matches"
+
+    await store.forgive(pool, [lane.id for lane in lanes], now=now)
+    await _keep_up_to_date(pool, admin, attempt.password, hasher)
+    return await sessions.begin(pool, admin.id, keyed=keyed, now=now)
+
+
+async def _count(pool: Pool, lanes: list[Lane], *, now: datetime) -> None:
+    await store.forget_old_counts(pool, now=now, after=backoff.FORGOTTEN_AFTER)
+    free = {lane.id: lane.free for lane in lanes}
+    async with pool.acquire() as conn, conn.transaction():
+        counts = await store.lock_counts(conn, sorted(free), now=now)
+        wait = backoff.wait_seconds(counts, now=now)
+        if wait:
+            raise Refused(
+                429,
+                f"There were too many attempts. Try again in {wait} seconds.",
+                retry_after=wait,
+            )
+        for count in counts:
+            await store.save_count(conn, backoff.counted(count, free=free[count.lane], now=now))
+
+
+async def _keep_up_to_date(pool: Pool, admin: Admin, password: str, hasher: Passwords) -> None:
+    """The one moment at which we know the password and may hash it again."""
+    assert admin.password_hash is not None, "it has just matched"
+    if hasher.is_outdated(admin.password_hash):
+        await store.save_password(pool, admin.id, await hasher.hash(password))

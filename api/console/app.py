@@ -1,0 +1,150 @@
+"""The console: an application of its own beside the API, on the same process and pool.
+
+It has its own errors (pages, not problems), its own headers and its own way in; what it does, it does by the
+same verbs as the API.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.enums import ScopeType
+from litestar.exceptions import NotFoundException
+from litestar.response import Template
+from litestar.template.config import TemplateConfig
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import paging, problems
+from api.access.key_text import Hasher
+from api.console import links, views
+from api.console.access.model import NO_SUCH_PAGE, Refused, SignedOut
+from api.console.access.passwords import Passwords
+from api.console.cookies import Cookies
+from api.console.doors import Doors
+from api.console.forms import Form
+from api.console.gate import Gate
+from api.console.here import Here
+from api.console.pages import ROUTES
+from api.scalars import TYPE_DECODERS
+from api.settings import Settings
+from api.wake import Waker
+from kernel.database import Pool, Tx
+
+HEADERS = {
+    b"content-security-policy": (
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        b"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    b"x-frame-options": b"DENY",
+    b"x-content-type-options": b"nosniff",
+    # Not no-referrer: with it a browser sends `Origin: null` with a form, and we could not tell whose it is.
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"no-store",
+}
+
+
+def create_console(settings: Settings, *, hasher: Hasher, waker: Waker) -> Litestar:
+    """It serves as soon as its `state.pool` is set."""
+    keyed = links.keyed(settings)
+    cookies, passwords = Cookies(settings.base_url, keyed), Passwords()
+
+    def doors(scope: Scope) -> Doors:
+        pool: Pool = scope["litestar_app"].state.pool
+        return Doors(pool=pool, keyed=keyed, cookies=cookies, passwords=passwords)
+
+    return Litestar(
+        ROUTES,
+        middleware=[Gate(keyed=keyed, cookies=cookies, waker=waker)],
+        dependencies={
+            "tx": Provide(_tx, sync_to_thread=False),
+            "here": Provide(_here, sync_to_thread=False),
+            "form": Provide(_form, sync_to_thread=False),
+            "now": Provide(_now, sync_to_thread=False),
+            "window": Provide(paging.window),
+            "hasher": Provide(lambda: hasher, sync_to_thread=False),
+            "doors": Provide(doors, sync_to_thread=False),
+        },
+        template_config=TemplateConfig(instance=views.engine(settings.base_url)),
+        exception_handlers={SignedOut: _to_sign_in, Exception: _refuse},
+        type_decoders=TYPE_DECODERS,
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def beside(app: ASGIApp, console: ASGIApp) -> ASGIApp:
+    """Everything under /console goes to the console, and whatever it answers has its headers."""
+
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or not f"{scope['path']}/".startswith("/console/"):
+            await app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name.lower() for name, _ in message["headers"]}
+                more = [(name, value) for name, value in HEADERS.items() if name not in own]
+                message["headers"] = [*message["headers"], *more]
+            await send(message)
+
+        await console(scope, receive, guarded)
+
+    return both
+
+
+def _to_sign_in(request: Request[Any, Any, State], _: SignedOut) -> Response[bytes]:
+    """A page that was asked for is shown after signing in; what a form would have done is not done."""
+    back = f"?next={request.scope['path']}" if request.method == "GET" else ""
+    to = f"/console/sign-in{back}"
+    if "hx-request" in request.headers:
+        return Response(b"", headers={"HX-Redirect": to})
+    return Response(b"", status_code=303, headers={"Location": to})
+
+
+def _refuse(request: Request[Any, Any, State], error: Exception) -> Template:
+    """Every refusal is a page with a sentence."""
+    if isinstance(error, Refused):
+        status, sentence, wait = error.status, error.sentence, error.retry_after
+    elif isinstance(error, NotFoundException):
+        status, sentence, wait = 404, NO_SUCH_PAGE, None
+    else:
+        problem = problems.problem_of(error, request.scope)
+        status, sentence, wait = problem.status, problem.detail, None
+    return Template(
+        "error.html",
+        context={
+            "status": status,
+            "sentence": sentence,
+            "request_id": request.scope["state"].get("request_id", ""),
+        },
+        status_code=status,
+        headers={} if wait is None else {"Retry-After": str(wait)},
+    )
+
+
+def _tx(scope: Scope) -> Tx:
+    tx = scope["state"]["tx"]
+    assert isinstance(tx, Tx)
+    return tx
+
+
+def _here(scope: Scope) -> Here:
+    here = scope["state"]["here"]
+    assert isinstance(here, Here)
+    return here
+
+
+def _form(scope: Scope) -> Form:
+    form = scope["state"]["form"]
+    assert isinstance(form, Form)
+    return form
+
+
+def _now(scope: Scope) -> datetime:
+    now = scope["state"]["now"]
+    assert isinstance(now, datetime)
+    return now

@@ -32,13 +32,11 @@ def price_in(plan: Plan, currency: Currency | None) -> Price:
 def line_of(plan: Plan, price: Price, quantity: Quantity, period: Period, tax: TaxGroup) -> PricedLine:
     """One period, in advance."""
     billed = billed_quantity(price, quantity)
-    amount = price.unit_price.times(billed, price.currency)
-    totals.check_amount(amount)
     return PricedLine(
         description=plan.name,
         quantity=billed,
         unit_price=price.unit_price,
-        amount=amount,
+        amount=price.unit_price.times(billed, price.currency),
         tax=tax,
         recurring=True,
         period=period,
@@ -46,9 +44,9 @@ def line_of(plan: Plan, price: Price, quantity: Quantity, period: Period, tax: T
 
 
 def billed_quantity(price: Price, quantity: Quantity) -> Quantity:
-    """A flat price is for the plan, whatever the quantity."""
-    if price.model is PriceModel.FLAT:
-        return Quantity(1)
-    if not quantity:
+    """A flat price is for the plan, whatever the quantity. What could never be billed is refused."""
+    billed = Quantity(1) if price.model is PriceModel.FLAT else quantity
+    if not billed:
         raise Invalid("quantity_zero", "A price per unit needs a quantity.", param="quantity")
-    return quantity
+    totals.check_amount(price.unit_price.times(billed, price.currency))
+    return billed

@@ -8,11 +8,13 @@ from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from kernel.ids import TenantId
 from kernel.money import Currency
 from kernel.periods import Interval, Unit
+from promotions.create_offer import create_offer
 from subscriptions import pricing, store
 from subscriptions.create_plan import add_version
 from subscriptions.model import NewVersion, Plan, PriceModel
 from subscriptions.sign_up import sign_up
 from tests.makers import EUR, JANUARY, NOON, euros, vat
+from tests.promotions.offers import a_new_offer, days
 from tests.shop import a_shop, while_open
 from tests.subscriptions.plans import (
     MONTHLY,
@@ -120,14 +122,16 @@ async def test_a_flat_price_is_for_the_plan_and_a_unit_price_for_each(
     ("price", "quantity", "code"),
     [("29.00", "0", "quantity_zero"), ("9999999999999", "1000000", "amount_too_large")],
 )
-async def test_a_period_that_cannot_be_billed_is_refused_at_signup(
-    tx: Tx, price: str, quantity: str, code: str
+@pytest.mark.parametrize("offer", [None, "WELCOME"])
+async def test_a_period_that_cannot_be_billed_is_refused_at_signup_also_before_a_trial(
+    tx: Tx, price: str, quantity: str, code: str, offer: str | None
 ) -> None:
     await a_shop(tx)
+    await create_offer(tx, a_new_offer(days(14)))
     await a_plan(tx, "pro", a_price(price, model=PriceModel.PER_UNIT))
 
     with pytest.raises(DomainError) as refused:
-        await sign_up(tx, a_signup(quantity=quantity))
+        await sign_up(tx, a_signup(quantity=quantity, offer=offer))
     assert refused.value.code == code
 
 

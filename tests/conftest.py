@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
 import asyncpg
+import hypothesis
 import pytest
 
 from api.settings import Settings
@@ -14,6 +15,12 @@ from tests import servers, shop
 from tests.servers import Database
 
 SERVERS = pytest.StashKey[ExitStack]()
+
+# A machine that is busy is not a property that failed.
+hypothesis.settings.register_profile(
+    "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("house")
 
 
 def pytest_configure(config: pytest.Config) -> None:

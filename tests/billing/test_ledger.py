@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.credit_notes import store as credit_notes
@@ -181,11 +181,7 @@ async def give_a_part_back(tx: Tx, invoice: Invoice, data: st.DataObject) -> Non
             return
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@settings(max_examples=25)
 @given(lines=some_lines(), vat_due=st.sampled_from(VatDue), data=st.data())
 async def test_whatever_happens_in_whatever_order_the_books_are_sound(
     pool: Pool, lines: list[PricedLine], vat_due: VatDue, data: st.DataObject

@@ -27,7 +27,8 @@ from kernel.structs import Input, Value
 from kernel.text import Name, Reference
 from promotions.model import OfferId, RedemptionId
 
-Feature = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+# Python's $ also stands before a line break at the end.
+Feature = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)")]
 # On or off, or a limit.
 Grant = bool | Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 Entitlements = Annotated[dict[Feature, Grant], msgspec.Meta(max_length=200)]

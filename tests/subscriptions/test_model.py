@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import msgspec
 import pytest
 
 from billing.invoices.model import Collection
@@ -9,8 +10,9 @@ from billing.parties.model import CustomerId
 from kernel.database import Pool
 from kernel.decimals import Quantity
 from kernel.errors import Conflict
+from kernel.structs import encode
 from subscriptions.entitlements import merged
-from subscriptions.model import ENTITLED, NEXT, PlanId, Status, Subscription, SubscriptionId
+from subscriptions.model import ENTITLED, NEXT, Entitlements, PlanId, Status, Subscription, SubscriptionId
 from tests.makers import EUR, JANUARY, NOON
 
 DRAWN = """
@@ -96,3 +98,10 @@ def test_of_each_feature_the_best_grant_counts() -> None:
     assert merged([basic, more]) == {"export": True, "seats": 20, "api": True}
     assert merged([more, basic]) == merged([basic, more])
     assert merged([]) == {}
+
+
+@pytest.mark.parametrize("feature", ["", "Seats", "1st", "a b", "é", "a\n", "a" * 65])
+def test_a_feature_is_a_plain_name(feature: str) -> None:
+    assert msgspec.json.decode(encode({"seats_2": 5}), type=Entitlements) == {"seats_2": 5}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(encode({feature: True}), type=Entitlements)

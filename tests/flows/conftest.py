@@ -82,6 +82,12 @@ async def owner(database: Database) -> "AsyncIterator[asyncpg.Connection[asyncpg
         await conn.close()
 
 
+@pytest.fixture(autouse=True)
+async def nothing_left_to_do(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """What an earlier test left to do stays undone."""
+    await owner.execute("DELETE FROM pending_work")
+
+
 @pytest.fixture(scope="module")
 def app(settings: Settings) -> Litestar:
     return create_app(settings)
@@ -145,9 +151,8 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 @pytest.fixture
-async def house(pool: Pool, owner: "asyncpg.Connection[asyncpg.Record]", inbox: Inbox) -> House:
+async def house(pool: Pool, inbox: Inbox) -> House:
     """What a worker works with. It goes by whatever clock the API goes by at that moment."""
-    await owner.execute("DELETE FROM pending_work")  # what earlier tests left to do stays undone
 
     def now() -> datetime:
         return clock.now()

@@ -185,8 +185,10 @@ async def _two_currencies(backend: Backend, house: House, time: Time) -> None:
     await backend.post("/v1/legal_entities", legal_entity())
     await backend.post("/v1/plans", plan(prices=prices))
     await backend.post("/v1/offers", welcome())
-    for currency in ("EUR", "JPY"):
-        who = customer(f"user-{currency}", payment_method="pm_sandbox_ok")
+    export = {"category": "G", "rate": "0", "reason": "Exportation, art. 262 I du CGI"}
+    await backend.post("/v1/tax_rates", {"reference": "export", "name": "Export", **export})
+    for currency, rate in (("EUR", "vat-20"), ("JPY", "export")):
+        who = customer(f"user-{currency}", payment_method="pm_sandbox_ok", tax_rate=rate)
         asked = {"customer": who, "plan": "pro", "offer": "welcome", "currency": currency}
         signup = await backend.post("/v1/signups", asked)
         await drain(house)

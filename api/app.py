@@ -12,7 +12,7 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
-from api import docs, logs, openapi, paging, problems
+from api import docs, filters, logs, openapi, paging, problems
 from api.access.directory import Directory
 from api.access.key_text import Hasher
 from api.access.last_use import LastUse
@@ -131,6 +131,7 @@ def _dependencies(hasher: Hasher) -> dict[str, Provide]:
         "caller": Provide(_caller, sync_to_thread=False),
         "now": Provide(_now, sync_to_thread=False),
         "window": Provide(paging.window),
+        "of_customer": Provide(filters.of_customer),
         "hasher": Provide(lambda: hasher, sync_to_thread=False),
     }
 

@@ -6,22 +6,19 @@ from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from api.filters import OfCustomer
 from api.operations import command, query
 from api.pages import pdf_response
 from billing.credit_notes import store
 from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote
 from billing.documents.keep import pdf_of
 from billing.invoices.model import InvoiceId
-from billing.parties.model import CustomerId
 from kernel.database import Tx
 from kernel.paging import Page, Window
 from refunds.credit_invoice import credit_invoice
 from refunds.model import GivenBack, NewManualRefund, Refund
 from refunds.record_refund import record_refund
 
-OfCustomer = Annotated[
-    CustomerId | None, QueryParameter(name="customer_id", description="Only those of this customer.")
-]
 OnInvoice = Annotated[
     InvoiceId | None, QueryParameter(name="invoice_id", description="Only those on this invoice.")
 ]
@@ -31,11 +28,11 @@ OnInvoice = Annotated[
 async def list_credit_notes(
     tx: NamedDependency[Tx],
     window: NamedDependency[Window],
-    customer_id: OfCustomer = None,
+    of_customer: OfCustomer,
     invoice_id: OnInvoice = None,
 ) -> Page[CreditNote]:
     """List credit notes, newest first."""
-    return await store.page(tx, window, customer_id=customer_id, invoice_id=invoice_id)
+    return await store.page(tx, window, customer_id=of_customer, invoice_id=invoice_id)
 
 
 @query("/v1/credit_notes/{credit_note_id}", scope="credit_notes:read")

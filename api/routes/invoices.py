@@ -1,34 +1,28 @@
 """Issued invoices, and what can be done with them."""
 
-from typing import Annotated
-
 from litestar import Response
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
+from api.filters import OfCustomer
 from api.operations import command, query
 from api.pages import pdf_response
 from billing.documents.keep import pdf_of
 from billing.invoices import store
 from billing.invoices.model import Invoice, InvoiceId
-from billing.parties.model import CustomerId
 from billing.payments.collect import request_payment
 from billing.payments.model import NewPayment, Payment
 from billing.payments.record import record_payment
 from kernel.database import Tx
 from kernel.paging import Page, Window
 
-OfCustomer = Annotated[
-    CustomerId | None, QueryParameter(name="customer_id", description="Only those of this customer.")
-]
-
 
 @query("/v1/invoices", scope="invoices:read")
 async def list_invoices(
-    tx: NamedDependency[Tx], window: NamedDependency[Window], customer_id: OfCustomer = None
+    tx: NamedDependency[Tx], window: NamedDependency[Window], of_customer: OfCustomer
 ) -> Page[Invoice]:
     """List issued invoices, newest first."""
-    return await store.page(tx, window, customer_id=customer_id)
+    return await store.page(tx, window, customer_id=of_customer)
 
 
 @query("/v1/invoices/{invoice_id}", scope="invoices:read")

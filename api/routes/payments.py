@@ -5,17 +5,14 @@ from typing import Annotated
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
+from api.filters import OfCustomer
 from api.operations import query
 from billing.invoices.model import InvoiceId
-from billing.parties.model import CustomerId
 from billing.payments import store
 from billing.payments.model import Payment, PaymentId
 from kernel.database import Tx
 from kernel.paging import Page, Window
 
-OfCustomer = Annotated[
-    CustomerId | None, QueryParameter(name="customer_id", description="Only those of this customer.")
-]
 OfInvoice = Annotated[
     InvoiceId | None, QueryParameter(name="invoice_id", description="Only those of this invoice.")
 ]
@@ -25,11 +22,11 @@ OfInvoice = Annotated[
 async def list_payments(
     tx: NamedDependency[Tx],
     window: NamedDependency[Window],
-    customer_id: OfCustomer = None,
+    of_customer: OfCustomer,
     invoice_id: OfInvoice = None,
 ) -> Page[Payment]:
     """List payments, newest first."""
-    return await store.page(tx, window, customer_id=customer_id, invoice_id=invoice_id)
+    return await store.page(tx, window, customer_id=of_customer, invoice_id=invoice_id)
 
 
 @query("/v1/payments/{payment_id}", scope="payments:read")

@@ -5,17 +5,14 @@ from typing import Annotated
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
+from api.filters import OfCustomer
 from api.operations import query
 from billing.credit_notes.model import CreditNoteId
-from billing.parties.model import CustomerId
 from kernel.database import Tx
 from kernel.paging import Page, Window
 from refunds import store
 from refunds.model import Refund, RefundId
 
-OfCustomer = Annotated[
-    CustomerId | None, QueryParameter(name="customer_id", description="Only those of this customer.")
-]
 OfCreditNote = Annotated[
     CreditNoteId | None,
     QueryParameter(name="credit_note_id", description="Only those of this credit note."),
@@ -26,11 +23,11 @@ OfCreditNote = Annotated[
 async def list_refunds(
     tx: NamedDependency[Tx],
     window: NamedDependency[Window],
-    customer_id: OfCustomer = None,
+    of_customer: OfCustomer,
     credit_note_id: OfCreditNote = None,
 ) -> Page[Refund]:
     """List refunds, newest first."""
-    return await store.page(tx, window, customer_id=customer_id, credit_note_id=credit_note_id)
+    return await store.page(tx, window, customer_id=of_customer, credit_note_id=credit_note_id)
 
 
 @query("/v1/refunds/{refund_id}", scope="refunds:read")

@@ -1,12 +1,10 @@
 """Subscriptions."""
 
-from typing import Annotated
-
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
+from api.filters import OfCustomer
 from api.operations import command, query
-from billing.parties.model import CustomerId
 from kernel.database import Tx
 from kernel.paging import Page, Window
 from refunds import cancel_subscription as cancelling
@@ -15,17 +13,13 @@ from subscriptions import renew, store
 from subscriptions.model import NewSubscription, Renewal, Signup, Subscription, SubscriptionId
 from subscriptions.sign_up import subscribe
 
-OfCustomer = Annotated[
-    CustomerId | None, QueryParameter(name="customer_id", description="Only those of this customer.")
-]
-
 
 @query("/v1/subscriptions", scope="subscriptions:read")
 async def list_subscriptions(
-    tx: NamedDependency[Tx], window: NamedDependency[Window], customer_id: OfCustomer = None
+    tx: NamedDependency[Tx], window: NamedDependency[Window], of_customer: OfCustomer
 ) -> Page[Subscription]:
     """List subscriptions, newest first."""
-    return await store.page(tx, window, customer_id=customer_id)
+    return await store.page(tx, window, customer_id=of_customer)
 
 
 @query("/v1/subscriptions/{subscription_id}", scope="subscriptions:read")

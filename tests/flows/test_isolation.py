@@ -55,7 +55,7 @@ async def test_an_id_of_another_tenant_is_an_id_that_never_was(two: Two, documen
     tried = 0
     for operation in operations_of(document):
         for parameter in operation.ids:
-            for theirs, nobodys in pairs(parameter[2], two, by_reference=parameter[1] == "path"):
+            for theirs, nobodys in pairs(parameter[2], two):
                 answers = [await _sent(two, operation, parameter, value) for value in (theirs, nobodys)]
                 check_alike(operation.id, answers, theirs, nobodys)
                 tried += 1
@@ -100,11 +100,11 @@ async def test_nothing_of_the_other_tenant_has_changed(two: Two, document: Json,
 # ── what the tests share ─────────────────────────────────────────────────────────────────────────
 
 
-def pairs(resource: str, two: Two, *, by_reference: bool = True) -> list[tuple[str, str]]:
+def pairs(resource: str, two: Two) -> list[tuple[str, str]]:
     """What the other tenant has, and what nobody has: by id, and by reference where that works."""
     theirs = two.others[resource]
     by_id = (theirs, str(KINDS[theirs.partition("_")[0]].new()))
-    if resource not in REFERENCES or not by_reference:
+    if resource not in REFERENCES:
         return [by_id]
     return [by_id, (f"other-{REFERENCES[resource]}", f"never-{REFERENCES[resource]}")]
 

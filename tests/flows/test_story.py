@@ -50,6 +50,10 @@ async def test_from_the_first_call_to_the_mail_with_the_invoice(
     assert words_of(mail, "F2026-000001", "14,50", "2,90", "17,40")
     assert attached(mail) == (await backend.http.get(f"/v1/invoices/{invoice['id']}/pdf")).content
 
+    for mine in ("invoices", "payments", "subscriptions"):
+        for key in ("user-42", signup["customer"]["id"]):
+            assert len((await backend.get(f"/v1/{mine}", customer_id=key))["data"]) == 1
+
     again = await backend.post("/v1/signups", a_signup())
     assert (again["is_new"], again["invoice"]["id"]) == (False, invoice["id"])
     await drain(house)

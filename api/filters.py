@@ -1,0 +1,26 @@
+"""Filters that several lists have in common."""
+
+from typing import Annotated
+
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from billing.parties import store as parties
+from billing.parties.model import CustomerId
+from kernel.database import Tx
+
+CustomerKey = Annotated[
+    str | None,
+    QueryParameter(
+        name="customer_id", description="Only those of this customer, by id or by your reference."
+    ),
+]
+
+OfCustomer = NamedDependency[CustomerId | None]
+
+
+async def of_customer(tx: NamedDependency[Tx], customer_id: CustomerKey = None) -> CustomerId | None:
+    """Nobody has anything under an id that is not there; a reference that is not there is refused."""
+    if customer_id is None:
+        return None
+    return CustomerId.read(customer_id) or (await parties.customer(tx, customer_id)).id

@@ -37,9 +37,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A check that did not run is not a check that passed."""
-    skipped = len(terminalreporter.stats.get("skipped", []))
+    skipped = terminalreporter.stats.get("skipped", [])
     if skipped:
-        terminalreporter.section(f"{skipped} CHECKS WERE SKIPPED, see above", yellow=True, bold=True)
+        terminalreporter.section(f"{len(skipped)} CHECKS WERE SKIPPED", yellow=True, bold=True)
+        for report in skipped:
+            terminalreporter.write_line(f"{report.nodeid}: {report.longrepr[2]}", yellow=True)
 
 
 @pytest.fixture(scope="session")

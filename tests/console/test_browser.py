@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 from api import clock, serve
 from api.access.create_tenant import Opened
@@ -112,10 +112,14 @@ async def page(context: BrowserContext) -> AsyncIterator[Page]:
     page = await context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    page.on("console", lambda message: complaints.extend(_errors_of(message)))
     page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
     yield page
     assert [line for line in complaints if "status of 40" not in line] == []
+
+
+def _errors_of(message: ConsoleMessage) -> list[str]:
+    return [message.text] if message.type == "error" else []
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from api.access import scopes
 from api.access.create_tenant import Opened
-from api.console.pages.keys import key_form
+from api.console import key_form
 from tests.console.browser import Browser, Office, secret_of
 
 FINANCE = {"name": "Books", "task": "finance", "life": ""}

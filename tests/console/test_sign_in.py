@@ -2,21 +2,20 @@
 
 import asyncio
 from datetime import timedelta
+from typing import TypeAlias
 
 import httpx
+import asyncpg
 import pytest
 from argon2 import PasswordHasher
 
-from api import clock
 from api.access.create_tenant import Opened
-from api.console import links
 from api.console.access import backoff
 from api.console.access.backoff import Count
-from api.console.access.first_link import first_admin_token
 from tests.console.browser import COOKIE, PASSWORD, Browser, Office, a_name, fields_of
 from tests.makers import NOON
 
-Owner = "asyncpg.Connection[asyncpg.Record]"
+Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 WRONG = "This e-mail address and password do not belong together."
 
 
@@ -99,16 +98,6 @@ async def test_a_password_that_is_none_is_refused_and_the_link_stays(
     assert answer.status_code == 422
     assert f'"{password}"' not in answer.text
     assert (await stranger.get(link)).status_code == 200
-
-
-async def test_the_first_link_of_a_house_is_made_until_somebody_has_a_password(
-    office: Office, opened: Opened, owner: Owner
-) -> None:
-    keyed = links.keyed(office.settings)
-    async with owner.transaction():
-        await office.admin(opened.account_id)
-        token = await first_admin_token(office.pool, opened.account_id, keyed=keyed, now=clock.now())
-    assert token is None
 
 
 # ── passwords ────────────────────────────────────────────────────────────────────────────────────
@@ -256,7 +245,7 @@ async def test_two_cookies_of_one_name_are_none(admin: Browser) -> None:
 
 @pytest.mark.parametrize("value", ["", "x", "é" * 43, "A" * 4000, '"', "A" * 42 + "\x7f"])
 async def test_a_cookie_that_we_never_gave_is_no_error(stranger: Browser, value: str) -> None:
-    answer = await stranger.http.get("/console", headers=[("cookie", f"{COOKIE}={value}".encode())])
+    answer = await stranger.http.get("/console", headers={b"cookie": f"{COOKIE}={value}".encode()})
     assert answer.status_code == 303
 
 

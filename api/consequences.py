@@ -17,6 +17,7 @@ from billing.invoices.model import Collection
 from billing.payments.collect import collect_payment
 from billing.payments.events import PaymentFailed, PaymentRequested
 from kernel.database import Tx, transaction
+from kernel.errors import Conflict
 from kernel.events import Event, type_of
 from kernel.ids import EventId, TenantId
 from kernel.jobs import Job
@@ -96,8 +97,12 @@ async def send_due_refund(work: Work) -> timedelta | None:
 
 async def renew_due(work: Work) -> timedelta | None:
     subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
-    async with transaction(work.house.pool, work.tenant, now=work.house.now()) as tx:
-        await renew(tx, subscription_id)
+    try:
+        async with transaction(work.house.pool, work.tenant, now=work.house.now()) as tx:
+            await renew(tx, subscription_id)
+    except Conflict as refusal:
+        if refusal.code != "renewal_not_due":  # that is: renewed by somebody else, or over
+            raise
     return None
 
 

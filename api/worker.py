@@ -5,6 +5,7 @@ With Redis away it waits and comes back by itself; nothing is lost meanwhile, be
 
 import logging
 import os
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import structlog
@@ -20,11 +21,12 @@ from api.settings import Settings
 from api.wake import deserialize, serialize
 from api.work import drain
 from billing.gateways.sandbox import Sandbox
-from kernel import idempotency
+from kernel import idempotency, jobs
 from kernel.database import open_pool, transaction
 from notifications.mailer import Mailer
 
 SWEEP_SECONDS = 2
+DONE_KEPT = timedelta(days=30)
 
 log = structlog.get_logger("worker")
 
@@ -42,11 +44,13 @@ async def sweep(ctx: Context) -> int:
 
 
 async def tidy(ctx: Context) -> None:
-    """Once a day: forget answers that are past their time."""
+    """Once a day: forget what is past its time, and look at every tenant, whatever hints there are."""
     house: House = ctx["house"]
     for tenant in await all_tenants(house.pool):
         async with transaction(house.pool, tenant.id, now=house.now()) as tx:
             await idempotency.forget_lapsed(tx)
+            await jobs.forget_done(tx, before=tx.now - DONE_KEPT)
+            tx.leaves_work(tx.now)
 
 
 async def start(ctx: Context) -> None:

@@ -7,7 +7,7 @@ puts the next due time back. A worker that dies leaves the hint, which comes up 
 
 from datetime import datetime, timedelta
 
-from kernel.database import Pool
+from kernel.database import Pool, Tx
 from kernel.ids import TenantId
 from kernel.structs import Value, load
 
@@ -66,13 +66,31 @@ async def clear(pool: Pool, hint: Hint, *, now: datetime) -> None:
     )
 
 
-async def put_back(pool: Pool, hint: Hint, *, due: datetime | None) -> None:
+async def lock(tx: Tx) -> None:
+    """Hold all hints of the tenant, before looking for when it next has something to do.
+
+    Whoever holds another one looks after us, and sees what we leave; a hint that is written meanwhile is
+    not here, and stays.
+    """
+    await tx.conn.execute(
+        """
+        SELECT 1
+        FROM pending_work
+        WHERE tenant_id = $1
+        ORDER BY id
+        FOR UPDATE
+        """,
+        tx.tenant,
+    )
+
+
+async def put_back(tx: Tx, hint: Hint, *, due: datetime | None) -> None:
     """Replace the hint by the next due time, or drop it when the tenant has nothing left to do.
 
-    It is dropped too when an older hint of the tenant comes up in time, or hints would pile up. Only an
-    older one counts: of two workers that put back at once, one keeps its own.
+    It is dropped too when an older hint of the tenant comes up in time, or hints would pile up: who holds
+    that one will look again before putting it back.
     """
-    await pool.execute(
+    await tx.conn.execute(
         """
         WITH needed AS (
             SELECT $3::timestamptz IS NOT NULL AND NOT EXISTS (
@@ -90,7 +108,7 @@ async def put_back(pool: Pool, hint: Hint, *, due: datetime | None) -> None:
         WHERE id = $1 AND is_so
         """,
         hint.id,
-        hint.tenant_id,
+        tx.tenant,
         due,
     )
 

@@ -13,12 +13,22 @@ that was killed leaves a running job whose lease ends, and the next one takes it
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from kernel import outbox
 from kernel.database import Tx
+from kernel.events import Event
 from kernel.ids import EventId, JobId
 from kernel.structs import Value, load
 
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 30
+
+
+class JobParked(Event, frozen=True, kw_only=True, tag="job.parked"):
+    """Nobody will try again by themselves: a person has to look, and `ristourne jobs retry` it."""
+
+    job_id: JobId
+    kind: str
+    error: str
 
 
 class Job(Value, frozen=True, kw_only=True):
@@ -88,6 +98,7 @@ async def retry(tx: Tx, job: Job, *, error: str) -> None:
     """Try again later; after MAX_ATTEMPTS the job is parked with its last error."""
     if job.attempt >= MAX_ATTEMPTS:
         await _settle(tx, job, state="parked", due=None, error=error)
+        await outbox.publish(tx, JobParked(job_id=job.id, kind=job.kind, error=error))
     else:
         due = tx.now + backoff(job.attempt)
         await _settle(tx, job, state="waiting", due=due, error=error)
@@ -139,3 +150,55 @@ async def next_due(tx: Tx) -> datetime | None:
         tx.tenant,
     )
     return due
+
+
+class Parked(Value, frozen=True, kw_only=True):
+    """A job that was given up, with the error of its last attempt."""
+
+    id: JobId
+    kind: str
+    data: dict[str, object]
+    last_error: str
+    created_at: datetime
+
+
+async def parked(tx: Tx) -> list[Parked]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, kind, data, last_error, created_at
+        FROM jobs
+        WHERE tenant_id = $1 AND state = 'parked'
+        ORDER BY created_at, id
+        LIMIT 1000
+        """,
+        tx.tenant,
+    )
+    return [load(row, Parked) for row in rows]
+
+
+async def revive(tx: Tx, job_id: JobId) -> bool:
+    """A parked job is tried again, from the first attempt; False when there is no such job."""
+    tx.leaves_work(tx.now)
+    revived = await tx.conn.fetchval(
+        """
+        UPDATE jobs
+        SET state = 'waiting', attempt = 0, due_at = $3
+        WHERE tenant_id = $1 AND id = $2 AND state = 'parked'
+        RETURNING id
+        """,
+        tx.tenant,
+        job_id,
+        tx.now,
+    )
+    return revived is not None
+
+
+async def forget_done(tx: Tx, *, before: datetime) -> None:
+    await tx.conn.execute(
+        """
+        DELETE FROM jobs
+        WHERE tenant_id = $1 AND state = 'done' AND due_at < $2
+        """,
+        tx.tenant,
+        before,
+    )

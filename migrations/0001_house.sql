@@ -1,7 +1,8 @@
 -- What stands before any business: tenants, keys, the outbox, jobs, idempotency.
 
 -- One way to make a table a tenant's: row security on and forced, one policy, and only the privileges named.
--- Immutability is held by grants alone: what is issued is granted SELECT and INSERT.
+-- Immutability is held by grants alone: what is issued is granted SELECT and INSERT, and elsewhere only the
+-- columns that may change are granted UPDATE.
 CREATE PROCEDURE tenant_table(name regclass, privileges text)
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -53,7 +54,7 @@ CREATE TABLE pending_work (
 );
 CREATE INDEX pending_work_due ON pending_work (due_at, id);
 CREATE INDEX pending_work_tenant ON pending_work (tenant_id);
-GRANT SELECT, INSERT, UPDATE, DELETE ON pending_work TO ristourne_app;
+GRANT SELECT, INSERT, UPDATE (due_at), DELETE ON pending_work TO ristourne_app;
 
 -- ── A tenant's own ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -69,7 +70,7 @@ CREATE TABLE api_keys (
     last_used_at timestamptz,
     CONSTRAINT api_keys_pk PRIMARY KEY (tenant_id, id)
 );
-CALL tenant_table('api_keys', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('api_keys', 'SELECT, INSERT, UPDATE (expires_at, revoked_at, last_used_at)');
 
 CREATE TABLE events (
     tenant_id  uuid        NOT NULL,
@@ -82,7 +83,7 @@ CREATE TABLE events (
     CONSTRAINT events_pk PRIMARY KEY (tenant_id, id)
 );
 CREATE INDEX events_pending ON events (tenant_id, created_at, id) WHERE state = 'pending';
-CALL tenant_table('events', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('events', 'SELECT, INSERT, UPDATE (state)');
 
 CREATE TABLE jobs (
     tenant_id  uuid        NOT NULL,
@@ -101,7 +102,7 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_once_per_event UNIQUE (tenant_id, event_id, kind)
 );
 CREATE INDEX jobs_due ON jobs (tenant_id, due_at, id) WHERE state IN ('waiting', 'running');
-CALL tenant_table('jobs', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('jobs', 'SELECT, INSERT, UPDATE (state, attempt, due_at, last_error), DELETE');
 
 CREATE TABLE idempotency_answers (
     tenant_id   uuid        NOT NULL,

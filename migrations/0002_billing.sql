@@ -8,7 +8,7 @@ CREATE TABLE settings (
     refund_after_days integer NOT NULL
         CONSTRAINT settings_refund_after CHECK (refund_after_days BETWEEN 0 AND 366)
 );
-CALL tenant_table('settings', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('settings', 'SELECT, INSERT, UPDATE (refund_mode, refund_after_days)');
 
 CREATE TABLE tax_rates (
     tenant_id  uuid        NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE legal_entities (
     CONSTRAINT legal_entities_tax_rate FOREIGN KEY (tenant_id, tax_rate_id) REFERENCES tax_rates
 );
 CREATE UNIQUE INDEX legal_entities_one_default ON legal_entities (tenant_id) WHERE is_default;
-CALL tenant_table('legal_entities', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('legal_entities', 'SELECT, INSERT, UPDATE (is_default)');
 
 CREATE TABLE customers (
     tenant_id       uuid        NOT NULL,
@@ -60,6 +60,7 @@ CREATE TABLE customers (
     language        text        NOT NULL CONSTRAINT customers_language CHECK (language IN ('fr', 'en')),
     address         jsonb       NOT NULL,
     vat_number      text,
+    siren           text,
     legal_entity_id uuid        NOT NULL,
     tax_rate_id     uuid,
     payment_method  text,
@@ -70,7 +71,8 @@ CREATE TABLE customers (
     CONSTRAINT customers_legal_entity FOREIGN KEY (tenant_id, legal_entity_id) REFERENCES legal_entities,
     CONSTRAINT customers_tax_rate FOREIGN KEY (tenant_id, tax_rate_id) REFERENCES tax_rates
 );
-CALL tenant_table('customers', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('customers',
+    'SELECT, INSERT, UPDATE (name, email, language, address, vat_number, siren, tax_rate_id, payment_method, metadata)');
 
 -- ── Invoices ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,7 +89,8 @@ CREATE TABLE draft_invoices (
     CONSTRAINT draft_invoices_pk PRIMARY KEY (tenant_id, id),
     CONSTRAINT draft_invoices_customer FOREIGN KEY (tenant_id, customer_id) REFERENCES customers
 );
-CALL tenant_table('draft_invoices', 'SELECT, INSERT, UPDATE, DELETE');
+CALL tenant_table('draft_invoices',
+    'SELECT, INSERT, UPDATE (customer_id, currency, lines, discounts, note, metadata), DELETE');
 
 CREATE TABLE number_series (
     tenant_id       uuid    NOT NULL,
@@ -99,7 +102,7 @@ CREATE TABLE number_series (
     CONSTRAINT number_series_pk PRIMARY KEY (tenant_id, legal_entity_id, kind, year),
     CONSTRAINT number_series_entity FOREIGN KEY (tenant_id, legal_entity_id) REFERENCES legal_entities
 );
-CALL tenant_table('number_series', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('number_series', 'SELECT, INSERT, UPDATE (last_number, last_issued_on)');
 
 CREATE TABLE invoices (
     tenant_id       uuid        NOT NULL,
@@ -192,7 +195,8 @@ CREATE TABLE invoice_settlements (
     CONSTRAINT invoice_settlements_not_overcredited CHECK (credited_minor <= total_minor),
     CONSTRAINT invoice_settlements_invoice FOREIGN KEY (tenant_id, invoice_id) REFERENCES invoices
 );
-CALL tenant_table('invoice_settlements', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('invoice_settlements',
+    'SELECT, INSERT, UPDATE (paid_minor, offset_minor, pending_minor, credited_minor, status, settled_at)');
 
 -- ── Credit notes ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -220,6 +224,10 @@ CREATE TABLE credit_notes (
     refund_mode        text        NOT NULL
         CONSTRAINT credit_notes_refund_mode CHECK (refund_mode IN ('automatic', 'manual', 'deferred', 'none')),
     refund_on          date,
+    to_invoice_minor   bigint      NOT NULL CONSTRAINT credit_notes_to_invoice CHECK (to_invoice_minor >= 0),
+    to_provider_minor  bigint      NOT NULL CONSTRAINT credit_notes_to_provider CHECK (to_provider_minor >= 0),
+    by_hand_minor      bigint      NOT NULL CONSTRAINT credit_notes_by_hand CHECK (by_hand_minor >= 0),
+    to_balance_minor   bigint      NOT NULL CONSTRAINT credit_notes_to_balance CHECK (to_balance_minor >= 0),
     net_minor          bigint      NOT NULL CONSTRAINT credit_notes_net CHECK (net_minor >= 0),
     tax_minor          bigint      NOT NULL CONSTRAINT credit_notes_tax CHECK (tax_minor >= 0),
     total_minor        bigint      NOT NULL,
@@ -228,7 +236,10 @@ CREATE TABLE credit_notes (
     CONSTRAINT credit_notes_pk PRIMARY KEY (tenant_id, id),
     CONSTRAINT credit_notes_number UNIQUE (tenant_id, legal_entity_id, number),
     CONSTRAINT credit_notes_total CHECK (total_minor = net_minor + tax_minor),
-    CONSTRAINT credit_notes_deferred_has_day CHECK ((refund_mode = 'deferred') = (refund_on IS NOT NULL)),
+    CONSTRAINT credit_notes_deferred_has_day
+        CHECK ((refund_mode = 'deferred' AND to_provider_minor > 0) = (refund_on IS NOT NULL)),
+    CONSTRAINT credit_notes_goes_somewhere
+        CHECK (to_invoice_minor + to_provider_minor + by_hand_minor + to_balance_minor = total_minor),
     CONSTRAINT credit_notes_other_says_what CHECK (reason <> 'other' OR reason_text IS NOT NULL),
     CONSTRAINT credit_notes_invoice FOREIGN KEY (tenant_id, invoice_id) REFERENCES invoices,
     CONSTRAINT credit_notes_customer FOREIGN KEY (tenant_id, customer_id) REFERENCES customers,
@@ -292,7 +303,8 @@ CREATE TABLE credit_note_settlements (
         CHECK (applied_minor + refunded_minor + held_minor + promised_minor <= total_minor),
     CONSTRAINT credit_note_settlements_note FOREIGN KEY (tenant_id, credit_note_id) REFERENCES credit_notes
 );
-CALL tenant_table('credit_note_settlements', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('credit_note_settlements',
+    'SELECT, INSERT, UPDATE (applied_minor, refunded_minor, held_minor, promised_minor, status)');
 
 -- ── Money in, and the edges of the settlement graph ─────────────────────────────────────────────────────
 
@@ -323,7 +335,8 @@ CREATE TABLE payments (
 );
 CREATE INDEX payments_of_invoice ON payments (tenant_id, invoice_id, id);
 CREATE INDEX payments_of_customer ON payments (tenant_id, customer_id, id);
-CALL tenant_table('payments', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('payments',
+    'SELECT, INSERT, UPDATE (refunded_minor, status, received_on, gateway_reference, failure_code)');
 
 CREATE TABLE settlements (
     tenant_id      uuid        NOT NULL,
@@ -344,7 +357,7 @@ CREATE TABLE settlements (
 CREATE INDEX settlements_of_invoice ON settlements (tenant_id, invoice_id, id);
 CREATE INDEX settlements_of_credit_note ON settlements (tenant_id, credit_note_id) WHERE credit_note_id IS NOT NULL;
 CREATE INDEX settlements_of_payment ON settlements (tenant_id, payment_id) WHERE payment_id IS NOT NULL;
-CALL tenant_table('settlements', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('settlements', 'SELECT, INSERT, UPDATE (undone_at)');
 
 -- ── The ledger: double entry, only ever added to ────────────────────────────────────────────────────────
 

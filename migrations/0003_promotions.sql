@@ -18,7 +18,7 @@ CREATE TABLE offers (
     CONSTRAINT offers_reference UNIQUE (tenant_id, reference),
     CONSTRAINT offers_cap CHECK (redeemed BETWEEN 0 AND max_redemptions)
 );
-CALL tenant_table('offers', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('offers', 'SELECT, INSERT, UPDATE (redeemed, active)');
 
 CREATE TABLE redemptions (
     tenant_id    uuid        NOT NULL,
@@ -36,4 +36,4 @@ CREATE TABLE redemptions (
     CONSTRAINT redemptions_customer FOREIGN KEY (tenant_id, customer_id) REFERENCES customers
 );
 CREATE INDEX redemptions_of_offer ON redemptions (tenant_id, offer_id);
-CALL tenant_table('redemptions', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('redemptions', 'SELECT, INSERT, UPDATE (status, periods_used)');

@@ -12,7 +12,7 @@ CREATE TABLE plans (
     CONSTRAINT plans_reference UNIQUE (tenant_id, reference)
 );
 COMMENT ON COLUMN plans.version IS 'the newest, which new subscriptions take';
-CALL tenant_table('plans', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('plans', 'SELECT, INSERT, UPDATE (version, archived_at)');
 
 -- A version never changes: a price in use stays what it was agreed to be.
 CREATE TABLE plan_versions (
@@ -72,7 +72,7 @@ CREATE TABLE subscriptions (
     CONSTRAINT subscriptions_pk PRIMARY KEY (tenant_id, id),
     CONSTRAINT subscriptions_period CHECK (current_period_start < current_period_end),
     CONSTRAINT subscriptions_over_is_not_billed
-        CHECK ((status IN ('cancelled', 'ended')) = (next_billing_at IS NULL)),
+        CHECK (status NOT IN ('cancelled', 'ended') OR next_billing_at IS NULL),
     CONSTRAINT subscriptions_customer FOREIGN KEY (tenant_id, customer_id) REFERENCES customers,
     CONSTRAINT subscriptions_price FOREIGN KEY (tenant_id, plan_id, version, currency)
         REFERENCES prices (tenant_id, plan_id, version, currency),
@@ -80,7 +80,9 @@ CREATE TABLE subscriptions (
 );
 CREATE INDEX subscriptions_of_customer ON subscriptions (tenant_id, customer_id, id);
 CREATE INDEX subscriptions_due ON subscriptions (tenant_id, next_billing_at, id) WHERE next_billing_at IS NOT NULL;
-CALL tenant_table('subscriptions', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('subscriptions',
+    'SELECT, INSERT, UPDATE (status, period_number, current_period_start, current_period_end, next_billing_at,
+                             cancelled_at, ended_at)');
 
 -- What makes billing a period twice impossible.
 CREATE TABLE subscription_invoices (
@@ -107,4 +109,4 @@ CREATE TABLE signups (
     CONSTRAINT signups_subscription FOREIGN KEY (tenant_id, subscription_id) REFERENCES subscriptions
 );
 COMMENT ON COLUMN signups.granted IS 'the id of the offer, or of the plan when there is no offer';
-CALL tenant_table('signups', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('signups', 'SELECT, INSERT, UPDATE (subscription_id, created_at)');

@@ -29,4 +29,5 @@ CREATE TABLE refunds (
 );
 CREATE INDEX refunds_of_credit_note ON refunds (tenant_id, credit_note_id, id);
 CREATE INDEX refunds_of_payment ON refunds (tenant_id, payment_id) WHERE payment_id IS NOT NULL;
-CALL tenant_table('refunds', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('refunds',
+    'SELECT, INSERT, UPDATE (status, gateway_reference, failure_code, succeeded_on)');

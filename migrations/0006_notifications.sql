@@ -22,4 +22,4 @@ CREATE TABLE mails (
     CONSTRAINT mails_customer FOREIGN KEY (tenant_id, customer_id) REFERENCES customers
 );
 CREATE INDEX mails_of_customer ON mails (tenant_id, customer_id, id);
-CALL tenant_table('mails', 'SELECT, INSERT, UPDATE');
+CALL tenant_table('mails', 'SELECT, INSERT, UPDATE (status, refusal, sent_at)');

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kernel import directory
-from kernel.database import Pool
+from kernel.database import Pool, transaction
 from kernel.directory import LEASE
 from kernel.ids import TenantId
 
@@ -93,7 +93,8 @@ async def test_what_is_left_to_do_is_put_back(pool: Pool) -> None:
     hint = await directory.take(pool, now=THEN)
     assert hint is not None
 
-    await directory.put_back(pool, hint, due=THEN + timedelta(days=1))
+    async with transaction(pool, hint.tenant_id, now=THEN) as tx:
+        await directory.put_back(tx, hint, due=THEN + timedelta(days=1))
 
     assert await directory.take(pool, now=THEN + LEASE) is None
     assert await directory.take(pool, now=THEN + timedelta(days=1)) == hint
@@ -104,7 +105,8 @@ async def test_a_tenant_with_nothing_left_to_do_leaves_the_directory(pool: Pool)
     hint = await directory.take(pool, now=THEN)
     assert hint is not None
 
-    await directory.put_back(pool, hint, due=None)
+    async with transaction(pool, hint.tenant_id, now=THEN) as tx:
+        await directory.put_back(tx, hint, due=None)
 
     assert await directory.take(pool, now=THEN + LEASE) is None
 

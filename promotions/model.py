@@ -1,19 +1,22 @@
 """Offers and their redemptions.
 
-redeemed ──▶ exhausted      every period it was good for has been billed
-    └──────▶ revoked        taken back
+reserved ──▶ redeemed ──▶ exhausted ──▶ released      every period it was good for has been billed
+   │            ├───────▶ revoked                     taken back
+   │            └───────▶ released                    its slot is free again
+   └──▶ expired | released
 
 An offer is a promotion we run; a redemption is one customer's use of it.
 """
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
 from billing.parties.model import CustomerId
 from kernel.decimals import Rate
+from kernel.errors import Conflict
 from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.structs import Input, Value
@@ -122,6 +125,16 @@ class Status(StrEnum):
     RELEASED = "released"
 
 
+NEXT: dict[Status, frozenset[Status]] = {
+    Status.RESERVED: frozenset({Status.REDEEMED, Status.EXPIRED, Status.RELEASED}),
+    Status.REDEEMED: frozenset({Status.EXHAUSTED, Status.REVOKED, Status.RELEASED}),
+    Status.EXHAUSTED: frozenset({Status.RELEASED}),
+    Status.EXPIRED: frozenset(),
+    Status.REVOKED: frozenset(),
+    Status.RELEASED: frozenset(),
+}
+
+
 class Redemption(Value, frozen=True, kw_only=True):
     """`periods_used` counts the invoices it took something off."""
 
@@ -131,3 +144,9 @@ class Redemption(Value, frozen=True, kw_only=True):
     status: Status
     periods_used: int
     redeemed_at: datetime
+
+    def to(self, status: Status) -> Self:
+        """This redemption in another state. Raises Conflict `redemption_state`."""
+        if status is not self.status and status not in NEXT[self.status]:
+            raise Conflict("redemption_state", f"A {self.status} redemption cannot be {status}.")
+        return msgspec.structs.replace(self, status=status)

@@ -35,10 +35,11 @@ async def redeem(tx: Tx, offer: Offer, customer_id: CustomerId, basket: Basket) 
     return redemption
 
 
-async def count_period(tx: Tx, offer: Offer, redemption: Redemption) -> Status:
-    """One more invoice that the offer has served; exhausted when it was the last."""
-    used = redemption.periods_used + 1
-    status = Status.EXHAUSTED if engine.is_used_up(offer, used) else Status.REDEEMED
+async def count_period(tx: Tx, offer: Offer, redemption: Redemption, *, served: bool = True) -> Status:
+    """One more invoice, which the offer has `served` or not; it is exhausted when it can serve no more."""
+    used = redemption.periods_used + served
+    status = Status.EXHAUSTED if engine.is_used_up(offer, used) else redemption.status
 
-    await store.count_period(tx, redemption.id, status, periods=used)
+    if (used, status) != (redemption.periods_used, redemption.status):
+        await store.count_period(tx, redemption.to(status).id, status, periods=used)
     return status

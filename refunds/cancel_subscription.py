@@ -20,6 +20,7 @@ from subscriptions import proration
 from subscriptions import store as subscriptions
 from subscriptions.events import SubscriptionCancelled
 from subscriptions.model import Status, Subscription, SubscriptionId
+from subscriptions.renew import renew
 
 
 async def cancel_subscription(
@@ -32,6 +33,14 @@ async def cancel_subscription(
 
     if subscription.is_over:
         raise Conflict("subscription_over", f"The subscription is {subscription.status} already.")
+    subscription = await _caught_up(tx, subscription)
+    if subscription.is_over:
+        return Cancellation(
+            subscription=subscription,
+            credit_note=None,
+            refunds=(),
+            to_refund_by_hand=zero(subscription.currency),
+        )
     cancelled = subscription.to(Status.CANCELLED, next_billing_at=None, cancelled_at=tx.now, ended_at=tx.now)
 
     await subscriptions.update(tx, cancelled)
@@ -43,6 +52,13 @@ async def cancel_subscription(
         refunds=given_back.refunds if given_back else (),
         to_refund_by_hand=(given_back.to_refund_by_hand if given_back else zero(subscription.currency)),
     )
+
+
+async def _caught_up(tx: Tx, subscription: Subscription) -> Subscription:
+    """With every period begun that should have: its used days are owed."""
+    while subscription.next_billing_at is not None and subscription.next_billing_at <= tx.now:
+        subscription = (await renew(tx, subscription.id)).subscription
+    return subscription
 
 
 async def _credit(
@@ -88,5 +104,5 @@ def lines_to_credit(
             unused = proration.unused(line, at=at, zone=zone) if line.recurring else zero(left.currency)
             left = min(left, unused)
         if left:
-            lines.append(NewCreditLine(line=line.id, amount_minor=left.minor))
+            lines.append(NewCreditLine(line=line.id, net=left))
     return lines

@@ -5,6 +5,7 @@ from billing.credit_notes.model import NewCreditNote
 from billing.invoices import store as invoices
 from billing.invoices.model import InvoiceId
 from billing.parties import store as parties
+from billing.payments import store as payments
 from kernel.database import Tx
 from kernel.periods import local_date
 from refunds import rules
@@ -17,6 +18,7 @@ async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) 
     invoice = await invoices.lock(tx, invoice_id)
     entity = await parties.legal_entity(tx, invoice.legal_entity_id)
     settings = await parties.settings(tx)
+    paid_by = await payments.of_invoice(tx, invoice_id)
 
     terms = rules.terms_of(
         settings,
@@ -24,6 +26,7 @@ async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) 
         refund_on=request.refund_on,
         today=local_date(tx.now, entity.zone),
     )
+    refund = rules.refunding(terms, paid_by, invoice.currency)
 
-    note = await issue_credit_note(tx, invoice, request, refund_mode=terms.mode, refund_on=terms.deferred_to)
-    return await give_back(tx, note, terms)
+    note = await issue_credit_note(tx, invoice, request, refund=refund)
+    return await give_back(tx, note, terms, paid_by, entity)

@@ -8,50 +8,41 @@ none        it stays on the note, as balance
 What provider payments cannot carry back is promised by hand, and listed in the answer.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, time
 
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNote
-from billing.parties import store as parties
-from billing.parties.model import RefundMode
+from billing.parties.model import LegalEntity, RefundMode
 from billing.payments import store as payments
-from billing.payments.model import Means
+from billing.payments.model import Means, Payment
 from billing.settlement.rules import used_with
 from kernel import jobs, outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
-from kernel.money import total, zero
 from refunds import rules, store
 from refunds.events import RefundRequested, RefundScheduled
 from refunds.model import GivenBack, Refund, RefundId, Status
-from refunds.rules import Part, Spread, Terms
+from refunds.rules import Part, Terms
 
 SENDING = "send_refund"
 
 
-async def give_back(tx: Tx, note: CreditNote, terms: Terms) -> GivenBack:
-    """`note` and its invoice have been locked by the caller, or were made in this transaction."""
-    nothing = zero(note.currency)
-    left = note.settlement.left
-    if terms.mode is RefundMode.NONE or not left:
-        return GivenBack(credit_note=note, refunds=(), to_refund_by_hand=nothing)
-    if terms.mode is RefundMode.MANUAL:
-        spread = Spread(parts=(), by_hand=left)
-    else:
-        spread = rules.spread(left, await payments.of_invoice(tx, note.invoice_id))
+async def give_back(
+    tx: Tx, note: CreditNote, terms: Terms, paid_by: Sequence[Payment], entity: LegalEntity
+) -> GivenBack:
+    """Start what the note says of where it goes. Its invoice has been locked by the caller."""
+    spread = rules.spread(note.destination.to_provider, paid_by)
+    assert not spread.by_hand, "the note was told how much the provider can carry"
 
-    refunds = tuple([await _request(tx, note, part, terms) for part in spread.parts])
-    after = used_with(
-        note,
-        held=total((refund.amount for refund in refunds), note.currency),
-        promised=spread.by_hand,
-    )
+    refunds = tuple([await _request(tx, note, part, terms, entity) for part in spread.parts])
+    after = used_with(note, held=note.destination.to_provider, promised=note.destination.by_hand)
 
     await credit_notes.update_settlement(tx, after)
-    return GivenBack(credit_note=after, refunds=refunds, to_refund_by_hand=spread.by_hand)
+    return GivenBack(credit_note=after, refunds=refunds, to_refund_by_hand=note.destination.by_hand)
 
 
-async def _request(tx: Tx, note: CreditNote, part: Part, terms: Terms) -> Refund:
+async def _request(tx: Tx, note: CreditNote, part: Part, terms: Terms, entity: LegalEntity) -> Refund:
     """The intent, and what will carry it out: an event now, or a job on its day."""
     deferred = terms.mode is RefundMode.DEFERRED
     refund = Refund(
@@ -77,16 +68,14 @@ async def _request(tx: Tx, note: CreditNote, part: Part, terms: Terms) -> Refund
         raise Conflict("payment_refunded_meanwhile", "Another refund took this money. Try again.")
     await store.insert(tx, refund)
     if deferred:
-        await _schedule(tx, refund)
+        await _schedule(tx, refund, entity)
     else:
         await outbox.publish(tx, _said(RefundRequested, refund))
     return refund
 
 
-async def _schedule(tx: Tx, refund: Refund) -> None:
+async def _schedule(tx: Tx, refund: Refund, entity: LegalEntity) -> None:
     """Due at the first minute of its day, where the seller is."""
-    note = await credit_notes.get(tx, refund.credit_note_id)
-    entity = await parties.legal_entity(tx, note.legal_entity_id)
     due = datetime.combine(refund.due_on, time(), tzinfo=entity.zone)
     await jobs.schedule(tx, SENDING, {"refund_id": str(refund.id)}, due=due)
     await outbox.publish(tx, _said(RefundScheduled, refund))

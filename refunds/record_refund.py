@@ -6,6 +6,7 @@ from billing.invoices import store as invoices
 from billing.parties import store as parties
 from billing.parties.model import RefundMode
 from billing.payments.model import Means
+from billing.payments.record import check_day
 from billing.settlement.rules import used_with
 from kernel import outbox
 from kernel.database import Tx
@@ -27,9 +28,8 @@ async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManual
     today = local_date(tx.now, entity.zone)
 
     amount = check(note, request)
-    if request.refunded_on is not None and request.refunded_on > today:
-        raise Invalid("refunded_in_future", "Record a refund when the money has gone.", param="refunded_on")
     day = request.refunded_on or today
+    check_day(day, today=today, param="refunded_on")
     refund = Refund(
         id=RefundId.new(),
         credit_note_id=note.id,
@@ -75,7 +75,8 @@ def check(note: CreditNote, request: NewManualRefund) -> Money:
     if amount > most or not amount:
         raise Conflict(
             "refund_exceeds_note",
-            f"{most} of {note.number} can still go back by hand.",
+            f"{most} of {note.number} can still go back by hand; {note.settlement.held} is held by refunds "
+            "that are under way or have failed.",
             param="amount",
         )
     return amount

@@ -1,13 +1,14 @@
 """How money goes back. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
+from billing.credit_notes.model import Refunding
 from billing.parties.model import RefundMode, Settings
 from billing.payments.model import Means, Payment
 from billing.payments.model import Status as PaymentStatus
 from kernel.errors import Invalid
-from kernel.money import Money
+from kernel.money import Currency, Money, total, zero
 from kernel.structs import Value
 
 
@@ -29,10 +30,6 @@ class Terms(Value, frozen=True, kw_only=True):
     mode: RefundMode
     due_on: date
 
-    @property
-    def deferred_to(self) -> date | None:
-        return self.due_on if self.mode is RefundMode.DEFERRED else None
-
 
 def terms_of(settings: Settings, *, asked: RefundMode | None, refund_on: date | None, today: date) -> Terms:
     """What the call says, or else the tenant's settings."""
@@ -53,6 +50,17 @@ def terms_of(settings: Settings, *, asked: RefundMode | None, refund_on: date | 
     if due_on > today + timedelta(days=366):
         raise Invalid("refund_on_far", "A refund is deferred by a year at most.", param="refund_on")
     return Terms(mode=mode, due_on=due_on)
+
+
+def refunding(terms: Terms, payments: Sequence[Payment], currency: Currency) -> Refunding:
+    """In the manual mode nothing goes through the provider."""
+    through_provider = terms.mode in (RefundMode.AUTOMATIC, RefundMode.DEFERRED)
+    carried = total((refundable(payment) for payment in payments), currency)
+    return Refunding(
+        mode=terms.mode,
+        due_on=terms.due_on,
+        by_provider=carried if through_provider else zero(currency),
+    )
 
 
 def spread(amount: Money, payments: Iterable[Payment]) -> Spread:

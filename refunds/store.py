@@ -76,7 +76,7 @@ async def lock(tx: Tx, refund_id: RefundId) -> Refund:
                succeeded_on
         FROM refunds
         WHERE tenant_id = $1 AND id = $2
-        FOR UPDATE
+        FOR NO KEY UPDATE
         """,
         tx.tenant,
         refund_id,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from billing.invoices.issue import ToIssue, issue_invoice
-from billing.invoices.model import Allowance, Invoice, InvoiceId, PricedLine
+from billing.invoices.model import Allowance, Collection, Invoice, InvoiceId, PricedLine
 from billing.invoices.totals import with_allowance
 from billing.parties import store as parties
 from billing.parties.model import Customer
@@ -34,7 +34,11 @@ async def bill_period(tx: Tx, customer: Customer, subscription: Subscription, pl
     )
     in_reach = [_in_reach(*held)] if held else []
     decision = engine.evaluate(basket, in_reach, now=tx.now)
+    # Where there is nothing to charge, the invoice is sent, and says how to pay it.
+    collection = subscription.collection if customer.payment_method else Collection.SEND_INVOICE
 
+    if held:
+        await count_period(tx, *held, served=bool(decision.allocations))
     invoice = await issue_invoice(
         tx,
         ToIssue(
@@ -42,13 +46,11 @@ async def bill_period(tx: Tx, customer: Customer, subscription: Subscription, pl
             customer=customer,
             currency=price.currency,
             lines=discounted([line], decision.allocations),
-            collection=subscription.collection,
+            collection=collection,
             metadata=subscription.metadata,
         ),
     )
     await store.link_invoice(tx, subscription, invoice.id)
-    if held and decision.allocations:
-        await count_period(tx, *held)
     return invoice
 
 

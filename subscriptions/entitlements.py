@@ -16,9 +16,13 @@ async def grants_of(tx: Tx, key: str | CustomerId) -> Grants:
 
 
 def merged(given: Iterable[dict[str, Grant]]) -> dict[str, Grant]:
-    """The best of each feature: on beats off, the higher limit beats the lower."""
+    """The best of each feature: the higher limit beats the lower, and without a limit beats both."""
     features: dict[str, Grant] = {}
     for grants in given:
         for feature, grant in grants.items():
-            features[feature] = max(features.get(feature, grant), grant)
+            features[feature] = max(features.get(feature, grant), grant, key=_rank)
     return features
+
+
+def _rank(grant: Grant) -> tuple[bool, int]:
+    return grant is True, grant

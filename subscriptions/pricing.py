@@ -44,9 +44,14 @@ def line_of(plan: Plan, price: Price, quantity: Quantity, period: Period, tax: T
 
 
 def billed_quantity(price: Price, quantity: Quantity) -> Quantity:
-    """A flat price is for the plan, whatever the quantity. What could never be billed is refused."""
-    billed = Quantity(1) if price.model is PriceModel.FLAT else quantity
-    if not billed:
+    """What could never be billed is refused."""
+    if price.model is PriceModel.FLAT and quantity != 1:
+        raise Invalid(
+            "quantity_of_flat_price",
+            "The plan has one price, whatever the quantity: leave it out, or price the plan per unit.",
+            param="quantity",
+        )
+    if not quantity:
         raise Invalid("quantity_zero", "A price per unit needs a quantity.", param="quantity")
-    totals.check_amount(price.unit_price.times(billed, price.currency))
-    return billed
+    totals.check_amount(price.unit_price.times(quantity, price.currency))
+    return quantity

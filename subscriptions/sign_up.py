@@ -3,10 +3,11 @@
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice
 from billing.parties import store as parties
-from billing.parties.add_customer import find_or_add_customer
+from billing.parties.add_customer import find_or_add_customer, take_over_payment_method
 from billing.parties.model import Customer
 from kernel import jobs, outbox
 from kernel.database import Tx
+from kernel.errors import Conflict
 from kernel.money import Currency
 from promotions import engine
 from promotions import store as promotions
@@ -50,10 +51,12 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
 
     earlier = None if is_new else await _earlier(tx, customer, plan, offer)
     if earlier is not None:
+        check_same(earlier, plan, offer, terms)
         return await _signup(tx, customer, earlier, offer, await _first_invoice(tx, earlier), is_new=False)
+    customer = await take_over_payment_method(tx, customer, request.customer.payment_method)
     subscription, invoice = await start(tx, customer, plan, offer, terms)
 
-    await store.put_signup(tx, subscription, offer.id if offer else plan.id)
+    await store.put_signup(tx, subscription, [plan.id, *([offer.id] if offer else [])])
     return await _signup(tx, customer, subscription, offer, invoice, is_new=True)
 
 
@@ -128,12 +131,33 @@ async def _redeem(
 
 
 async def _earlier(tx: Tx, customer: Customer, plan: Plan, offer: Offer | None) -> Subscription | None:
-    """The subscription of the same signup. Without an offer, one that is over does not count."""
-    found = await store.signed_up(tx, customer.id, offer.id if offer else plan.id)
+    """The subscription of an earlier signup for the offer, or else a running one for the plan."""
+    granted = await store.signed_up(tx, customer.id, offer.id) if offer else None
+    found = granted or await store.signed_up(tx, customer.id, plan.id)
     if found is None:
         return None
     subscription = await store.get(tx, found)
-    return None if offer is None and subscription.is_over else subscription
+    if not subscription.is_over:
+        return subscription
+    if granted is None:
+        return None
+    raise Conflict(
+        "signup_over",
+        f"The customer signed up with this offer, and that subscription is {subscription.status}. "
+        "Subscribe them again with POST /v1/subscriptions.",
+    )
+
+
+def check_same(earlier: Subscription, plan: Plan, offer: Offer | None, terms: NewSubscription) -> None:
+    """A repetition asks for the same. Raises Conflict `signup_differs`."""
+    same_offer = (offer is None) == (earlier.redemption_id is None)
+    same_price = terms.currency in (None, earlier.currency) and terms.quantity == earlier.quantity
+    if earlier.plan_id != plan.id or not same_offer or not same_price:
+        raise Conflict(
+            "signup_differs",
+            f"The customer signed up before, with other terms: subscription {earlier.id}. "
+            "Change that one, or add another with POST /v1/subscriptions.",
+        )
 
 
 async def _first_invoice(tx: Tx, subscription: Subscription) -> Invoice | None:

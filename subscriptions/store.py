@@ -90,7 +90,7 @@ async def lock_plan(tx: Tx, key: str) -> Plan:
         SELECT 1
         FROM plans
         WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
-        FOR UPDATE
+        FOR NO KEY UPDATE
         """,
         tx.tenant,
         PlanId.read(key),
@@ -117,7 +117,7 @@ async def plan(tx: Tx, key: str | PlanId, version: int | None = None) -> Plan:
     )
     if row is None:
         raise not_found("plan", key)
-    prices = await _prices_of(tx, [row["id"]])
+    prices = await _prices_of(tx, [row])
     return _plan(row, prices)
 
 
@@ -137,21 +137,24 @@ async def plans(tx: Tx, window: Window) -> Page[Plan]:
         window.before,
         window.rows,
     )
-    prices = await _prices_of(tx, [row["id"] for row in rows])
+    prices = await _prices_of(tx, rows)
     shown = [_plan(row, prices) for row in rows[: window.limit]]
     return Page(data=shown, next_cursor=next_cursor(rows, window))
 
 
-async def _prices_of(tx: Tx, plan_ids: Sequence[UUID]) -> dict[tuple[UUID, int], list[Price]]:
+async def _prices_of(tx: Tx, versions: Sequence[Row]) -> dict[tuple[UUID, int], list[Price]]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, plan_id, version, model, currency, unit_price
-        FROM prices
-        WHERE tenant_id = $1 AND plan_id = ANY($2::uuid[])
-        ORDER BY plan_id, version, currency
+        SELECT p.id, p.plan_id, p.version, p.model, p.currency, p.unit_price
+        FROM prices p
+        JOIN unnest($2::uuid[], $3::int[]) AS v (plan_id, version)
+          ON v.plan_id = p.plan_id AND v.version = p.version
+        WHERE p.tenant_id = $1
+        ORDER BY p.plan_id, p.version, p.currency
         """,
         tx.tenant,
-        plan_ids,
+        [row["id"] for row in versions],
+        [row["version"] for row in versions],
     )
     prices: dict[tuple[UUID, int], list[Price]] = defaultdict(list)
     for row in rows:
@@ -247,7 +250,7 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
                trial_ends_at, next_billing_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
-        FOR UPDATE
+        FOR NO KEY UPDATE
         """,
         tx.tenant,
         subscription_id,
@@ -385,12 +388,13 @@ async def signed_up(tx: Tx, customer_id: CustomerId, granted: Id) -> Subscriptio
     return SubscriptionId.of(found) if found else None
 
 
-async def put_signup(tx: Tx, subscription: Subscription, granted: Id) -> None:
+async def put_signup(tx: Tx, subscription: Subscription, granted: Sequence[Id]) -> None:
     """A signup for a plan may come again when the first one is over: the newest counts."""
     await tx.conn.execute(
         """
         INSERT INTO signups (tenant_id, customer_id, granted, subscription_id, created_at)
-        VALUES ($1, $2, $3, $4, $5)
+        SELECT $1, $2, g.id, $4, $5
+        FROM unnest($3::uuid[]) AS g (id)
         ON CONFLICT (tenant_id, customer_id, granted) DO UPDATE
         SET subscription_id = EXCLUDED.subscription_id, created_at = EXCLUDED.created_at
         """,

@@ -15,6 +15,7 @@ from billing.credit_notes.model import (
     CreditNote,
     CreditNoteId,
     CreditNoteLineId,
+    Destination,
     Reason,
 )
 from billing.invoices import model as invoices
@@ -116,6 +117,7 @@ def a_customer(**fields: Unpack[CustomerFields]) -> Customer:
         language=Language.FRENCH,
         address=an_address(),
         vat_number=None,
+        siren=None,
         payment_method=None,
         reference=Reference("user-42"),
         legal_entity_id=LegalEntityId.new(),
@@ -253,6 +255,7 @@ class CreditNoteFields(TypedDict, total=False):
     reason_text: str | None
     refund_mode: RefundMode
     refund_on: date | None
+    destination: Destination
     issued_on: date
 
 
@@ -274,6 +277,7 @@ def a_credit_note(
         reason_text=None,
         refund_mode=RefundMode.AUTOMATIC,
         refund_on=None,
+        destination=goes_back(net + tax),
         issued_on=date(2026, 1, 20),
         id=CreditNoteId.new(),
         legal_entity_id=invoice.legal_entity_id,
@@ -297,6 +301,12 @@ def a_credit_note(
         settlement=_unused(net + tax),
     )
     return replace(note, **fields)
+
+
+def goes_back(amount: Money) -> Destination:
+    """All of it through the provider."""
+    nothing = zero(amount.currency)
+    return Destination(to_invoice=nothing, to_provider=amount, by_hand=nothing, to_balance=nothing)
 
 
 def a_credit_line(line: Line, net: Money | None = None, *, quantity: Quantity | None = None) -> CreditLine:

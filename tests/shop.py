@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from billing.credit_notes.issue import issue_credit_note
-from billing.credit_notes.model import CreditNote, NewCreditLine, NewCreditNote, Reason
+from billing.credit_notes.model import CreditNote, NewCreditLine, NewCreditNote, Reason, Refunding
 from billing.invoices import store as invoices
 from billing.invoices.issue import ToIssue, issue_invoice
 from billing.invoices.model import Collection, Invoice, InvoiceId, Line, PricedLine
@@ -102,6 +102,7 @@ async def a_shop(
         name=Name(name),
         email=Email(email),
         address=an_address(),
+        vat_number=Name("FR83404833048"),
         language=language,
         payment_method=Name(payment_method) if payment_method else None,
     )
@@ -141,7 +142,7 @@ async def a_payment(
 
 
 def by_amount(line: Line, minor: int) -> NewCreditLine:
-    return NewCreditLine(line=line.id, amount_minor=minor)
+    return NewCreditLine(line=line.id, net=euros(minor))
 
 
 def by_quantity(line: Line, quantity: str) -> NewCreditLine:
@@ -152,17 +153,21 @@ def the_rest_of(line: Line) -> NewCreditLine:
     return NewCreditLine(line=line.id)
 
 
+def a_refunding(mode: RefundMode = RefundMode.NONE) -> Refunding:
+    return Refunding(mode=mode, due_on=NOON.date(), by_provider=euros(0))
+
+
 async def a_credit(
     tx: Tx, invoice: Invoice, *lines: NewCreditLine, reason: Reason = Reason.CANCELLATION
 ) -> CreditNote:
     """Of these lines, or of all that is left; what of it was paid stays on the note."""
     locked = await invoices.lock(tx, invoice.id)
     request = NewCreditNote(reason=reason, lines=list(lines) or None)
-    return await issue_credit_note(tx, locked, request, refund_mode=RefundMode.NONE, refund_on=None)
+    return await issue_credit_note(tx, locked, request, refund=a_refunding())
 
 
 async def an_issued_credit_note(tx: Tx, invoice: Invoice) -> CreditNote:
     """Of all that is left of the invoice."""
     locked = await invoices.lock(tx, invoice.id)
     request = NewCreditNote(reason=Reason.CANCELLATION)
-    return await issue_credit_note(tx, locked, request, refund_mode=RefundMode.AUTOMATIC, refund_on=None)
+    return await issue_credit_note(tx, locked, request, refund=a_refunding())

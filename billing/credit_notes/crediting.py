@@ -79,21 +79,31 @@ def line_credit(
     line = next((line for line in lines if line.id == request.line), None)
     if line is None:
         raise not_found("invoice line", request.line)
-    if request.amount_minor is not None and request.quantity is not None:
+    if request.net is not None and request.quantity is not None:
         raise Invalid(
             "credit_by_one",
-            "Credit a line by amount_minor or by quantity, not both.",
+            "Credit a line by net or by quantity, not both.",
             param="lines",
         )
     left = left_of(line, earlier)
     if request.quantity is not None:
         net = by_quantity(line, request.quantity, earlier)
-    elif request.amount_minor is not None:
-        net = Money(request.amount_minor, line.net.currency)
+    elif request.net is not None:
+        net = _in_currency(request.net, line)
     else:
         net = left
     _check(line, net, left)
     return LineCredit(line=line, net=net, quantity=request.quantity)
+
+
+def _in_currency(net: Money, line: Line) -> Money:
+    if net.currency != line.net.currency:
+        raise Invalid(
+            "currency_mismatch",
+            f"The credit is in {net.currency}, the invoice in {line.net.currency}.",
+            param="lines",
+        )
+    return net
 
 
 def by_quantity(line: Line, quantity: Quantity, earlier: Mapping[LineId, Credited]) -> Money:

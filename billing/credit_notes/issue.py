@@ -1,7 +1,5 @@
 """Issuing a credit note on an invoice."""
 
-from datetime import date
-
 from billing.credit_notes import crediting, store
 from billing.credit_notes.crediting import Credit
 from billing.credit_notes.events import CreditNoteIssued
@@ -11,9 +9,10 @@ from billing.credit_notes.model import (
     CreditNoteId,
     CreditNoteLineId,
     CreditNoteSettlement,
+    Destination,
     NewCreditNote,
     Reason,
-    Status,
+    Refunding,
 )
 from billing.invoices.model import Invoice
 from billing.ledger import postings
@@ -28,15 +27,16 @@ from billing.settlement.settle import settle
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
-from kernel.money import zero
+from kernel.money import Money, zero
 
 
 async def issue_credit_note(
-    tx: Tx, invoice: Invoice, request: NewCreditNote, *, refund_mode: RefundMode, refund_on: date | None
+    tx: Tx, invoice: Invoice, request: NewCreditNote, *, refund: Refunding
 ) -> CreditNote:
     """`invoice` has been locked by the caller. The note first takes off what is still due on it.
 
-    What is left of the note afterwards was paid; giving it back is the caller's next step.
+    What is left of the note afterwards was paid: `refund` says where it is to go, and taking it there is
+    the caller's next step.
     """
     entity = await parties.legal_entity(tx, invoice.legal_entity_id)
     earlier = await store.credited_lines(tx, invoice.id)
@@ -50,15 +50,14 @@ async def issue_credit_note(
         earlier_taxes=earlier_taxes,
         currency=invoice.currency,
     )
-    offset = min(credit.total, invoice.settlement.due)
+    destination = destination_of(credit.total, invoice.settlement.due, refund)
     numbered = await take_number(tx, entity, Series.CREDIT_NOTE)
-    note = _note(invoice, request, credit, numbered, refund_mode, refund_on, tx)
-    note = rules.used_with(note, applied=offset)
+    note = _note(invoice, request, credit, destination, numbered, refund, tx)
 
     await store.insert(tx, note)
-    if offset:
-        await settlements.insert(tx, invoice.id, offset, credit_note_id=note.id)
-    after = await settle(tx, invoice, offset=offset, credited=note.total)
+    if destination.to_invoice:
+        await settlements.insert(tx, invoice.id, destination.to_invoice, credit_note_id=note.id)
+    after = await settle(tx, invoice, offset=destination.to_invoice, credited=note.total)
     await book(
         tx,
         invoice,
@@ -76,6 +75,20 @@ async def issue_credit_note(
     return note
 
 
+def destination_of(amount: Money, due: Money, refund: Refunding) -> Destination:
+    """What is still due first; the rest was paid, and goes back as far as the refund mode carries it."""
+    to_invoice = min(amount, due)
+    paid = amount - to_invoice
+    back = zero(amount.currency) if refund.mode is RefundMode.NONE else paid
+    to_provider = min(back, refund.by_provider)
+    return Destination(
+        to_invoice=to_invoice,
+        to_provider=to_provider,
+        by_hand=back - to_provider,
+        to_balance=paid - back,
+    )
+
+
 def _check(invoice: Invoice, request: NewCreditNote) -> None:
     if request.reason is Reason.OTHER and request.reason_text is None:
         raise Invalid("reason_text_required", "Say what the other reason is.", param="reason_text")
@@ -91,9 +104,9 @@ def _note(
     invoice: Invoice,
     request: NewCreditNote,
     credit: Credit,
+    destination: Destination,
     numbered: Numbered,
-    refund_mode: RefundMode,
-    refund_on: date | None,
+    refund: Refunding,
     tx: Tx,
 ) -> CreditNote:
     nothing = zero(invoice.currency)
@@ -114,8 +127,9 @@ def _note(
         time_zone=invoice.time_zone,
         reason=request.reason,
         reason_text=request.reason_text,
-        refund_mode=refund_mode,
-        refund_on=refund_on,
+        refund_mode=refund.mode,
+        refund_on=refund.due_on if refund.mode is RefundMode.DEFERRED and destination.to_provider else None,
+        destination=destination,
         lines=tuple(
             CreditLine(
                 id=CreditNoteLineId.new(),
@@ -135,11 +149,11 @@ def _note(
         metadata=request.metadata,
         issued_at=tx.now,
         settlement=CreditNoteSettlement(
-            status=Status.UNUSED,
-            applied=nothing,
+            status=rules.status_of(used=destination.to_invoice, total=credit.total),
+            applied=destination.to_invoice,
             refunded=nothing,
             held=nothing,
             promised=nothing,
-            left=credit.total,
+            left=credit.total - destination.to_invoice,
         ),
     )

@@ -69,6 +69,18 @@ class CreditLine(Value, frozen=True, kw_only=True):
     tax: TaxGroup
 
 
+class Destination(Value, frozen=True, kw_only=True):
+    """Where the note was to go when it was issued: what its page says. The parts add up to its total.
+
+    To its own unpaid invoice, back through the provider, back by hand, or to the customer's balance.
+    """
+
+    to_invoice: Money
+    to_provider: Money
+    by_hand: Money
+    to_balance: Money
+
+
 class CreditNoteSettlement(Value, frozen=True, kw_only=True):
     """Where the note went. `promised` goes back by hand, `held` is on its way back, `left` is spendable.
 
@@ -102,6 +114,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     reason_text: str | None
     refund_mode: RefundMode
     refund_on: date | None
+    destination: Destination
     lines: tuple[CreditLine, ...]
     taxes: tuple[GroupTax, ...]
     net: Money
@@ -112,11 +125,19 @@ class CreditNote(Value, frozen=True, kw_only=True):
     settlement: CreditNoteSettlement
 
 
+class Refunding(Value, frozen=True, kw_only=True):
+    """How what was paid is to go back: the mode, the day, and how much the provider can carry."""
+
+    mode: RefundMode
+    due_on: date
+    by_provider: Money
+
+
 class NewCreditLine(Input, frozen=True, kw_only=True):
-    """One line to credit: by net amount in minor units, by quantity, or with neither all that is left."""
+    """One line to credit: by its net amount, by quantity, or with neither all that is left."""
 
     line: LineId
-    amount_minor: Annotated[int, msgspec.Meta(ge=1, le=10**13)] | None = None
+    net: Money | None = None
     quantity: Quantity | None = None
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from billing.credit_notes.crediting import Credited
-from billing.credit_notes.model import CreditLine, CreditNote, CreditNoteId, CreditNoteSettlement
+from billing.credit_notes.model import CreditLine, CreditNote, CreditNoteId, CreditNoteSettlement, Destination
 from billing.invoices.model import InvoiceId, LineId
 from billing.invoices.store import columns_of, group_tax, line_group, line_period
 from billing.parties.model import CustomerId
@@ -36,7 +36,7 @@ async def lock(tx: Tx, credit_note_id: CreditNoteId) -> CreditNote:
         SELECT 1
         FROM credit_note_settlements
         WHERE tenant_id = $1 AND credit_note_id = $2
-        FOR UPDATE
+        FOR NO KEY UPDATE
         """,
         tx.tenant,
         credit_note_id,
@@ -74,7 +74,8 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
         """
         SELECT c.id, c.number, c.legal_entity_id, c.customer_id, c.invoice_id, c.invoice_number,
                c.invoice_issued_on, c.currency, c.language, c.issued_on, c.seller, c.buyer, c.vat_due,
-               c.time_zone, c.reason, c.reason_text, c.refund_mode, c.refund_on, c.net_minor,
+               c.time_zone, c.reason, c.reason_text, c.refund_mode, c.refund_on, c.to_invoice_minor,
+               c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.net_minor,
                c.tax_minor, c.total_minor, c.metadata, c.issued_at,
                s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.status
         FROM credit_notes c
@@ -155,6 +156,7 @@ def _note(
         CreditNote,
         lines=tuple(lines[note_id]),
         taxes=tuple(taxes[note_id]),
+        destination=load(row, Destination),
         settlement=_settlement(row),
     )
 
@@ -207,9 +209,10 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
         INSERT INTO credit_notes
             (tenant_id, id, number, legal_entity_id, customer_id, invoice_id, invoice_number,
              invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, time_zone, reason,
-             reason_text, refund_mode, refund_on, net_minor, tax_minor, total_minor, metadata, issued_at)
+             reason_text, refund_mode, refund_on, to_invoice_minor, to_provider_minor, by_hand_minor,
+             to_balance_minor, net_minor, tax_minor, total_minor, metadata, issued_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                $20, $21, $22, $23, $24)
+                $20, $21, $22, $23, $24, $25, $26, $27, $28)
         """,
         tx.tenant,
         note.id,
@@ -230,6 +233,10 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
         note.reason_text,
         note.refund_mode,
         note.refund_on,
+        note.destination.to_invoice.minor,
+        note.destination.to_provider.minor,
+        note.destination.by_hand.minor,
+        note.destination.to_balance.minor,
         note.net.minor,
         note.tax.minor,
         note.total.minor,

@@ -190,8 +190,11 @@ def _identity(seller: Seller, words: Words) -> list[str]:
 
 
 def _buyer_address(buyer: Buyer, p: Print) -> list[str]:
-    lines = p.formats.address(buyer.address)
-    return [*lines, f"{p.words.vat_number} {buyer.vat_number}"] if buyer.vat_number else lines
+    return [
+        *p.formats.address(buyer.address),
+        *([f"{p.words.siren} {buyer.siren}"] if buyer.siren else []),
+        *([f"{p.words.vat_number} {buyer.vat_number}"] if buyer.vat_number else []),
+    ]
 
 
 # ── What ─────────────────────────────────────────────────────────────────────────────────────────

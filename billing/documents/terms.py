@@ -16,7 +16,18 @@ def payment_terms(invoice: Invoice) -> str:
 
 
 def refund_terms(note: CreditNote) -> str:
-    words = WORDS[note.language]
-    first = words.refund_first.format(number=note.invoice_number)
-    day = Formats(note.language).long_date(note.refund_on) if note.refund_on else ""
-    return f"{first} {words.refunds[note.refund_mode].format(date=day)}"
+    """A sentence for each way the note goes, as it was decided when it was issued."""
+    words, formats, destination = WORDS[note.language], Formats(note.language), note.destination
+    back = words.to_provider_on if note.refund_on else words.to_provider
+    day = formats.long_date(note.refund_on) if note.refund_on else ""
+    ways = (
+        (words.to_invoice, destination.to_invoice),
+        (back, destination.to_provider),
+        (words.by_hand, destination.by_hand),
+        (words.to_balance, destination.to_balance),
+    )
+    return " ".join(
+        sentence.format(amount=formats.money(amount), number=note.invoice_number, date=day)
+        for sentence, amount in ways
+        if amount
+    )

@@ -5,7 +5,7 @@ The French ones are only printed for sellers in France. What stands in braces is
 """
 
 from billing.credit_notes.model import Reason
-from billing.parties.model import Language, RefundMode, VatDue
+from billing.parties.model import Language, VatDue
 from billing.tax.model import Category
 from kernel.structs import Value
 
@@ -62,8 +62,11 @@ class Words(Value, frozen=True, kw_only=True):
     bic: str
     payment_reference: str
     refund: str
-    refund_first: str
-    refunds: dict[RefundMode, str]
+    to_invoice: str
+    to_provider: str
+    to_provider_on: str
+    by_hand: str
+    to_balance: str
 
     # the law
     services: str
@@ -134,14 +137,11 @@ FRENCH = Words(
     bic="BIC",
     payment_reference="Référence à rappeler",
     refund="Remboursement",
-    refund_first="Cet avoir s’impute d’abord sur ce qui reste dû de la facture {number}.",
-    refunds={
-        RefundMode.AUTOMATIC: "Le surplus est remboursé sur votre moyen de paiement d’origine.",
-        RefundMode.MANUAL: "Le surplus vous est remboursé par virement, ou par un autre moyen "
-        "convenu avec vous.",
-        RefundMode.DEFERRED: "Le surplus vous sera remboursé le {date}.",
-        RefundMode.NONE: "Le surplus reste à votre crédit et se déduit de vos prochaines factures.",
-    },
+    to_invoice="{amount} viennent en déduction de la facture {number}, qui n’était pas réglée.",
+    to_provider="{amount} sont remboursés sur votre moyen de paiement d’origine.",
+    to_provider_on="{amount} seront remboursés le {date} sur votre moyen de paiement d’origine.",
+    by_hand="{amount} vous sont remboursés par virement, ou par un autre moyen convenu avec vous.",
+    to_balance="{amount} restent à votre crédit et se déduisent de vos prochaines factures.",
     services="Nature des opérations\u00a0: prestations de services.",
     vat_due={
         VatDue.ON_PAYMENT: "TVA acquittée sur les encaissements.",
@@ -217,13 +217,11 @@ ENGLISH = Words(
     bic="BIC",
     payment_reference="Reference to quote",
     refund="Refund",
-    refund_first="This credit first pays what is still due on invoice {number}.",
-    refunds={
-        RefundMode.AUTOMATIC: "The rest is refunded to your original means of payment.",
-        RefundMode.MANUAL: "The rest is refunded to you by bank transfer, or by other means agreed with you.",
-        RefundMode.DEFERRED: "The rest will be refunded to you on {date}.",
-        RefundMode.NONE: "The rest stays on your account and is deducted from your next invoices.",
-    },
+    to_invoice="{amount} is deducted from invoice {number}, which had not been paid.",
+    to_provider="{amount} is refunded to your original means of payment.",
+    to_provider_on="{amount} will be refunded to your original means of payment on {date}.",
+    by_hand="{amount} is refunded to you by bank transfer, or by other means agreed with you.",
+    to_balance="{amount} stays on your account and is deducted from your next invoices.",
     services="Nature of the transactions: supply of services.",
     vat_due={
         VatDue.ON_PAYMENT: "VAT due on receipt of payment (TVA acquittée sur les encaissements).",

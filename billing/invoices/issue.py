@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from billing.invoices import store, totals
+from billing.invoices import issuable, store, totals
 from billing.invoices.events import InvoiceIssued, InvoiceSettled
 from billing.invoices.model import (
     Collection,
@@ -45,6 +45,7 @@ async def issue_invoice(tx: Tx, request: ToIssue) -> Invoice:
     entity = await parties.legal_entity(tx, request.customer.legal_entity_id)
 
     sums = totals.totals_of(request.lines, request.currency)
+    issuable.check(entity.seller, request.customer.buyer, sums.taxes, request.currency)
     numbered = await take_number(tx, entity, Series.INVOICE)
     invoice = _invoice(request, entity, sums, numbered, tx)
 

@@ -177,7 +177,7 @@ class DraftChange(Input, frozen=True, kw_only=True):
 
 
 class Draft(Value, frozen=True, kw_only=True):
-    """A draft has no number and no legal meaning; its amounts are what issuing it now would give."""
+    """A draft has no number and no legal meaning. A dry run of issuing it shows what it comes to."""
 
     id: InvoiceId
     customer_id: CustomerId

@@ -39,7 +39,7 @@ async def lock(tx: Tx, invoice_id: InvoiceId) -> Invoice:
         SELECT 1
         FROM invoice_settlements
         WHERE tenant_id = $1 AND invoice_id = $2
-        FOR UPDATE
+        FOR NO KEY UPDATE
         """,
         tx.tenant,
         invoice_id,

@@ -1,13 +1,16 @@
 """Registering a customer."""
 
+import msgspec
+
 from billing.parties import rules, store
-from billing.parties.events import CustomerCreated
+from billing.parties.events import CustomerChanged, CustomerCreated
 from billing.parties.model import Customer, CustomerId, LegalEntity, NewCustomer
 from billing.tax import store as tax_rates
 from billing.tax.model import TaxRateId
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
+from kernel.text import Name
 
 
 async def add_customer(tx: Tx, request: NewCustomer) -> Customer:
@@ -27,7 +30,9 @@ async def find_or_add_customer(tx: Tx, request: NewCustomer) -> tuple[Customer, 
     entity = await _entity(tx, request)
     tax_rate_id = await _tax_rate_id(tx, request)
 
-    customer = _customer(request, entity, tax_rate_id, tx)
+    customer = rules.checked_customer(
+        _customer(request, entity, tax_rate_id, tx), has_gateway=await store.has_gateway(tx)
+    )
 
     if not await store.insert_customer(tx, customer):
         return await store.lock_customer(tx, request.reference), False
@@ -35,8 +40,20 @@ async def find_or_add_customer(tx: Tx, request: NewCustomer) -> tuple[Customer, 
     return customer, True
 
 
+async def take_over_payment_method(tx: Tx, customer: Customer, payment_method: Name | None) -> Customer:
+    """A customer who is there already keeps what is known of them, but for a new way to pay."""
+    if payment_method is None or payment_method == customer.payment_method:
+        return customer
+    changed = rules.checked_customer(
+        msgspec.structs.replace(customer, payment_method=payment_method),
+        has_gateway=await store.has_gateway(tx),
+    )
+    await store.update_customer(tx, changed)
+    await outbox.publish(tx, CustomerChanged(customer_id=customer.id))
+    return changed
+
+
 def _customer(request: NewCustomer, entity: LegalEntity, tax_rate_id: TaxRateId | None, tx: Tx) -> Customer:
-    vat_number = request.vat_number and rules.check_vat_number(request.vat_number)
     return Customer(
         id=CustomerId.new(),
         reference=request.reference,
@@ -44,7 +61,8 @@ def _customer(request: NewCustomer, entity: LegalEntity, tax_rate_id: TaxRateId 
         email=request.email,
         language=request.language or entity.language,
         address=request.address,
-        vat_number=vat_number,
+        vat_number=request.vat_number,
+        siren=request.siren,
         legal_entity_id=entity.id,
         tax_rate_id=tax_rate_id,
         payment_method=request.payment_method,

@@ -18,10 +18,9 @@ async def change_customer(tx: Tx, key: str, change: CustomerChange) -> Customer:
         tax_rate = sent.pop("tax_rate")
         sent["tax_rate_id"] = (await tax_rates.get(tx, tax_rate)).id if tax_rate else None
 
-    changed = msgspec.structs.replace(customer, **sent)
-    if changed.vat_number is not None:
-        number = rules.check_vat_number(changed.vat_number)
-        changed = msgspec.structs.replace(changed, vat_number=number)
+    changed = rules.checked_customer(
+        msgspec.structs.replace(customer, **sent), has_gateway=await store.has_gateway(tx)
+    )
 
     await store.update_customer(tx, changed)
     await outbox.publish(tx, CustomerChanged(customer_id=customer.id))

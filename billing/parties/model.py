@@ -83,6 +83,7 @@ class Buyer(Value, frozen=True, kw_only=True):
     name: Name
     email: Email
     vat_number: str | None
+    siren: str | None
     address: Address
 
 
@@ -115,6 +116,7 @@ class Customer(Value, frozen=True, kw_only=True):
     language: Language
     address: Address
     vat_number: str | None
+    siren: str | None
     legal_entity_id: LegalEntityId
     tax_rate_id: TaxRateId | None
     payment_method: str | None
@@ -123,7 +125,13 @@ class Customer(Value, frozen=True, kw_only=True):
 
     @property
     def buyer(self) -> Buyer:
-        return Buyer(name=self.name, email=self.email, vat_number=self.vat_number, address=self.address)
+        return Buyer(
+            name=self.name,
+            email=self.email,
+            vat_number=self.vat_number,
+            siren=self.siren,
+            address=self.address,
+        )
 
 
 class Settings(Value, frozen=True, kw_only=True):
@@ -149,7 +157,10 @@ class NewLegalEntity(Input, frozen=True, kw_only=True):
 
 
 class NewCustomer(Input, frozen=True, kw_only=True):
-    """`tax_rate` overrides the plan's and the entity's, for reverse charge, export and the like."""
+    """`tax_rate` overrides the plan's and the entity's, for reverse charge, export and the like.
+
+    `siren` is a mention on the invoices of French companies.
+    """
 
     reference: Reference
     name: Name
@@ -157,6 +168,7 @@ class NewCustomer(Input, frozen=True, kw_only=True):
     address: Address
     language: Language | None = None
     vat_number: Name | None = None
+    siren: Name | None = None
     legal_entity: str | None = None
     tax_rate: str | None = None
     payment_method: Name | None = None
@@ -171,6 +183,7 @@ class CustomerChange(Input, frozen=True, kw_only=True):
     address: Address | msgspec.UnsetType = msgspec.UNSET
     language: Language | msgspec.UnsetType = msgspec.UNSET
     vat_number: Name | msgspec.UnsetType | None = msgspec.UNSET
+    siren: Name | msgspec.UnsetType | None = msgspec.UNSET
     tax_rate: str | msgspec.UnsetType | None = msgspec.UNSET
     payment_method: Name | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET

@@ -8,8 +8,8 @@ from stdnum.eu import vat
 from stdnum.exceptions import ValidationError
 from stdnum.fr import siren
 
-from billing.parties.model import NewLegalEntity, Seller
-from kernel.errors import Invalid
+from billing.parties.model import Customer, NewLegalEntity, Seller
+from kernel.errors import Conflict, Invalid
 from kernel.text import Name
 
 _PRINTED = re.compile(r"[A-Za-z0-9+_/-]*")
@@ -30,15 +30,32 @@ def check_legal_entity(request: NewLegalEntity) -> None:
 
 def checked_seller(seller: Seller) -> Seller:
     """The seller with its numbers in their compact form, in which machines read them too."""
+    if seller.address.country == "FR" and seller.siren is None:
+        raise Invalid("siren_required", "A French seller has its SIREN on documents.", param="seller.siren")
     vat_number = seller.vat_number and Name(check_vat_number(seller.vat_number))
-    return msgspec.structs.replace(seller, vat_number=vat_number, siren=seller.siren and _siren(seller.siren))
+    number = seller.siren and check_siren(seller.siren, param="seller.siren")
+    return msgspec.structs.replace(seller, vat_number=vat_number, siren=number)
 
 
-def _siren(number: str) -> Name:
+def check_siren(number: str, *, param: str) -> Name:
+    """The number in its compact form."""
     try:
         return Name(siren.validate(number))
     except ValidationError:
-        raise Invalid("siren_invalid", f"{number!r} is not a SIREN.", param="seller.siren") from None
+        raise Invalid("siren_invalid", f"{number!r} is not a SIREN.", param=param) from None
+
+
+def checked_customer(customer: Customer, *, has_gateway: bool) -> Customer:
+    """The customer with its numbers in their compact form."""
+    if customer.payment_method is not None and not has_gateway:
+        raise Conflict(
+            "gateway_missing",
+            "No payment provider is connected, so there is nothing to charge: leave payment_method out.",
+            param="payment_method",
+        )
+    vat_number = customer.vat_number and check_vat_number(customer.vat_number)
+    number = customer.siren and check_siren(customer.siren, param="siren")
+    return msgspec.structs.replace(customer, vat_number=vat_number, siren=number)
 
 
 def check_vat_number(number: str) -> str:

@@ -1,10 +1,17 @@
 """Every SQL statement about legal entities, customers and a tenant's settings."""
 
-from billing.parties.model import Customer, CustomerId, LegalEntity, LegalEntityId, Settings
+from billing.parties.model import (
+    Customer,
+    CustomerId,
+    LegalEntity,
+    LegalEntityId,
+    Settings,
+    SettingsChange,
+)
 from kernel.database import Tx
 from kernel.errors import Conflict, not_found
 from kernel.paging import Page, Window, page_of
-from kernel.structs import load
+from kernel.structs import load, sent_fields
 
 # ── Legal entities ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -128,9 +135,9 @@ async def insert_customer(tx: Tx, customer: Customer) -> bool:
     inserted = await tx.conn.fetchval(
         """
         INSERT INTO customers
-            (tenant_id, id, reference, name, email, language, address, vat_number, legal_entity_id,
+            (tenant_id, id, reference, name, email, language, address, vat_number, siren, legal_entity_id,
              tax_rate_id, payment_method, metadata, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         ON CONFLICT (tenant_id, reference) DO NOTHING
         RETURNING id
         """,
@@ -142,6 +149,7 @@ async def insert_customer(tx: Tx, customer: Customer) -> bool:
         customer.language,
         customer.address,
         customer.vat_number,
+        customer.siren,
         customer.legal_entity_id,
         customer.tax_rate_id,
         customer.payment_method,
@@ -155,8 +163,8 @@ async def update_customer(tx: Tx, customer: Customer) -> None:
     await tx.conn.execute(
         """
         UPDATE customers
-        SET name = $3, email = $4, language = $5, address = $6, vat_number = $7, tax_rate_id = $8,
-            payment_method = $9, metadata = $10
+        SET name = $3, email = $4, language = $5, address = $6, vat_number = $7, siren = $8,
+            tax_rate_id = $9, payment_method = $10, metadata = $11
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -166,6 +174,7 @@ async def update_customer(tx: Tx, customer: Customer) -> None:
         customer.language,
         customer.address,
         customer.vat_number,
+        customer.siren,
         customer.tax_rate_id,
         customer.payment_method,
         customer.metadata,
@@ -176,7 +185,7 @@ async def customer(tx: Tx, key: str | CustomerId) -> Customer:
     """By id or by the caller's reference."""
     row = await tx.conn.fetchrow(
         """
-        SELECT id, reference, name, email, language, address, vat_number, legal_entity_id,
+        SELECT id, reference, name, email, language, address, vat_number, siren, legal_entity_id,
                tax_rate_id, payment_method, metadata, created_at
         FROM customers
         WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
@@ -194,11 +203,11 @@ async def lock_customer(tx: Tx, key: str | CustomerId) -> Customer:
     """The first lock of every verb that changes what a customer has."""
     row = await tx.conn.fetchrow(
         """
-        SELECT id, reference, name, email, language, address, vat_number, legal_entity_id,
+        SELECT id, reference, name, email, language, address, vat_number, siren, legal_entity_id,
                tax_rate_id, payment_method, metadata, created_at
         FROM customers
         WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
-        FOR UPDATE
+        FOR NO KEY UPDATE
         """,
         tx.tenant,
         CustomerId.read(key),
@@ -212,7 +221,7 @@ async def lock_customer(tx: Tx, key: str | CustomerId) -> Customer:
 async def customers(tx: Tx, window: Window) -> Page[Customer]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, reference, name, email, language, address, vat_number, legal_entity_id,
+        SELECT id, reference, name, email, language, address, vat_number, siren, legal_entity_id,
                tax_rate_id, payment_method, metadata, created_at
         FROM customers
         WHERE tenant_id = $1 AND id < $2
@@ -242,15 +251,32 @@ async def settings(tx: Tx) -> Settings:
     return load(row, Settings) if row else Settings()
 
 
-async def put_settings(tx: Tx, settings: Settings) -> None:
-    await tx.conn.execute(
+async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
+    """In one statement, so that two changes at once both hold."""
+    sent, unset = sent_fields(change), Settings()
+    row = await tx.conn.fetchrow(
         """
-        INSERT INTO settings (tenant_id, refund_mode, refund_after_days)
-        VALUES ($1, $2, $3)
+        INSERT INTO settings AS s (tenant_id, refund_mode, refund_after_days)
+        VALUES ($1, COALESCE($2, $4), COALESCE($3::int, $5))
         ON CONFLICT (tenant_id) DO UPDATE
-        SET refund_mode = EXCLUDED.refund_mode, refund_after_days = EXCLUDED.refund_after_days
+        SET refund_mode       = COALESCE($2, s.refund_mode),
+            refund_after_days = COALESCE($3::int, s.refund_after_days)
+        RETURNING refund_mode, refund_after_days
         """,
         tx.tenant,
-        settings.refund_mode,
-        settings.refund_after_days,
+        sent.get("refund_mode"),
+        sent.get("refund_after_days"),
+        unset.refund_mode,
+        unset.refund_after_days,
     )
+    assert row is not None, "an upsert returns its row"
+    return load(row, Settings)
+
+
+# ── The payment provider ────────────────────────────────────────────────────────────────────────────────
+
+
+async def has_gateway(tx: Tx) -> bool:
+    """Test tenants have the sandbox; live ones have none until a provider is connected."""
+    mode: str | None = await tx.conn.fetchval("SELECT mode FROM tenants WHERE id = $1", tx.tenant)
+    return mode != "live"

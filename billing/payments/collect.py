@@ -7,8 +7,6 @@ gateway is asked what it knows of that id before anything is sent again.
 from collections.abc import Callable
 from datetime import datetime
 
-import msgspec
-
 from billing.gateways.model import Gateway, Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
@@ -116,9 +114,8 @@ async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:
         return
     today = local_date(tx.now, entity.zone)
     succeeded = outcome.status is OutcomeStatus.SUCCEEDED
-    after = msgspec.structs.replace(
-        payment,
-        status=Status.SUCCEEDED if succeeded else Status.FAILED,
+    after = payment.to(
+        Status.SUCCEEDED if succeeded else Status.FAILED,
         gateway_reference=outcome.reference,
         failure_code=outcome.failure_code,
         received_on=today if succeeded else None,

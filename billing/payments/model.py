@@ -8,9 +8,13 @@ A payment recorded from outside is born succeeded.
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Self
+
+import msgspec
 
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
+from kernel.errors import Conflict
 from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.structs import Input, Value
@@ -75,6 +79,12 @@ class Payment(Value, frozen=True, kw_only=True):
     payment_method: str | None
     failure_code: str | None
     created_at: datetime
+
+    def to(self, status: Status, **changes: object) -> Self:
+        """This payment in another state. Raises Conflict `payment_state`."""
+        if status not in NEXT[self.status]:
+            raise Conflict("payment_state", f"A {self.status} payment cannot be {status}.")
+        return msgspec.structs.replace(self, status=status, **changes)
 
 
 class NewPayment(Input, frozen=True, kw_only=True):

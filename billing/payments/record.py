@@ -1,5 +1,7 @@
 """Recording a payment that came past us."""
 
+from datetime import date, timedelta
+
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceId
 from billing.parties import store as parties
@@ -18,10 +20,7 @@ async def record_payment(tx: Tx, invoice_id: InvoiceId, request: NewPayment) -> 
     today = local_date(tx.now, entity.zone)
 
     amount = check(invoice, request)
-    if request.received_on is not None and request.received_on > today:
-        raise Invalid(
-            "received_in_future", "Record a payment when it has been received.", param="received_on"
-        )
+    check_day(request.received_on or today, today=today, param="received_on")
     payment = Payment(
         id=PaymentId.new(),
         customer_id=invoice.customer_id,
@@ -43,6 +42,14 @@ async def record_payment(tx: Tx, invoice_id: InvoiceId, request: NewPayment) -> 
     await store.insert(tx, payment)
     await receive(tx, invoice, payment)
     return payment
+
+
+def check_day(day: date, *, today: date, param: str) -> None:
+    """Money moved today or in the year before: further back the books are closed."""
+    if day > today:
+        raise Invalid("day_in_future", "Record it when the money has moved.", param=param)
+    if day < today - timedelta(days=366):
+        raise Invalid("day_too_far_back", "A day more than a year back cannot be booked.", param=param)
 
 
 def check(invoice: Invoice, request: NewPayment) -> Money:

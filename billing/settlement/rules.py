@@ -7,8 +7,8 @@ import msgspec
 from billing.credit_notes import model as credit_notes
 from billing.credit_notes.model import CreditNote
 from billing.invoices import model as invoices
+from billing.invoices import totals
 from billing.invoices.model import Invoice
-from billing.invoices.totals import status_of
 from kernel.money import Money
 
 
@@ -26,7 +26,7 @@ def settled_with(
     after_paid = before.paid + paid if paid else before.paid
     after_offset = before.offset + offset if offset else before.offset
     settled = after_paid + after_offset
-    status = status_of(total=invoice.total, settled=settled)
+    status = totals.status_of(total=invoice.total, settled=settled)
     settlement = invoices.InvoiceSettlement(
         status=status,
         paid=after_paid,
@@ -55,7 +55,7 @@ def used_with(
     after_promised = before.promised + promised if promised else before.promised
     used = after_applied + after_refunded
     settlement = credit_notes.CreditNoteSettlement(
-        status=_status(used, note.total),
+        status=status_of(used=used, total=note.total),
         applied=after_applied,
         refunded=after_refunded,
         held=after_held,
@@ -65,7 +65,7 @@ def used_with(
     return msgspec.structs.replace(note, settlement=settlement)
 
 
-def _status(used: Money, total: Money) -> credit_notes.Status:
+def status_of(*, used: Money, total: Money) -> credit_notes.Status:
     if used >= total:
         return credit_notes.Status.USED
     return credit_notes.Status.PARTLY_USED if used else credit_notes.Status.UNUSED

@@ -10,7 +10,6 @@ from billing.credit_notes.model import CreditNote, NewCreditNote, Reason
 from billing.credit_notes.model import Status as NoteStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, Status
-from billing.parties.model import RefundMode
 from billing.payments.collect import start_payment
 from billing.payments.model import PaymentId
 from billing.settlement.balance import balance_of
@@ -23,6 +22,7 @@ from tests.makers import NOON, a_line, euros
 from tests.shop import (
     a_credit,
     a_payment,
+    a_refunding,
     a_shop,
     an_issued_invoice,
     by_amount,
@@ -162,7 +162,7 @@ async def test_another_reason_says_which(tx: Tx) -> None:
     assert refused.value.code == "reason_text_required"
 
     request = NewCreditNote(reason=Reason.OTHER, reason_text=Note("Goodwill"))
-    note = await issue_credit_note(tx, invoice, request, refund_mode=RefundMode.NONE, refund_on=None)
+    note = await issue_credit_note(tx, invoice, request, refund=a_refunding())
     assert note.reason_text == "Goodwill"
 
 

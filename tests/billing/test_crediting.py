@@ -185,7 +185,7 @@ def test_the_units_credited_before_count() -> None:
 def test_a_line_is_named_once_and_in_one_way() -> None:
     invoice = an_invoice()
     line = invoice.lines[0]
-    both = NewCreditLine(line=line.id, amount_minor=1, quantity=Quantity(1))
+    both = NewCreditLine(line=line.id, net=euros(1), quantity=Quantity(1))
 
     assert refusal(Credits(invoice), by_amount(line, 1), by_amount(line, 1)) == "credit_line_twice"
     with pytest.raises(Invalid, match="not both"):

@@ -9,11 +9,11 @@ import pypdfium2  # type: ignore[import-untyped]
 import pytest
 from msgspec.structs import replace
 
-from billing.credit_notes.model import CreditNote, Reason
+from billing.credit_notes.model import CreditNote, Destination, Reason
 from billing.documents import keep, render
 from billing.documents.words import ENGLISH, FRENCH, Words
 from billing.invoices.model import Collection, Invoice, Status
-from billing.parties.model import Customer, Language, RefundMode, VatDue
+from billing.parties.model import Customer, Language, VatDue
 from billing.tax.model import Category, TaxGroup
 from kernel.database import Pool, transaction
 from kernel.decimals import Quantity, Rate
@@ -153,8 +153,8 @@ def test_a_french_credit_note_carries_every_mention() -> None:
         "Total TVA 10,33 €",
         "Total TTC 62,00 €",
         "Net à votre crédit 62,00 €",
-        "Cet avoir s’impute d’abord sur ce qui reste dû de la facture F2026-000001.",
-        "remboursé sur votre moyen de paiement d’origine",
+        "Remboursement",
+        "remboursés sur votre moyen de paiement d’origine",
         "TVA acquittée sur les encaissements.",
         "votre déduction est à réduire de la TVA de cet avoir (CGI art. 272-1)",
     ):
@@ -171,7 +171,7 @@ def test_an_english_credit_note_carries_every_mention() -> None:
         "Description VAT Net credited",
         "Total incl. VAT €179.76",
         "Net to credit €179.76",
-        "This credit first pays what is still due on invoice F2026-000001.",
+        "Refund",
         "refunded to your original means of payment",
         "your deduction is to be reduced by the VAT of this credit note",
     ):
@@ -189,16 +189,26 @@ def test_a_credit_note_neither_duns_nor_asks_for_money(customer: Customer) -> No
 @pytest.mark.parametrize("words", [FRENCH, ENGLISH], ids=["fr", "en"])
 def test_there_are_words_for_everything_we_can_have_to_say(words: Words) -> None:
     assert set(words.reasons) == set(Reason)
-    assert set(words.refunds) == set(RefundMode)
     assert set(words.mentions) == set(Category)
     assert set(words.vat_due) == set(VatDue)
 
 
-@pytest.mark.parametrize("mode", RefundMode)
-def test_a_credit_note_says_how_its_money_comes_back(mode: RefundMode) -> None:
-    day = date(2026, 3, 1) if mode is RefundMode.DEFERRED else None
-    said = FRENCH.refunds[mode].format(date="1er mars 2026")
-    assert _plain(said) in text_of(a_credit_note(refund_mode=mode, refund_on=day))
+def test_a_credit_note_says_where_each_part_of_it_goes() -> None:
+    one = euros(1_00)
+    nothing = euros(0)
+    ways = {"to_invoice": nothing, "to_provider": nothing, "by_hand": nothing, "to_balance": nothing}
+
+    def said(way: str, day: date | None = None) -> str:
+        destination = Destination(**{**ways, way: one})
+        return text_of(a_credit_note(destination=destination, refund_on=day))
+
+    assert "1,00 € viennent en déduction de la facture F2026-000001" in said("to_invoice")
+    assert "1,00 € sont remboursés sur votre moyen de paiement d’origine." in said("to_provider")
+    later = said("to_provider", date(2026, 3, 1))
+    assert "1,00 € seront remboursés le 1er mars 2026 sur votre moyen de paiement" in later
+    assert "1,00 € vous sont remboursés par virement" in said("by_hand")
+    assert "1,00 € restent à votre crédit" in said("to_balance")
+    assert "virement" not in said("to_provider")
 
 
 def test_a_reason_may_be_as_long_as_it_takes() -> None:

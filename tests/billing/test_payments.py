@@ -90,7 +90,7 @@ async def test_an_invoice_is_paid_in_parts(tx: Tx) -> None:
         (a_transfer(euros(0)), "payment_not_positive"),
         (a_transfer(euros(-1)), "payment_not_positive"),
         (a_transfer(Money(1, Currency("USD"))), "currency_mismatch"),
-        (a_transfer(received_on=TODAY + timedelta(days=1)), "received_in_future"),
+        (a_transfer(received_on=TODAY + timedelta(days=1)), "day_in_future"),
     ],
 )
 async def test_money_that_cannot_have_come_is_refused(tx: Tx, request_: NewPayment, code: str) -> None:

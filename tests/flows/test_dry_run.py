@@ -27,7 +27,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "create_credit_note": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/credit_notes",
-        {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "amount_minor": 166_68}]},
+        {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "net": euros(166_68)}]},
     ),
     "create_customer": lambda b, _: b.post("/v1/customers", customer("new")),
     "create_legal_entity": lambda b, _: b.post("/v1/legal_entities", legal_entity("new")),

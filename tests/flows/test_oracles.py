@@ -22,7 +22,7 @@ async def test_the_credit_notes_of_the_design(backend: Backend) -> None:
     invoice = await an_invoice(backend)
     a, b, c = ids(invoice)
 
-    half_of_a = await backend.credit(invoice, {"line": a, "amount_minor": 43_06})
+    half_of_a = await backend.credit(invoice, {"line": a, "net": euros(43_06)})
     rest_of_a_and_c = await backend.credit(invoice, {"line": a}, {"line": c})
     all_of_b = await backend.credit(invoice, {"line": b})
 
@@ -38,9 +38,9 @@ async def test_the_credit_notes_of_the_design_in_every_order(backend: Backend) -
         invoice = await the_invoice(backend)
         a, b, c = ids(invoice)
         asked: dict[str, list[Json]] = {
-            "half of A": [{"line": a, "amount_minor": 43_06}],
-            "rest of A and C": [{"line": a, "amount_minor": 43_05}, {"line": c, "amount_minor": 25_83}],
-            "B": [{"line": b, "amount_minor": 43_06}],
+            "half of A": [{"line": a, "net": euros(43_06)}],
+            "rest of A and C": [{"line": a, "net": euros(43_05)}, {"line": c, "net": euros(25_83)}],
+            "B": [{"line": b, "net": euros(43_06)}],
         }
         notes = [await backend.credit(invoice, *asked[part]) for part in order]
         await check_adds_up(backend, invoice, notes)
@@ -51,9 +51,7 @@ async def test_four_parts_by_amount_in_every_order(backend: Backend) -> None:
     for order in permutations([(0, 43_06), (0, 43_05), (1, 43_06), (2, 25_83)]):
         invoice = await the_invoice(backend)
         lines = ids(invoice)
-        notes = [
-            await backend.credit(invoice, {"line": lines[n], "amount_minor": minor}) for n, minor in order
-        ]
+        notes = [await backend.credit(invoice, {"line": lines[n], "net": euros(minor)}) for n, minor in order]
         await check_adds_up(backend, invoice, notes)
 
 
@@ -82,7 +80,7 @@ async def test_units_one_by_one_in_every_order(backend: Backend) -> None:
 async def test_by_amount_and_by_quantity_mix(backend: Backend) -> None:
     """7 units for 100.00 less 0.01: no unit is a whole number of cents."""
     await backend.open_shop()
-    parts: list[Json] = [{"quantity": "3"}, {"amount_minor": 11_11}, {"quantity": "0.5"}]
+    parts: list[Json] = [{"quantity": "3"}, {"net": euros(11_11)}, {"quantity": "0.5"}]
     for order in permutations(parts):
         invoice = await backend.issue(
             line("14.2857", quantity="7", vat="5.5"),
@@ -114,8 +112,8 @@ async def test_not_one_cent_and_not_one_unit_more(backend: Backend) -> None:
         return await backend.refused(path, {"reason": "duplicate", "lines": [{"line": only, **part}]})
 
     assert await refusal(quantity="1.000001") == (409, "credit_exceeds_quantity")
-    assert await refusal(amount_minor=18_76) == (409, "credit_exceeds_line")
-    assert cents(await backend.credit(invoice, {"line": only, "amount_minor": 18_75})) == (18_75, 3_75, 22_50)
+    assert await refusal(net=euros(18_76)) == (409, "credit_exceeds_line")
+    assert cents(await backend.credit(invoice, {"line": only, "net": euros(18_75)})) == (18_75, 3_75, 22_50)
     assert await refusal(quantity="1") == (409, "nothing_to_credit")
     assert await backend.refused(path, {"reason": "duplicate"}) == (409, "nothing_to_credit")
 

@@ -30,7 +30,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "create_api_key": lambda _: {"name": "New", "scopes": ["events:read"]},
     "create_credit_note": lambda w: {
         "reason": "duplicate",
-        "lines": [{"line": w["invoice_line"], "amount_minor": 33_33}],
+        "lines": [{"line": w["invoice_line"], "net": euros(33_33)}],
     },
     "create_customer": lambda w: customer("new", legal_entity=w["legal_entity"], tax_rate=w["tax_rate"]),
     "create_draft_invoice": lambda w: {

@@ -162,7 +162,7 @@ async def test_an_english_customer_reads_english(
     assert message["Subject"] == f"Your credit note {note.number}"
     assert message["Content-Language"] == "en"
     assert "of €179.76" in plain(message)
-    assert f"first pays what is still due on invoice {invoice.number}" in plain(message)
+    assert f"is deducted from invoice {invoice.number}, which had not been paid" in plain(message)
     assert "Credit note" in text_of_attachment(message)
 
 

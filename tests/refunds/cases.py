@@ -2,20 +2,18 @@
 
 from datetime import UTC, datetime
 
-import msgspec
-
 from billing.gateways.model import Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceSettlement
-from billing.parties.change_customer import change_customer
-from billing.parties.model import CustomerChange
-from billing.payments.collect import finish_payment, start_payment
-from billing.payments.model import Payment, PaymentId
+from billing.payments import store as payments
+from billing.payments.collect import finish_payment
+from billing.payments.model import Means, Payment, PaymentId, Status
+from billing.settlement.settle import settle
 from kernel.database import Tx
 from kernel.structs import Value
-from kernel.text import Name
 from subscriptions.model import Subscription
+from tests.makers import euros
 from tests.shop import at
 from tests.subscriptions.plans import signed_up
 
@@ -39,24 +37,35 @@ async def paid_by_provider(
 ) -> Payment:
     """Through a gateway: all that is due, or only a part of it."""
     tx = at(tx, now or tx.now)
-    await change_customer(tx, str(invoice.customer_id), CustomerChange(payment_method=Name("pm_sandbox_ok")))
-    intent = await start_payment(tx, "sandbox", PaymentId.new(), invoice.id)
-    assert intent is not None
-    if minor is not None:
-        intent = await _shrunk(tx, intent, minor)
+    intent = await an_intent(tx, invoice, minor)
     charged = Outcome(status=OutcomeStatus.SUCCEEDED, reference=f"ch_{intent.id}")
     await finish_payment(tx, intent, charged)
     return intent
 
 
-async def _shrunk(tx: Tx, intent: Payment, minor: int) -> Payment:
-    """As if only this much had been due."""
-    await tx.conn.execute("UPDATE payments SET amount_minor = $1 WHERE id = $2", minor, intent.id)
-    await tx.conn.execute(
-        "UPDATE invoice_settlements SET pending_minor = $1 WHERE invoice_id = $2", minor, intent.invoice_id
+async def an_intent(tx: Tx, invoice: Invoice, minor: int | None) -> Payment:
+    locked = await invoices.lock(tx, invoice.id)
+    amount = locked.settlement.due if minor is None else euros(minor)
+    payment = Payment(
+        id=PaymentId.new(),
+        customer_id=invoice.customer_id,
+        invoice_id=invoice.id,
+        currency=invoice.currency,
+        amount=amount,
+        refunded=euros(0),
+        status=Status.PENDING,
+        means=Means.PROVIDER,
+        reference=None,
+        received_on=None,
+        gateway="sandbox",
+        gateway_reference=None,
+        payment_method="pm_sandbox_ok",
+        failure_code=None,
+        created_at=tx.now,
     )
-    amount = msgspec.structs.replace(intent.amount, minor=minor)
-    return msgspec.structs.replace(intent, amount=amount)
+    await payments.insert(tx, payment)
+    await settle(tx, locked, pending=amount)
+    return payment
 
 
 async def settlement_of(tx: Tx, invoice: Invoice) -> InvoiceSettlement:

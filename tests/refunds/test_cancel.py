@@ -10,8 +10,7 @@ from billing.gateways.model import Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices.model import Invoice, Status
 from billing.parties.model import RefundMode
-from billing.payments.collect import start_payment
-from billing.payments.model import OutsideMeans, PaymentId
+from billing.payments.model import OutsideMeans
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict, Invalid
 from kernel.ids import TenantId
@@ -30,7 +29,7 @@ from subscriptions.renew import renew
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, euros
 from tests.promotions.offers import a_new_offer, days, percent
-from tests.refunds.cases import TENTH_DAY, billed, paid_by_provider, settlement_of
+from tests.refunds.cases import TENTH_DAY, an_intent, billed, paid_by_provider, settlement_of
 from tests.shop import a_credit, a_payment, at, by_amount, while_open
 from tests.subscriptions.plans import renewed, signed_up
 
@@ -240,7 +239,7 @@ async def test_a_renewal_that_comes_while_it_is_cancelled_bills_nothing(pool: Po
 async def test_while_a_payment_is_under_way_nothing_is_cancelled(tx: Tx) -> None:
     case = await billed(tx)
     await paid_by_provider(tx, case.invoice, 10_00)
-    await start_payment(tx, "sandbox", PaymentId.new(), case.invoice.id)
+    await an_intent(tx, case.invoice, None)
 
     with pytest.raises(Conflict) as refused:
         await cancel(tx, case.subscription)

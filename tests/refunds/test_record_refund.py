@@ -92,7 +92,7 @@ async def test_it_went_back_on_the_day_that_is_given(tx: Tx) -> None:
         (euros(0), None, "refund_not_positive"),
         (euros(-1), None, "refund_not_positive"),
         (Money(1, Currency("USD")), None, "currency_mismatch"),
-        (None, TODAY + timedelta(days=1), "refunded_in_future"),
+        (None, TODAY + timedelta(days=1), "day_in_future"),
     ],
 )
 async def test_money_that_cannot_have_gone_is_refused(

@@ -102,7 +102,7 @@ async def test_a_currency_that_a_plan_does_not_have_is_refused(tx: Tx) -> None:
 @pytest.mark.parametrize(
     ("model", "quantity", "amount"),
     [
-        (PriceModel.FLAT, "3", 29_00),
+        (PriceModel.FLAT, "1", 29_00),
         (PriceModel.PER_UNIT, "3", 87_00),
         (PriceModel.PER_UNIT, "0.5", 14_50),
         (PriceModel.PER_UNIT, "0.000001", 0),

@@ -229,7 +229,7 @@ async def test_a_welcome_is_for_who_has_not_subscribed_before(tx: Tx) -> None:
     await create_offer(tx, a_new_offer(conditions=Conditions(new_customers_only=True)))
 
     with pytest.raises(Conflict) as refused:
-        await sign_up(tx, a_signup(offer="WELCOME"))
+        await subscribe(tx, NewSubscription(customer="user-77", plan="pro", offer="WELCOME"))
     assert refused.value.code == "offer_new_customers_only"
     assert (await sign_up(tx, a_signup(customer="user-78", offer="WELCOME"))).is_new
 

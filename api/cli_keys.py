@@ -1,14 +1,11 @@
 """`ristourne tenant …` and `ristourne keys …`: the first account and the first key, from a shell."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
 import click
-import msgspec
 
 from api import clock
 from api.access import store
@@ -18,20 +15,13 @@ from api.access.key_text import Hasher
 from api.access.model import ApiKey, ApiKeyId, CreatedApiKey, NewApiKey, Tenant
 from api.access.revoke_key import revoke_key
 from api.access.scopes import ALL, Scope
+from api.cli_shared import inside, json_option, say, tenant_option, with_pool
 from api.settings import Settings
-from kernel.database import Pool, Tx, open_pool, transaction
-from kernel.errors import Invalid
-from kernel.ids import TenantId
+from kernel.database import Pool
 from kernel.paging import Window
-from kernel.structs import encode
 from kernel.text import Name
 
 T = TypeVar("T")
-
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-tenant_option = click.option(
-    "--tenant", "tenant_text", required=True, help="A tenant's id, or its name and mode: acme/test."
-)
 
 
 @click.group()
@@ -44,16 +34,16 @@ def tenant() -> None:
 @json_option
 def tenant_create(name: str, as_json: bool) -> None:
     """Open an account with a live and a test tenant."""
-    opened = asyncio.run(_with_pool(lambda pool, _: _open_account(pool, name)))
-    _say(opened, _lines_of([opened.live, opened.test]), as_json=as_json)
+    opened = asyncio.run(with_pool(lambda pool, _: _open_account(pool, name)))
+    say(opened, _lines_of([opened.live, opened.test]), as_json=as_json)
 
 
 @tenant.command("list")
 @json_option
 def tenant_list(as_json: bool) -> None:
     """List every tenant."""
-    tenants = asyncio.run(_with_pool(lambda pool, _: store.all_tenants(pool)))
-    _say(tenants, _lines_of(tenants), as_json=as_json)
+    tenants = asyncio.run(with_pool(lambda pool, _: store.all_tenants(pool)))
+    say(tenants, _lines_of(tenants), as_json=as_json)
 
 
 @click.group()
@@ -75,8 +65,8 @@ def keys() -> None:
 def keys_create(tenant_text: str, name: str, scopes: str, expires: datetime | None, as_json: bool) -> None:
     """Make a key and print it: this once, it is not kept."""
     request = _asked(lambda: _new_key(name, scopes, expires))
-    created = asyncio.run(_with_pool(lambda pool, s: _create_key(pool, s, tenant_text, request)))
-    _say(created, [str(created.secret)], as_json=as_json)
+    created = asyncio.run(with_pool(lambda pool, s: _create_key(pool, s, tenant_text, request)))
+    say(created, [str(created.secret)], as_json=as_json)
 
 
 @keys.command("list")
@@ -84,8 +74,8 @@ def keys_create(tenant_text: str, name: str, scopes: str, expires: datetime | No
 @json_option
 def keys_list(tenant_text: str, as_json: bool) -> None:
     """List the keys of a tenant, newest first."""
-    found = asyncio.run(_with_pool(lambda pool, _: _list_keys(pool, tenant_text)))
-    _say(found, [_line_of(key) for key in found], as_json=as_json)
+    found = asyncio.run(with_pool(lambda pool, _: _list_keys(pool, tenant_text)))
+    say(found, [_line_of(key) for key in found], as_json=as_json)
 
 
 @keys.command("revoke")
@@ -95,20 +85,11 @@ def keys_list(tenant_text: str, as_json: bool) -> None:
 def keys_revoke(tenant_text: str, key_id: str, as_json: bool) -> None:
     """Take a key away, from the next request on."""
     api_key_id = _asked(lambda: ApiKeyId.parse(key_id))
-    revoked = asyncio.run(_with_pool(lambda pool, _: _revoke_key(pool, tenant_text, api_key_id)))
-    _say(revoked, [_line_of(revoked)], as_json=as_json)
+    revoked = asyncio.run(with_pool(lambda pool, _: _revoke_key(pool, tenant_text, api_key_id)))
+    say(revoked, [_line_of(revoked)], as_json=as_json)
 
 
 # ── what they do ─────────────────────────────────────────────────────────────────────────────────
-
-
-async def _with_pool(act: Callable[[Pool, Settings], Awaitable[T]]) -> T:
-    settings = Settings.from_environment(os.environ)
-    pool = await open_pool(settings.app_database_url, size=1)
-    try:
-        return await act(pool, settings)
-    finally:
-        await pool.close()
 
 
 async def _open_account(pool: Pool, name: str) -> Opened:
@@ -118,40 +99,18 @@ async def _open_account(pool: Pool, name: str) -> Opened:
 
 async def _create_key(pool: Pool, settings: Settings, tenant_text: str, request: NewApiKey) -> CreatedApiKey:
     hasher = Hasher(settings.subkey("api keys"))
-    async with _inside(pool, tenant_text) as tx:
+    async with inside(pool, tenant_text) as tx:
         return await create_key(tx, request, own_scopes=ALL, hasher=hasher, now=tx.now)
 
 
 async def _list_keys(pool: Pool, tenant_text: str) -> list[ApiKey]:
-    async with _inside(pool, tenant_text) as tx:
+    async with inside(pool, tenant_text) as tx:
         return (await store.page(tx, Window(limit=1000))).data
 
 
 async def _revoke_key(pool: Pool, tenant_text: str, api_key_id: ApiKeyId) -> ApiKey:
-    async with _inside(pool, tenant_text) as tx:
+    async with inside(pool, tenant_text) as tx:
         return await revoke_key(tx, api_key_id, now=tx.now)
-
-
-@asynccontextmanager
-async def _inside(pool: Pool, tenant_text: str) -> AsyncIterator[Tx]:
-    found = await _find_tenant(pool, tenant_text)
-    async with transaction(pool, found.id, now=clock.now()) as tx:
-        yield tx
-
-
-async def _find_tenant(pool: Pool, text: str) -> Tenant:
-    tenant_id = TenantId.read(text)
-    if tenant_id is not None:
-        return await store.tenant(pool, tenant_id)
-    name, _, mode = text.rpartition("/")
-    found = [t for t in await store.tenants_named(pool, name) if t.mode == mode]
-    if len(found) != 1:
-        raise Invalid(
-            "tenant_unclear",
-            f"{len(found)} tenants are called {text!r}. Give the id, or name/live or name/test; "
-            "`ristourne tenant list` shows them.",
-        )
-    return found[0]
 
 
 # ── reading and showing ──────────────────────────────────────────────────────────────────────────
@@ -179,7 +138,3 @@ def _lines_of(tenants: list[Tenant]) -> list[str]:
 def _line_of(key: ApiKey) -> str:
     ended = "revoked" if key.revoked_at else f"until {key.expires_at}" if key.expires_at else "active"
     return f"{key.id}  {key.public_id}  {ended}  {key.name}"
-
-
-def _say(value: object, lines: list[str], *, as_json: bool) -> None:
-    click.echo(msgspec.json.format(encode(value), indent=2).decode() if as_json else "\n".join(lines))

@@ -4,14 +4,15 @@ import asyncio
 from datetime import timedelta
 from typing import TypeAlias
 
-import httpx
 import asyncpg
+import httpx
 import pytest
 from argon2 import PasswordHasher
 
 from api.access.create_tenant import Opened
 from api.console.access import backoff
 from api.console.access.backoff import Count
+from api.console.access.passwords import Passwords
 from tests.console.browser import COOKIE, PASSWORD, Browser, Office, a_name, fields_of
 from tests.makers import NOON
 
@@ -115,6 +116,11 @@ async def test_nobody_learns_who_is_an_admin(admin: Browser, office: Office) -> 
     assert wrong.status_code == unknown.status_code == 403
     assert WRONG in wrong.text
     assert WRONG in unknown.text
+
+
+async def test_the_password_of_nobody_opens_nothing() -> None:
+    """A name without a password is compared with a hash of ours, which must not let its word in."""
+    assert not await Passwords().match(None, "the password of nobody")
 
 
 async def test_the_page_that_was_asked_for_is_shown_after_signing_in(admin: Browser, opened: Opened) -> None:
@@ -223,6 +229,13 @@ async def test_the_session_has_another_id_after_signing_in(admin: Browser, offic
     await browser.sign_in()
 
     assert browser.cookie not in (None, before)
+
+
+async def test_signing_in_again_ends_the_session_before(admin: Browser) -> None:
+    before = str(admin.cookie)
+    await admin.sign_in()
+    admin.plant(before)
+    assert (await admin.get("/console")).status_code == 303
 
 
 async def test_a_planted_cookie_is_worth_nothing(admin: Browser, office: Office) -> None:

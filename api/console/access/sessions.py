@@ -30,5 +30,11 @@ async def find(conn: "Conn | Pool", session_id: str | None, *, keyed: Keyed, now
     return session
 
 
+async def end(conn: "Conn | Pool", session_id: str | None, *, keyed: Keyed, now: datetime) -> None:
+    """What is no session, or none any more, ends as well."""
+    if session_id is not None:
+        await store.revoke_session(conn, keyed.hash("session", session_id), now=now)
+
+
 async def live(conn: "Conn | Pool", admin_id: AdminId, *, now: datetime) -> list[Session]:
     return await store.live_sessions(conn, admin_id, now=now, seen_after=now - SESSION_IDLES)

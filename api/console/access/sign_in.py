@@ -15,12 +15,13 @@ LONGEST_NAME = 254
 
 
 class Attempt(Value, frozen=True, kw_only=True):
-    """`device` names a browser from which this admin signed in before."""
+    """`device` names a browser from which this admin signed in before, `cookie` is what it came with."""
 
     email: str
     password: str
     address: str
     device: str | None
+    cookie: str | None
 
     def __repr__(self) -> str:
         return f"Attempt(from {self.address})"
@@ -40,6 +41,7 @@ async def sign_in(pool: Pool, attempt: Attempt, *, keyed: Keyed, hasher: Passwor
 
     await store.forgive(pool, [lane.id for lane in lanes], now=now)
     await _keep_up_to_date(pool, admin, attempt.password, hasher)
+    await sessions.end(pool, attempt.cookie, keyed=keyed, now=now)
     return await sessions.begin(pool, admin.id, keyed=keyed, now=now)
 
 

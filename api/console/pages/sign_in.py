@@ -36,12 +36,13 @@ async def sign_in(
     doors: NamedDependency[Doors],
     now: NamedDependency[datetime],
 ) -> Response[bytes] | Template:
-    name = named(form.text("email"))
+    name, headers = named(form.text("email")), dict(request.scope["headers"])
     attempt = Attempt(
         email=name,
         password=form.text("password"),
         address=request.client.host if request.client else "",
-        device=doors.cookies.device(dict(request.scope["headers"]), name),
+        device=doors.cookies.device(headers, name),
+        cookie=doors.cookies.session_id(headers),
     )
     next_page = ours(form.text("next"))
     try:

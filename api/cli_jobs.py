@@ -9,7 +9,6 @@ from api.access import store
 from api.cli_shared import inside, json_option, say, tenant_option, with_pool
 from kernel import jobs
 from kernel.database import Pool, transaction
-from kernel.errors import not_found
 from kernel.ids import JobId, TenantId
 from kernel.jobs import Parked
 from kernel.structs import Value
@@ -60,4 +59,4 @@ async def _parked(pool: Pool) -> list[ParkedJob]:
 async def _retry(pool: Pool, tenant_text: str, job_id: JobId) -> None:
     async with inside(pool, tenant_text) as tx:
         if not await jobs.revive(tx, job_id):
-            raise not_found("parked job", job_id)
+            raise click.ClickException(f"There is no parked job {job_id} of this tenant.")

@@ -18,7 +18,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import paging, problems
 from api.access.key_text import Hasher
-from api.console import links, views
+from api.console import forms, links, views
 from api.console.access.model import NO_SUCH_PAGE, Refused, SignedOut
 from api.console.access.passwords import Passwords
 from api.console.cookies import Cookies
@@ -58,7 +58,9 @@ def create_console(settings: Settings, *, hasher: Hasher, waker: Waker) -> Lites
 
     return Litestar(
         ROUTES,
-        middleware=[Gate(keyed=keyed, cookies=cookies, waker=waker)],
+        middleware=[
+            Gate(keyed=keyed, cookies=cookies, waker=waker, own_host=forms.host_of(settings.base_url))
+        ],
         dependencies={
             "tx": Provide(_tx, sync_to_thread=False),
             "here": Provide(_here, sync_to_thread=False),

@@ -32,10 +32,10 @@ class Form:
         return f"Form({', '.join(sorted(self._fields))})"
 
 
-async def read(receive: Receive, headers: Headers) -> Form:
+async def read(receive: Receive, headers: Headers, *, own_host: str) -> Form:
     """Refuse whatever no form of ours can have sent."""
     _check_headers(headers)
-    _check_origin(headers)
+    _check_origin(headers, own_host)
     body = await bodies.read(receive, headers.items())
     if len(body) > MAX_BYTES:
         raise _too_large()
@@ -73,18 +73,23 @@ def _check_headers(headers: Headers) -> None:
         raise _too_large()
 
 
-def _check_origin(headers: Headers) -> None:
-    """A browser says where a form comes from, and no page can make it lie about that."""
+def _check_origin(headers: Headers, own_host: str) -> None:
+    """A browser says where a form comes from, and no page can make it lie about that.
+
+    We are who was asked, and who BASE_URL says: a proxy may have asked us by another name.
+    """
     origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
     named = origin is not None or site is not None
-    ours = origin is None or _host_of(origin) == headers.get(b"host", b"").decode("latin-1").lower()
+    asked = headers.get(b"host", b"").decode("latin-1").lower()
+    ours = origin is None or host_of(origin.decode("latin-1")) in (asked, own_host)
     if not (named and ours and site in (None, b"same-origin", b"none")):
         raise Refused(403, "This form was not sent by a page of the console. Open the console and try again.")
 
 
-def _host_of(origin: bytes) -> str:
+def host_of(url: str) -> str:
+    """With its port, when it is named: `bill.example`, `127.0.0.1:8000`."""
     try:
-        return urlsplit(origin.decode("latin-1")).netloc.lower()
+        return urlsplit(url).netloc.lower()
     except ValueError:
         return ""
 

@@ -31,10 +31,11 @@ class Gate(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
     should_bypass_for_scope = staticmethod(lambda scope: not declare.is_declared(scope))
 
-    def __init__(self, *, keyed: Keyed, cookies: Cookies, waker: Waker) -> None:
+    def __init__(self, *, keyed: Keyed, cookies: Cookies, waker: Waker, own_host: str) -> None:
         self._keyed = keyed
         self._cookies = cookies
         self._waker = waker
+        self._own_host = own_host
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         held = Held(send, streams=False)
@@ -50,7 +51,7 @@ class Gate(ASGIMiddleware):
         scope["state"].update(now=now, visitor=session_id)
         declared = declare.of(scope)
         if declared.acts:
-            form = await forms.read(receive, headers)
+            form = await forms.read(receive, headers, own_host=self._own_host)
             self._cookies.check_token(session_id, form.text("csrf"))
             scope["state"]["form"] = form
 

@@ -182,6 +182,14 @@ async def test_a_form_from_elsewhere_is_refused_even_with_the_token(
     assert (await admin.get("/console")).status_code == 200
 
 
+async def test_a_proxy_may_ask_us_by_another_name(admin: Browser) -> None:
+    """Its own name is in the Origin and in BASE_URL, ours inside is in the Host. A third name is neither."""
+    fields = {"csrf": await admin.token()}
+    refused = await admin.send("/console/sign-out", {**fields}, host="10.0.0.7:8000", origin="http://other")
+    taken = await admin.send("/console/sign-out", {**fields}, host="10.0.0.7:8000", origin="http://test")
+    assert (refused.status_code, taken.status_code) == (403, 303)
+
+
 async def test_a_form_that_does_not_say_where_it_comes_from_is_refused(admin: Browser) -> None:
     fields = {"csrf": await admin.token()}
     assert (await admin.http.post("/console/sign-out", data=fields)).status_code == 403

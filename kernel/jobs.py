@@ -97,8 +97,8 @@ async def finish(tx: Tx, job: Job) -> None:
 async def retry(tx: Tx, job: Job, *, error: str) -> None:
     """Try again later; after MAX_ATTEMPTS the job is parked with its last error."""
     if job.attempt >= MAX_ATTEMPTS:
-        await _settle(tx, job, state="parked", due=None, error=error)
-        await outbox.publish(tx, JobParked(job_id=job.id, kind=job.kind, error=error))
+        if await _settle(tx, job, state="parked", due=None, error=error):
+            await outbox.publish(tx, JobParked(job_id=job.id, kind=job.kind, error=error))
     else:
         due = tx.now + backoff(job.attempt)
         await _settle(tx, job, state="waiting", due=due, error=error)
@@ -119,13 +119,14 @@ async def postpone(tx: Tx, job: Job, *, after: timedelta) -> None:
     )
 
 
-async def _settle(tx: Tx, job: Job, *, state: str, due: datetime | None, error: str | None) -> None:
-    """Fenced by the attempt: who lost the lease changes nothing."""
-    await tx.conn.execute(
+async def _settle(tx: Tx, job: Job, *, state: str, due: datetime | None, error: str | None) -> bool:
+    """Fenced by the attempt: who lost the lease changes nothing, and is told False."""
+    settled = await tx.conn.fetchval(
         """
         UPDATE jobs
         SET state = $4, due_at = COALESCE($5, due_at), last_error = $6
         WHERE tenant_id = $1 AND id = $2 AND attempt = $3 AND state = 'running'
+        RETURNING id
         """,
         tx.tenant,
         job.id,
@@ -134,6 +135,7 @@ async def _settle(tx: Tx, job: Job, *, state: str, due: datetime | None, error: 
         due,
         error,
     )
+    return settled is not None
 
 
 async def next_due(tx: Tx) -> datetime | None:

@@ -56,7 +56,7 @@ async def while_open(
         tx = await begin(conn, tenant, now=now)
         await first(tx)
         waiting = asyncio.create_task(_in_a_transaction(pool, tenant, second, now=now))
-        await _until_it_waits(pool, waiting)
+        await until_it_waits(pool, waiting)
         await commit(tx)
     return await waiting
 
@@ -68,7 +68,7 @@ async def _in_a_transaction(
         return await act(tx)
 
 
-async def _until_it_waits(pool: Pool, task: "asyncio.Task[T]") -> None:
+async def until_it_waits(pool: Pool, task: "asyncio.Task[T]") -> None:
     async with asyncio.timeout(10):
         while not await pool.fetchval(
             """

@@ -3,6 +3,8 @@
 import asyncio
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from kernel import jobs
 from kernel.database import Pool, Tx, begin, commit, transaction
 from kernel.ids import TenantId
@@ -86,6 +88,17 @@ async def test_who_lost_the_lease_changes_nothing(tx: Tx) -> None:
     assert await state_of(tx) == ("done", 2, None)
 
 
+async def test_who_lost_the_lease_gives_nothing_up(tx: Tx) -> None:
+    await a_job(tx)
+    slow = replace(await claimed(tx), attempt=MAX_ATTEMPTS)
+    await tx.conn.execute("UPDATE jobs SET attempt = $1", MAX_ATTEMPTS + 1)
+
+    await jobs.retry(tx, slow, error="too late")
+
+    assert await state_of(tx) == ("running", MAX_ATTEMPTS + 1, None)
+    assert await tx.conn.fetchval("SELECT count(*) FROM events") == 0
+
+
 async def test_a_job_that_failed_is_tried_again_later(tx: Tx) -> None:
     await a_job(tx)
     await jobs.retry(tx, await claimed(tx), error="no route")
@@ -117,6 +130,36 @@ async def test_a_job_that_never_succeeds_is_parked_with_its_last_error(tx: Tx) -
 
     assert await jobs.claim(at(tx, now)) is None
     assert await state_of(tx) == ("parked", MAX_ATTEMPTS, f"attempt {MAX_ATTEMPTS}")
+    assert await tx.conn.fetchval("SELECT count(*) FROM events WHERE type = 'job.parked'") == 1
+
+
+async def test_a_job_that_is_revived_begins_again(tx: Tx) -> None:
+    await a_job(tx)
+    job = await claimed(tx)
+    await jobs.retry(tx, replace(job, attempt=1), error="first")
+    assert not await jobs.revive(tx, job.id)
+
+    await tx.conn.execute("UPDATE jobs SET state = 'parked', attempt = $1", MAX_ATTEMPTS)
+    assert [parked.id for parked in await jobs.parked(tx)] == [job.id]
+    assert await jobs.revive(tx, job.id)
+
+    assert await jobs.parked(tx) == []
+    assert (await claimed(tx)).attempt == 1
+
+
+async def test_only_what_is_done_and_of_that_age_is_forgotten(tx: Tx) -> None:
+    age = timedelta(days=30)
+    for due in (NOON - age - SECOND, NOON - age):
+        for state in ("waiting", "running", "done", "parked"):
+            job_id = await jobs.schedule(tx, state, {}, due=due)
+            await tx.conn.execute("UPDATE jobs SET state = $1 WHERE id = $2", state, job_id)
+
+    await jobs.forget_done(tx, before=NOON - age)
+
+    left = await tx.conn.fetch("SELECT state FROM jobs ORDER BY due_at, id")
+    assert [row["state"] for row in left] == (
+        "waiting running parked".split() + "waiting running done parked".split()
+    )
 
 
 async def test_looking_again_later_is_not_an_attempt(tx: Tx) -> None:

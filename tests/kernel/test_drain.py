@@ -1,0 +1,284 @@
+"""Workers that drain the directory: no hint is lost, none piles up, and what goes wrong is tried again.
+
+The directory is shared by all tenants: these tests live in 2001, when no other had work.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import pytest
+from aiosmtplib import SMTPRecipientRefused, SMTPRecipientsRefused, SMTPResponseException
+
+from api import consequences, work
+from api.consequences import Consequence, Work
+from api.house import House
+from api.work import drain, name_of, work_inside
+from billing.gateways.sandbox import Sandbox
+from billing.parties.change_customer import change_customer
+from billing.parties.events import CustomerCreated
+from billing.parties.model import CustomerChange, CustomerId
+from billing.tax.add_tax_rate import add_tax_rate
+from billing.tax.model import Category, NewTaxRate
+from kernel import directory, jobs, outbox
+from kernel.database import Pool, Tx, begin, commit, transaction
+from kernel.decimals import Rate
+from kernel.directory import Hint
+from kernel.errors import Conflict
+from kernel.ids import TenantId
+from kernel.jobs import MAX_ATTEMPTS
+from kernel.text import Name, Reference
+from notifications.mailer import Mailer
+from subscriptions import store as subscriptions
+from tests.makers import NOON
+from tests.shop import until_it_waits
+from tests.subscriptions.plans import signed_up
+
+THEN = datetime(2001, 1, 1, tzinfo=UTC)
+TOMORROW = THEN + timedelta(days=1)
+
+Teach: TypeAlias = Callable[[Consequence], None]
+
+
+def a_house(pool: Pool, now: datetime = THEN) -> House:
+    mailer = Mailer("smtp://127.0.0.1:1", "Ristourne <billing@ristourne.example>")
+    return House(pool=pool, gateway=Sandbox(pool), mailer=mailer, now=lambda: now)
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_left(pool: Pool) -> AsyncIterator[None]:
+    yield
+    await pool.execute("DELETE FROM pending_work WHERE due_at < $1", THEN + timedelta(days=366))
+
+
+@pytest.fixture
+def teach(monkeypatch: pytest.MonkeyPatch) -> Teach:
+    """What workers do with a job of the kind `work`."""
+
+    def taught(consequence: Consequence) -> None:
+        monkeypatch.setitem(consequences.BY_KIND, "work", consequence)
+
+    return taught
+
+
+async def a_job(pool: Pool, tenant: TenantId, *, due: datetime = THEN) -> None:
+    async with transaction(pool, tenant, now=THEN) as tx:
+        await jobs.schedule(tx, "work", {}, due=due)
+        tx.leaves_work(THEN)
+
+
+async def hints_of(pool: Pool, tenant: TenantId) -> list[datetime]:
+    rows = await pool.fetch("SELECT due_at FROM pending_work WHERE tenant_id = $1 ORDER BY id", tenant)
+    return [row["due_at"] for row in rows]
+
+
+async def states_of(pool: Pool, tenant: TenantId) -> list[tuple[str, int, str | None]]:
+    async with transaction(pool, tenant, now=THEN) as tx:
+        rows = await tx.conn.fetch("SELECT state, attempt, last_error FROM jobs ORDER BY due_at, id")
+        return [tuple(row) for row in rows]
+
+
+async def taken(pool: Pool) -> Hint:
+    hint = await directory.take(pool, now=THEN)
+    assert hint is not None
+    return hint
+
+
+# ── No hint is lost ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_hint_is_not_dropped_for_one_whose_holder_has_looked_already(
+    pool: Pool, tenant: TenantId
+) -> None:
+    """It saw nothing to do and is about to drop its own; the work that came since is announced by ours."""
+    async with transaction(pool, tenant, now=THEN) as tx:
+        tx.leaves_work(THEN)
+    first = await taken(pool)
+    async with pool.acquire() as conn:
+        looking = await begin(conn, tenant, now=THEN)
+        await directory.lock(looking)
+        assert await jobs.next_due(looking) is None
+
+        await a_job(pool, tenant, due=TOMORROW)
+        second = asyncio.create_task(drain(a_house(pool)))
+        await until_it_waits(pool, second)
+        await directory.put_back(looking, first, due=None)
+        await commit(looking)
+
+    assert await second == 1
+    assert await hints_of(pool, tenant) == [TOMORROW]
+
+
+async def test_who_was_relied_upon_sees_what_was_left(pool: Pool, tenant: TenantId, teach: Teach) -> None:
+    """While one works, another looks, finds work for tomorrow, and drops its hint in favour of the first."""
+    async with pool.acquire() as conn:
+        other: list[Tx] = []
+
+        async def meanwhile(_: Work) -> None:
+            tx = await begin(conn, tenant, now=THEN)
+            async with transaction(pool, tenant, now=THEN) as leaving:
+                leaving.leaves_work(THEN)
+            hint = await taken(pool)
+            await directory.lock(tx)
+            await jobs.schedule(tx, "work", {}, due=TOMORROW)
+            tx.due = None  # a job that an event led to has no hint of its own
+            await directory.put_back(tx, hint, due=await jobs.next_due(tx))
+            other.append(tx)
+
+        teach(meanwhile)
+        await a_job(pool, tenant)
+        first = asyncio.create_task(drain(a_house(pool)))
+        await until_it_waits(pool, first)
+        await commit(other[0])
+
+    await first
+    assert await hints_of(pool, tenant) == [TOMORROW]
+
+
+async def test_hints_do_not_pile_up(pool: Pool, tenant: TenantId) -> None:
+    house = a_house(pool)
+    for n in range(50):
+        async with transaction(pool, tenant, now=THEN) as tx:
+            await outbox.publish(tx, CustomerCreated(customer_id=CustomerId.new()))
+            await jobs.schedule(tx, "work", {}, due=TOMORROW + timedelta(hours=n % 7))
+        await asyncio.gather(drain(house), drain(house))
+
+    hints = await hints_of(pool, tenant)
+    assert TOMORROW in hints
+    assert len(hints) <= 2
+
+
+# ── A shift ends ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_shift_that_is_over_begins_nothing(pool: Pool, tenant: TenantId) -> None:
+    await a_job(pool, tenant)
+
+    assert await drain(a_house(pool), seconds=0) == 0
+    assert await states_of(pool, tenant) == [("waiting", 0, None)]
+    assert await hints_of(pool, tenant) == [THEN]
+
+
+async def test_what_a_shift_leaves_is_done_by_the_next(
+    pool: Pool, tenant: TenantId, teach: Teach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "LANES", 1)
+    teach(lambda _: asyncio.sleep(0.2))
+    await a_job(pool, tenant)
+    await a_job(pool, tenant)
+
+    assert await drain(a_house(pool), seconds=0.1) == 1
+    assert sorted(state for state, *_ in await states_of(pool, tenant)) == ["done", "waiting"]
+    assert await hints_of(pool, tenant) == [THEN]
+
+    assert await drain(a_house(pool)) == 1
+    assert [state for state, *_ in await states_of(pool, tenant)] == ["done", "done"]
+    assert await hints_of(pool, tenant) == []
+
+
+# ── What goes wrong ─────────────────────────────────────────────────────────────────────────────────────
+
+
+RECIPIENT = SMTPRecipientRefused(550, "<ada@martin.example> has no mailbox here", "ada@martin.example")
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (SMTPRecipientsRefused([RECIPIENT]), "SMTPRecipientsRefused"),
+        (RECIPIENT, "SMTPRecipientRefused 550"),
+        (SMTPResponseException(451, "ada@martin.example: later"), "SMTPResponseException 451"),
+        (Conflict("customer_gone", "Ada Martin is gone."), "Conflict customer_gone"),
+        (ValueError("ada@martin.example"), "ValueError"),
+    ],
+)
+async def test_an_error_is_kept_without_what_it_says_of_a_person(
+    pool: Pool, tenant: TenantId, teach: Teach, error: Exception, name: str
+) -> None:
+    async def fails(_: Work) -> None:
+        raise error
+
+    teach(fails)
+    await a_job(pool, tenant)
+    await drain(a_house(pool))
+
+    assert name_of(error) == name
+    assert await states_of(pool, tenant) == [("waiting", 1, name)]
+
+
+async def test_a_job_that_is_given_up_is_told_and_may_be_revived(
+    pool: Pool, tenant: TenantId, teach: Teach
+) -> None:
+    async def fails(_: Work) -> None:
+        raise TimeoutError
+
+    teach(fails)
+    await a_job(pool, tenant)
+    async with transaction(pool, tenant, now=THEN) as tx:
+        await tx.conn.execute("UPDATE jobs SET attempt = $1", MAX_ATTEMPTS - 1)
+    await drain(a_house(pool))
+
+    async with transaction(pool, tenant, now=THEN) as tx:
+        (parked,) = await jobs.parked(tx)
+        (event,) = await events_of(tx, "job.parked")
+        assert parked.last_error == "TimeoutError"
+        assert event == {
+            "type": "job.parked",
+            "job_id": str(parked.id),
+            "kind": "work",
+            "error": "TimeoutError",
+        }
+        assert await jobs.revive(tx, parked.id)
+        assert not await jobs.revive(tx, parked.id)
+    teach(lambda _: asyncio.sleep(0))
+    await drain(a_house(pool))
+    assert await states_of(pool, tenant) == [("done", 1, None)]
+
+
+REVERSED = NewTaxRate(
+    reference=Reference("reverse"),
+    name=Name("Autoliquidation"),
+    category=Category.REVERSE_CHARGE,
+    rate=Rate(0),
+    reason=Name("Art. 283-2 du CGI"),
+)
+
+
+async def test_a_renewal_that_is_refused_is_tried_again(pool: Pool, tenant: TenantId) -> None:
+    """Once its reason is mended, the period is billed."""
+    async with transaction(pool, tenant, now=NOON) as tx:
+        signup = await signed_up(tx)
+        await tx.conn.execute("UPDATE events SET state = 'dispatched'")
+    due = signup.subscription.current_period.end
+    end = asyncio.get_running_loop().time() + 30
+
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await add_tax_rate(tx, REVERSED)
+        await change_customer(tx, "user-77", CustomerChange(tax_rate="reverse"))
+    await work_inside(a_house(pool, due), tenant, ends_at=end)
+    assert await states_of(pool, tenant) == [("waiting", 1, "Conflict buyer_vat_number_missing")]
+
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await change_customer(tx, "user-77", CustomerChange(vat_number=Name("FR83404833048")))
+    await work_inside(a_house(pool, due + timedelta(seconds=1)), tenant, ends_at=end)
+    async with transaction(pool, tenant, now=NOON) as tx:
+        assert (await subscriptions.get(tx, signup.subscription.id)).period_number == 1
+
+
+async def test_a_renewal_that_somebody_else_has_done_is_done(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        signup = await signed_up(tx)
+        await tx.conn.execute("UPDATE events SET state = 'dispatched'")
+        await tx.conn.execute("UPDATE jobs SET due_at = $1", NOON)
+
+    await work_inside(a_house(pool, NOON), tenant, ends_at=asyncio.get_running_loop().time() + 30)
+
+    assert await states_of(pool, tenant) == [("done", 1, None)]
+    async with transaction(pool, tenant, now=NOON) as tx:
+        assert await subscriptions.get(tx, signup.subscription.id) == signup.subscription
+
+
+async def events_of(tx: Tx, kind: str) -> list[dict[str, object]]:
+    rows = await tx.conn.fetch("SELECT data FROM events WHERE type = $1", kind)
+    return [row["data"] for row in rows]

@@ -10,7 +10,11 @@ from api.console import links
 from api.console.cookies import Cookies
 from api.console.here import NAVIGATION
 from api.console.pages import ROUTES
+from billing.parties import store as parties
+from billing.parties.model import Customer
+from kernel.database import Tx
 from kernel.ids import TenantId
+from kernel.paging import Page, Window
 from tests.console.browser import FORM, Browser, Office, fields_of
 
 POLICY = (
@@ -109,6 +113,17 @@ async def test_an_act_on_another_accounts_tenant_does_nothing(admin: Browser, of
     answer = await admin.send(f"/console/{others}/keys/new", {**fields})
     assert answer.status_code == 404
     assert await office.pool.fetchval("SELECT count(*) FROM key_directory WHERE tenant_id = $1", others) == 0
+
+
+async def test_a_page_cannot_write(admin: Browser, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def asking(tx: Tx, _: Window) -> Page[Customer]:
+        await tx.conn.execute("UPDATE api_keys SET name = 'x' WHERE tenant_id = $1", tx.tenant)
+        return Page(data=[], next_cursor=None)
+
+    monkeypatch.setattr(parties, "customers", asking)
+    answer = await admin.get(f"/console/{opened.test.id}/customers")
+    assert answer.status_code == 500
+    assert "read-only" not in answer.text, "our own failures are for the log"
 
 
 async def test_without_a_session_every_page_leads_to_the_sign_in(stranger: Browser, opened: Opened) -> None:

@@ -5,7 +5,9 @@ import re
 import pytest
 
 from api import clock
+from api.access import store as accounts
 from api.access.create_tenant import Opened, create_tenant
+from api.access.model import AccountId
 from api.console import links
 from api.console.cookies import Cookies
 from api.console.here import NAVIGATION
@@ -117,7 +119,7 @@ async def test_an_act_on_another_accounts_tenant_does_nothing(admin: Browser, of
 
 async def test_a_page_cannot_write(admin: Browser, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     async def asking(tx: Tx, _: Window) -> Page[Customer]:
-        await tx.conn.execute("UPDATE api_keys SET name = 'x' WHERE tenant_id = $1", tx.tenant)
+        await accounts.insert_account(tx.conn, AccountId.new(), "x", now=tx.now)
         return Page(data=[], next_cursor=None)
 
     monkeypatch.setattr(parties, "customers", asking)

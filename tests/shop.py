@@ -28,10 +28,12 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def a_transaction(pool: Pool, *, now: datetime = NOON) -> AsyncIterator[Tx]:
-    """Of a tenant of its own, rolled back at the end: it leaves nothing."""
+async def a_transaction(
+    pool: Pool, *, tenant: TenantId | None = None, now: datetime = NOON
+) -> AsyncIterator[Tx]:
+    """Of a tenant of its own unless one is named, rolled back at the end: it leaves nothing."""
     async with pool.acquire() as conn:
-        tx = await begin(conn, TenantId.new(), now=now)
+        tx = await begin(conn, tenant or TenantId.new(), now=now)
         try:
             yield tx
         finally:

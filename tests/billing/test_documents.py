@@ -104,6 +104,13 @@ def test_a_french_invoice_carries_every_mention() -> None:
         assert mention in text
 
 
+def test_a_buyers_siren_stands_under_their_address() -> None:
+    customer = replace(a_customer(vat_number="FR83404833048"), siren="404833048")
+
+    for document in (an_invoice(customer=customer), a_credit_note(an_invoice(customer=customer))):
+        assert "75011 Paris France SIREN 404833048 N° TVA FR83404833048" in text_of(document)
+
+
 def test_an_english_invoice_carries_every_mention() -> None:
     text = text_of(an_invoice(customer=an_english_customer()))
 

@@ -5,7 +5,9 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from api.access.create_tenant import create_tenant
 from billing.parties import rules, store
 from billing.parties.add_customer import add_customer
 from billing.parties.add_legal_entity import add_legal_entity
@@ -29,7 +31,7 @@ from kernel.ids import TenantId
 from kernel.paging import Window
 from kernel.text import Email, Name, Reference
 from tests.makers import NOON, a_seller, an_address
-from tests.shop import a_shop, an_issued_invoice, another_customer, while_open
+from tests.shop import a_shop, a_transaction, an_issued_invoice, another_customer, while_open
 
 
 def a_new_entity(
@@ -41,6 +43,16 @@ def a_new_entity(
         tax_rate="vat-20",
         is_default=is_default,
         time_zone=time_zone,
+    )
+
+
+def a_new_customer(reference: str, payment_method: str | None = None) -> NewCustomer:
+    return NewCustomer(
+        reference=Reference(reference),
+        name=Name("x"),
+        email=Email("x@y.example"),
+        address=an_address(),
+        payment_method=Name(payment_method) if payment_method else None,
     )
 
 
@@ -101,6 +113,34 @@ def test_a_sellers_numbers_are_kept_in_their_compact_form() -> None:
 
     assert (seller.siren, seller.vat_number) == ("303265045", "FR40303265045")
     assert rules.checked_seller(a_seller(vat_number=None)).vat_number is None
+
+
+async def test_a_french_seller_without_a_siren_is_refused(tx: Tx) -> None:
+    await a_rate(tx)
+    with pytest.raises(Invalid) as refused:
+        await add_legal_entity(tx, replace(a_new_entity(), seller=a_seller(siren=None)))
+    assert (refused.value.code, refused.value.param) == ("siren_required", "seller.siren")
+
+    abroad = a_seller(siren=None, address=an_address("1 High St", "E1 6AN", "London", "GB"), vat_number=None)
+    entity = await add_legal_entity(tx, replace(a_new_entity(), seller=abroad))
+    assert entity.seller.siren is None
+
+
+async def test_a_buyers_siren_is_checked_and_kept_in_its_compact_form(tx: Tx) -> None:
+    await a_shop(tx)
+    known = replace(a_new_customer("user-44"), siren=Name(" 303 265 045 "))
+    assert (await add_customer(tx, known)).siren == "303265045"
+    assert (await store.customer(tx, "user-44")).buyer.siren == "303265045"
+
+    for wrong in ("303265046", "30326504", "x"):
+        with pytest.raises(Invalid) as refused:
+            await add_customer(tx, replace(a_new_customer("user-45"), siren=Name(wrong)))
+        assert (refused.value.code, refused.value.param) == ("siren_invalid", "siren")
+        with pytest.raises(Invalid):
+            await change_customer(tx, "user-42", CustomerChange(siren=Name(wrong)))
+    changed = await change_customer(tx, "user-42", CustomerChange(siren=Name("404 833 048")))
+    assert changed.siren == (await store.customer(tx, "user-42")).siren == "404833048"
+    assert (await change_customer(tx, "user-42", CustomerChange(siren=None))).siren is None
 
 
 @pytest.mark.parametrize(
@@ -277,17 +317,30 @@ async def test_a_document_keeps_the_buyer_it_was_issued_to(tx: Tx) -> None:
 
 async def test_a_vat_number_that_cannot_be_is_refused_on_the_way_in(tx: Tx) -> None:
     await a_shop(tx)
-    wrong = NewCustomer(
-        reference=Reference("user-44"),
-        name=Name("x"),
-        email=Email("x@y.example"),
-        address=an_address(),
-        vat_number=Name("FR00000000000"),
-    )
+    wrong = replace(a_new_customer("user-44"), vat_number=Name("FR00000000000"))
     with pytest.raises(Invalid):
         await add_customer(tx, wrong)
     with pytest.raises(Invalid):
         await change_customer(tx, "user-42", CustomerChange(vat_number=Name("FR00000000000")))
+
+
+async def test_a_live_tenant_has_nothing_to_charge_until_a_provider_is_connected(pool: Pool) -> None:
+    async with pool.acquire() as conn, conn.transaction():
+        opened = await create_tenant(conn, "Nuage Clair", now=NOON)
+
+    async with a_transaction(pool, tenant=opened.live.id) as tx:
+        await a_shop(tx)
+        for act in (
+            add_customer(tx, a_new_customer("user-44", "pm_card")),
+            change_customer(tx, "user-42", CustomerChange(payment_method=Name("pm_card"))),
+        ):
+            with pytest.raises(Conflict) as refused:
+                await act
+            assert (refused.value.code, refused.value.param) == ("gateway_missing", "payment_method")
+        assert (await add_customer(tx, a_new_customer("user-45"))).payment_method is None
+    async with a_transaction(pool, tenant=opened.test.id) as tx:
+        await a_shop(tx)
+        assert (await add_customer(tx, a_new_customer("user-44", "pm_card"))).payment_method == "pm_card"
 
 
 # ── Settings ────────────────────────────────────────────────────────────────────────────────────────────
@@ -305,3 +358,21 @@ async def test_a_setting_changes_and_the_others_stay(tx: Tx) -> None:
 
     settings = await store.settings(tx)
     assert (settings.refund_mode, settings.refund_after_days) == (RefundMode.DEFERRED, 30)
+
+
+@pytest.mark.parametrize("is_set_before", [False, True])
+async def test_two_changes_at_once_both_hold(pool: Pool, tenant: TenantId, is_set_before: bool) -> None:
+    if is_set_before:
+        async with transaction(pool, tenant, now=NOON) as tx:
+            await change_settings(tx, SettingsChange(refund_mode=RefundMode.DEFERRED, refund_after_days=7))
+
+    await while_open(
+        pool,
+        tenant,
+        lambda tx: change_settings(tx, SettingsChange(refund_mode=RefundMode.MANUAL)),
+        lambda tx: change_settings(tx, SettingsChange(refund_after_days=30)),
+    )
+
+    async with transaction(pool, tenant, now=NOON) as tx:
+        settings = await store.settings(tx)
+    assert (settings.refund_mode, settings.refund_after_days) == (RefundMode.MANUAL, 30)

@@ -36,10 +36,18 @@ CREATE TABLE prices (
     id         uuid            NOT NULL,
     plan_id    uuid            NOT NULL,
     version    integer         NOT NULL,
-    model      text            NOT NULL CONSTRAINT prices_model CHECK (model IN ('flat', 'per_unit')),
+    model      text            NOT NULL
+        CONSTRAINT prices_model CHECK (model IN ('flat', 'per_unit', 'package', 'volume', 'graduated')),
     currency   text            NOT NULL,
-    unit_price numeric(25, 12) NOT NULL CONSTRAINT prices_unit_price CHECK (unit_price >= 0),
+    unit_price numeric(25, 12) CONSTRAINT prices_unit_price CHECK (unit_price >= 0),
+    package_size numeric(13, 6) CONSTRAINT prices_package_size CHECK (package_size > 0),
+    tiers      jsonb           NOT NULL,
     CONSTRAINT prices_pk PRIMARY KEY (tenant_id, id),
+    CONSTRAINT prices_form CHECK (
+        (unit_price IS NULL) = (model IN ('volume', 'graduated'))
+        AND (package_size IS NOT NULL) = (model = 'package')
+        AND (jsonb_array_length(tiers) > 0) = (model IN ('volume', 'graduated'))
+    ),
     CONSTRAINT prices_one_per_currency UNIQUE (tenant_id, plan_id, version, currency),
     CONSTRAINT prices_version FOREIGN KEY (tenant_id, plan_id, version) REFERENCES plan_versions
 );

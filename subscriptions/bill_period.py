@@ -25,12 +25,12 @@ async def bill_period(tx: Tx, customer: Customer, subscription: Subscription, pl
     held = await _held_offer(tx, subscription)
 
     price = pricing.price_in(plan, subscription.currency)
-    line = pricing.line_of(plan, price, subscription.quantity, subscription.current_period, tax)
+    lines = pricing.lines_of(plan, price, subscription.quantity, subscription.current_period, tax)
     basket = Basket(
         plan=plan.reference,
         currency=price.currency,
         is_new_customer=False,
-        lines=(line.net,),
+        lines=tuple(line.net for line in lines),
     )
     in_reach = [_in_reach(*held)] if held else []
     decision = engine.evaluate(basket, in_reach, now=tx.now)
@@ -45,7 +45,7 @@ async def bill_period(tx: Tx, customer: Customer, subscription: Subscription, pl
             id=InvoiceId.new(),
             customer=customer,
             currency=price.currency,
-            lines=discounted([line], decision.allocations),
+            lines=discounted(lines, decision.allocations),
             collection=collection,
             metadata=subscription.metadata,
         ),

@@ -53,6 +53,8 @@ async def _version(
                 model=price.model,
                 currency=price.currency,
                 unit_price=price.unit_price,
+                package_size=price.package_size,
+                tiers=price.tiers,
             )
             for price in terms.prices
         ),

@@ -47,17 +47,32 @@ class SubscriptionId(Id, prefix="sub"):
 
 
 class PriceModel(StrEnum):
+    """How a quantity becomes an amount; subscriptions/pricing.py says it in full."""
+
     FLAT = "flat"
     PER_UNIT = "per_unit"
+    PACKAGE = "package"
+    VOLUME = "volume"
+    GRADUATED = "graduated"
+
+
+class Tier(Input, frozen=True, kw_only=True):
+    """Up to and including `up_to` units; the last tier has none. `flat_price` is due once it is reached."""
+
+    up_to: Quantity | None = None
+    unit_price: UnitPrice = UnitPrice("0.00")
+    flat_price: UnitPrice = UnitPrice("0.00")
 
 
 class Price(Value, frozen=True, kw_only=True):
-    """`unit_price` is per period: of the whole plan when flat, of one unit when per unit."""
+    """`unit_price` is per period: of the whole plan when flat, of a unit, or of a package of units."""
 
     id: PriceId
     model: PriceModel
     currency: Currency
-    unit_price: UnitPrice
+    unit_price: UnitPrice | None
+    package_size: Quantity | None
+    tiers: tuple[Tier, ...]
 
 
 class Plan(Value, frozen=True, kw_only=True):
@@ -75,9 +90,13 @@ class Plan(Value, frozen=True, kw_only=True):
 
 
 class NewPrice(Input, frozen=True, kw_only=True):
+    """A `unit_price` for flat, per_unit and package, with the latter's `package_size`; otherwise `tiers`."""
+
     currency: Currency
-    unit_price: UnitPrice
     model: PriceModel = PriceModel.FLAT
+    unit_price: UnitPrice | None = None
+    package_size: Quantity | None = None
+    tiers: Annotated[tuple[Tier, ...], msgspec.Meta(max_length=100)] = ()
 
 
 class NewVersion(Input, frozen=True, kw_only=True):

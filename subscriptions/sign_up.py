@@ -12,7 +12,7 @@ from kernel.money import Currency
 from promotions import engine
 from promotions import store as promotions
 from promotions.engine import Basket
-from promotions.model import Offer, Redemption
+from promotions.model import Offer, OfferId, Redemption
 from promotions.redeem import redeem
 from subscriptions import pricing, schedule, store
 from subscriptions.bill_period import bill_period
@@ -32,9 +32,10 @@ RENEWAL = "renew_subscription"
 
 
 async def sign_up(tx: Tx, request: NewSignup) -> Signup:
-    """Idempotent on the customer's reference and the offer, or the plan when there is no offer.
+    """Idempotent on the customer's reference and the offer: while the signup runs, it is the answer.
 
-    Raises Conflict with the engine's code when the offer cannot be had.
+    Raises Conflict `signup_differs` when it runs on other terms, and with the engine's code when the offer
+    cannot be had.
     """
     customer, is_new = await find_or_add_customer(tx, request.customer)
     terms = NewSubscription(
@@ -49,9 +50,9 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
     plan = await store.plan(tx, terms.plan)
     offer = None if terms.offer is None else await promotions.offer(tx, terms.offer)
 
-    earlier = None if is_new else await _earlier(tx, customer, plan, offer)
+    earlier = None if is_new else await _earlier(tx, customer, offer)
     if earlier is not None:
-        check_same(earlier, plan, offer, terms)
+        check_same(earlier, await _offer_of(tx, earlier), plan, offer, terms)
         return await _signup(tx, customer, earlier, offer, await _first_invoice(tx, earlier), is_new=False)
     customer = await take_over_payment_method(tx, customer, request.customer.payment_method)
     subscription, invoice = await start(tx, customer, plan, offer, terms)
@@ -130,27 +131,33 @@ async def _redeem(
     return await redeem(tx, offer, customer.id, basket)
 
 
-async def _earlier(tx: Tx, customer: Customer, plan: Plan, offer: Offer | None) -> Subscription | None:
-    """The subscription of an earlier signup for the offer, or else a running one for the plan."""
+async def _earlier(tx: Tx, customer: Customer, offer: Offer | None) -> Subscription | None:
+    """The subscription of an earlier signup for the offer, or else of the signup that runs."""
     granted = await store.signed_up(tx, customer.id, offer.id) if offer else None
-    found = granted or await store.signed_up(tx, customer.id, plan.id)
+    found = granted or await store.running_signup(tx, customer.id)
     if found is None:
         return None
     subscription = await store.get(tx, found)
-    if not subscription.is_over:
-        return subscription
-    if granted is None:
+    if subscription.is_over:
+        raise Conflict(
+            "signup_over",
+            f"The customer signed up with this offer, and that subscription is {subscription.status}. "
+            "Subscribe them again with POST /v1/subscriptions.",
+        )
+    return subscription
+
+
+async def _offer_of(tx: Tx, subscription: Subscription) -> OfferId | None:
+    if subscription.redemption_id is None:
         return None
-    raise Conflict(
-        "signup_over",
-        f"The customer signed up with this offer, and that subscription is {subscription.status}. "
-        "Subscribe them again with POST /v1/subscriptions.",
-    )
+    return (await promotions.redemption(tx, subscription.redemption_id)).offer_id
 
 
-def check_same(earlier: Subscription, plan: Plan, offer: Offer | None, terms: NewSubscription) -> None:
-    """A repetition asks for the same. Raises Conflict `signup_differs`."""
-    same_offer = (offer is None) == (earlier.redemption_id is None)
+def check_same(
+    earlier: Subscription, held: OfferId | None, plan: Plan, offer: Offer | None, terms: NewSubscription
+) -> None:
+    """A repetition asks for the same, `held` being the offer of the earlier one. Raises `signup_differs`."""
+    same_offer = held == (offer.id if offer else None)
     same_price = terms.currency in (None, earlier.currency) and terms.quantity == earlier.quantity
     if earlier.plan_id != plan.id or not same_offer or not same_price:
         raise Conflict(

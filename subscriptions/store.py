@@ -55,10 +55,11 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
     )
     await tx.conn.execute(
         """
-        INSERT INTO prices (tenant_id, id, plan_id, version, model, currency, unit_price)
-        SELECT $1, p.id, $2, $3, p.model, p.currency, p.unit_price
-        FROM unnest($4::uuid[], $5::text[], $6::text[], $7::numeric[])
-             AS p (id, model, currency, unit_price)
+        INSERT INTO prices
+            (tenant_id, id, plan_id, version, model, currency, unit_price, package_size, tiers)
+        SELECT $1, p.id, $2, $3, p.model, p.currency, p.unit_price, p.package_size, p.tiers
+        FROM unnest($4::uuid[], $5::text[], $6::text[], $7::numeric[], $8::numeric[], $9::jsonb[])
+             AS p (id, model, currency, unit_price, package_size, tiers)
         """,
         tx.tenant,
         plan.id,
@@ -67,6 +68,8 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
         [price.model for price in plan.prices],
         [price.currency for price in plan.prices],
         [price.unit_price for price in plan.prices],
+        [price.package_size for price in plan.prices],
+        [price.tiers for price in plan.prices],
     )
 
 
@@ -145,7 +148,8 @@ async def plans(tx: Tx, window: Window) -> Page[Plan]:
 async def _prices_of(tx: Tx, versions: Sequence[Row]) -> dict[tuple[UUID, int], list[Price]]:
     rows = await tx.conn.fetch(
         """
-        SELECT p.id, p.plan_id, p.version, p.model, p.currency, p.unit_price
+        SELECT p.id, p.plan_id, p.version, p.model, p.currency, p.unit_price, p.package_size,
+               p.tiers
         FROM prices p
         JOIN unnest($2::uuid[], $3::int[]) AS v (plan_id, version)
           ON v.plan_id = p.plan_id AND v.version = p.version
@@ -374,7 +378,7 @@ async def first_invoice(tx: Tx, subscription_id: SubscriptionId) -> InvoiceId | 
 
 
 async def signed_up(tx: Tx, customer_id: CustomerId, granted: Id) -> SubscriptionId | None:
-    """The subscription that this customer's signup for an offer, or a plan, led to."""
+    """The subscription that this customer's signup for an offer led to, be it over or not."""
     found = await tx.conn.fetchval(
         """
         SELECT subscription_id
@@ -384,6 +388,23 @@ async def signed_up(tx: Tx, customer_id: CustomerId, granted: Id) -> Subscriptio
         tx.tenant,
         customer_id,
         granted,
+    )
+    return SubscriptionId.of(found) if found else None
+
+
+async def running_signup(tx: Tx, customer_id: CustomerId) -> SubscriptionId | None:
+    """The subscription of this customer's signup that is not over."""
+    found = await tx.conn.fetchval(
+        """
+        SELECT s.id
+        FROM signups g
+        JOIN subscriptions s ON s.tenant_id = g.tenant_id AND s.id = g.subscription_id
+        WHERE g.tenant_id = $1 AND g.customer_id = $2 AND s.status NOT IN ('cancelled', 'ended')
+        ORDER BY s.id DESC
+        LIMIT 1
+        """,
+        tx.tenant,
+        customer_id,
     )
     return SubscriptionId.of(found) if found else None
 

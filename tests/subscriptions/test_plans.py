@@ -112,7 +112,7 @@ async def test_a_flat_price_is_for_the_plan_and_a_unit_price_for_each(
     tx: Tx, model: PriceModel, quantity: str, amount: int
 ) -> None:
     plan = await a_plan(tx, "pro", a_price("29.00", model=model))
-    line = pricing.line_of(plan, plan.prices[0], Quantity.parse(quantity), JANUARY, vat("20"))
+    (line,) = pricing.lines_of(plan, plan.prices[0], Quantity.parse(quantity), JANUARY, vat("20"))
 
     assert line.amount == euros(amount)
     assert (line.recurring, line.period) == (True, JANUARY)

@@ -1,10 +1,16 @@
 """Signing up: one call, one subscription, entitled from the first second."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from api.access.create_tenant import create_tenant
+from billing.documents import render
+from billing.invoices.model import Collection
 from billing.invoices.model import Status as InvoiceStatus
+from billing.parties import store as parties
 from kernel import jobs
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict, DomainError
@@ -16,13 +22,24 @@ from promotions.model import AtEnd, Conditions, NewOffer, Periods
 from promotions.model import Status as RedemptionStatus
 from subscriptions import store
 from subscriptions.entitlements import grants_of
-from subscriptions.model import NewSubscription, Signup, Status
+from subscriptions.model import NewSubscription, PriceModel, Signup, Status
 from subscriptions.sign_up import sign_up, subscribe
+from tests.billing.test_documents import pages_of
 from tests.books import assert_sound
-from tests.makers import NOON, euros
+from tests.makers import EUR, NOON, euros
 from tests.promotions.offers import a_new_offer, days, fixed, percent
-from tests.shop import at, while_open
-from tests.subscriptions.plans import a_plan, a_shop_with_a_plan, a_signup, net_of, renewed, signed_up
+from tests.shop import a_transaction, at, while_open
+from tests.subscriptions.plans import (
+    a_plan,
+    a_price,
+    a_shop_with_a_plan,
+    a_signup,
+    net_of,
+    renewed,
+    signed_up,
+)
+
+YEN = Currency("JPY")
 
 
 async def count(tx: Tx, table: str) -> int:
@@ -194,6 +211,143 @@ async def test_an_offer_may_end_the_subscription_with_its_last_period(tx: Tx) ->
     assert net_of(second) == 14_50
     assert (end.subscription.status, end.subscription.next_billing_at) == (Status.ENDED, None)
     assert end.subscription.ended_at == second.subscription.current_period.end
+
+
+# ── Again ───────────────────────────────────────────────────────────────────────────────────────────────
+
+WELCOME, OTHER = a_new_offer(), a_new_offer(reference="OTHER")
+
+
+async def a_shop_of_many(tx: Tx) -> None:
+    """Per-unit plans in two currencies, and two offers."""
+    await a_shop_with_a_plan(tx, WELCOME)
+    await create_offer(tx, OTHER)
+    per_unit = [a_price(model=PriceModel.PER_UNIT), a_price(model=PriceModel.PER_UNIT, currency=YEN)]
+    for reference in ("seats", "other"):
+        await a_plan(tx, reference, *per_unit)
+
+
+@pytest.mark.parametrize("offer", [None, "WELCOME"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"plan": "other"},
+        {"quantity": "3"},
+        {"quantity": "2.000001"},
+        {"currency": YEN},
+        {"offer": "OTHER"},
+        {"offer": "with or without"},
+    ],
+)
+async def test_a_signup_that_repeats_another_with_other_terms_is_refused(
+    pool: Pool, tenant: TenantId, offer: str | None, other: dict[str, Any]
+) -> None:
+    if "offer" in other and other["offer"] != "OTHER":
+        other = {"offer": None if offer else "WELCOME"}
+    terms: dict[str, Any] = {"plan": "seats", "quantity": "2", "currency": EUR, "offer": offer}
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await a_shop_of_many(tx)
+        first = await sign_up(tx, a_signup(**terms))
+        before = await everything(tx)
+
+    with pytest.raises(Conflict, match=str(first.subscription.id)) as refused:
+        async with transaction(pool, tenant, now=NOON) as tx:
+            await sign_up(tx, a_signup(**{**terms, **other}))
+
+    assert refused.value.code == "signup_differs"
+    async with transaction(pool, tenant, now=NOON) as tx:
+        assert await everything(tx) == before
+        again = await sign_up(tx, a_signup(**terms))
+        assert (again.is_new, again.subscription) == (False, first.subscription)
+
+
+async def everything(tx: Tx) -> list[int]:
+    tables = "customers subscriptions signups redemptions invoices ledger_entries events jobs"
+    return [await count(tx, table) for table in tables.split()]
+
+
+async def test_an_offer_is_over_with_its_subscription(tx: Tx) -> None:
+    first = await signed_up(tx, offer=WELCOME)
+    await store.update(tx, first.subscription.to(Status.CANCELLED, next_billing_at=None))
+
+    with pytest.raises(Conflict) as refused:
+        await sign_up(tx, a_signup(offer="WELCOME"))
+    assert refused.value.code == "signup_over"
+
+    again = await sign_up(tx, a_signup())
+    assert again.is_new
+    assert (again.subscription.redemption_id, again.offer_id) == (None, None)
+    with pytest.raises(Conflict) as refused:
+        await sign_up(tx, a_signup(offer="WELCOME"))
+    assert refused.value.code == "signup_over"
+
+
+async def test_a_further_subscription_is_no_signup(tx: Tx) -> None:
+    await a_shop_of_many(tx)
+    await sign_up(tx, a_signup())
+    await subscribe(tx, NewSubscription(customer="user-77", plan="seats", currency=EUR))
+
+    assert not (await sign_up(tx, a_signup())).is_new
+
+
+# ── Who pays ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_payment_method_that_comes_with_a_signup_is_taken_over(tx: Tx) -> None:
+    await a_shop_with_a_plan(tx)
+    known = await parties.customer(tx, "user-42")
+    signup = await sign_up(
+        tx, a_signup(customer="user-42", collection=Collection.AUTOMATIC, payment_method="pm_new")
+    )
+
+    assert signup.customer == replace(known, payment_method="pm_new") == await parties.customer(tx, "user-42")
+    assert signup.invoice is not None
+    assert signup.invoice.collection is Collection.AUTOMATIC
+
+
+@pytest.mark.parametrize("customer", ["user-42", "user-77"])
+async def test_an_invoice_that_nothing_can_be_charged_for_is_sent(tx: Tx, customer: str) -> None:
+    await a_shop_with_a_plan(tx)
+    signup = await sign_up(tx, a_signup(customer=customer, collection=Collection.AUTOMATIC))
+    renewal = await renewed(tx, signup.subscription)
+
+    assert signup.subscription.collection is Collection.AUTOMATIC
+    for invoice in (signup.invoice, renewal.invoice):
+        assert invoice is not None
+        assert invoice.collection is Collection.SEND_INVOICE
+        assert invoice.due_on == invoice.issued_on + timedelta(days=30)
+        (page,) = pages_of(render.invoice_pdf(invoice))
+        assert "IBAN FR76 3000 6000 0112 3456 7890 189" in page
+        assert "prélevé" not in page
+
+
+async def test_with_a_payment_method_it_is_charged_on_the_day(tx: Tx) -> None:
+    await a_shop_with_a_plan(tx)
+    signup = await sign_up(tx, a_signup(collection=Collection.AUTOMATIC, payment_method="pm_card"))
+
+    assert signup.invoice is not None
+    assert (signup.invoice.collection, signup.invoice.due_on) == (
+        Collection.AUTOMATIC,
+        signup.invoice.issued_on,
+    )
+    assert "IBAN" not in pages_of(render.invoice_pdf(signup.invoice))[0]
+
+
+@pytest.mark.parametrize("customer", ["user-42", "user-77"])
+async def test_where_no_provider_is_connected_no_payment_method_is_taken(pool: Pool, customer: str) -> None:
+    async with pool.acquire() as conn, conn.transaction():
+        opened = await create_tenant(conn, "Nuage Clair", now=NOON)
+    charged = a_signup(customer=customer, collection=Collection.AUTOMATIC, payment_method="pm_card")
+
+    async with a_transaction(pool, tenant=opened.live.id) as tx:
+        await a_shop_with_a_plan(tx)
+        with pytest.raises(Conflict) as refused:
+            await sign_up(tx, charged)
+        assert refused.value.code == "gateway_missing"
+        assert await count(tx, "subscriptions") == 0
+    async with a_transaction(pool, tenant=opened.test.id) as tx:
+        await a_shop_with_a_plan(tx)
+        assert (await sign_up(tx, charged)).customer.payment_method == "pm_card"
 
 
 # ── Refused ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,30 +7,20 @@ from kernel.errors import Invalid
 
 RESOURCES = (
     "api_keys",
-    "audit",
-    "billing_runs",
-    "coupons",
     "credit_notes",
     "customers",
     "entitlements",
     "events",
-    "exports",
-    "imports",
     "invoices",
     "ledger",
     "legal_entities",
     "offers",
     "payments",
     "plans",
-    "rebates",
-    "redemptions",
     "refunds",
     "settings",
     "subscriptions",
     "tax_rates",
-    "test_clocks",
-    "usage",
-    "webhook_endpoints",
 )
 ALL = frozenset(f"{resource}:{act}" for resource in RESOURCES for act in ("read", "write"))
 READ = frozenset(scope for scope in ALL if scope.endswith(":read"))
@@ -41,36 +31,27 @@ GROUPS: dict[str, frozenset[str]] = {
     "read_only": READ - {"api_keys:read"},
     "signup_backend": frozenset(
         {
-            "coupons:read",
             "customers:read",
             "customers:write",
             "entitlements:read",
             "invoices:read",
             "offers:read",
             "plans:read",
-            "redemptions:read",
             "subscriptions:read",
             "subscriptions:write",
-            "usage:read",
-            "usage:write",
         }
     ),
     "finance": frozenset(
         {
-            "audit:read",
             "credit_notes:read",
             "credit_notes:write",
             "customers:read",
-            "exports:read",
-            "exports:write",
             "invoices:read",
             "invoices:write",
             "ledger:read",
             "legal_entities:read",
             "payments:read",
             "payments:write",
-            "rebates:read",
-            "rebates:write",
             "refunds:read",
             "refunds:write",
             "subscriptions:read",
@@ -83,7 +64,7 @@ GROUPS: dict[str, frozenset[str]] = {
 TASKS: dict[str, tuple[str, str]] = {
     "signup_backend": (
         "A backend that signs people up",
-        "Registers customers, runs their subscriptions, reports usage, and reads what they may use.",
+        "Registers customers, runs their subscriptions, and reads what they may use.",
     ),
     "read_only": (
         "Read only",
@@ -91,7 +72,7 @@ TASKS: dict[str, tuple[str, str]] = {
     ),
     "finance": (
         "Finance",
-        "Issues invoices and credit notes, records payments, gives money back, and exports the books.",
+        "Issues invoices and credit notes, records payments, gives money back, and reads the books.",
     ),
     "everything": (
         "Everything",

@@ -13,7 +13,7 @@ from api.access.bootstrap import demo_tenant
 from api.access.create_tenant import Opened
 from api.access.key_text import Hasher
 from api.access.model import Mode
-from api.app import create_app
+from api.app import OPERATIONS, create_app
 from api.settings import Settings
 from kernel.database import Pool, transaction
 from kernel.errors import Invalid
@@ -249,3 +249,9 @@ async def test_the_demo_tenant_is_made_once_and_its_key_goes_on_working(
     assert lost.tenant == first.tenant
     assert await code_of(anonymous, first.api_key) == (200, None)
     assert await code_of(anonymous, lost.api_key) == (200, None)
+
+
+def test_every_resource_of_a_scope_has_an_operation() -> None:
+    """A scope for what does not exist yet would be a promise."""
+    used = {handler.opt["operation"].scope.partition(":")[0] for handler in OPERATIONS}
+    assert used == set(scopes.RESOURCES)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -18,13 +18,13 @@ from billing.payments.model import NEXT, NewPayment, OutsideMeans, Payment, Paym
 from billing.payments.model import Status as PaymentStatus
 from billing.payments.record import record_payment
 from kernel.database import Pool, Tx, transaction
-from kernel.errors import Conflict, DomainError
+from kernel.errors import Conflict, DomainError, Invalid
 from kernel.ids import EventId, Id, TenantId
 from kernel.money import Currency, Money
 from kernel.text import Name
 from tests.books import assert_sound
 from tests.makers import NOON, a_line, euros, with_discount
-from tests.shop import a_payment, a_shop, an_issued_invoice, while_open
+from tests.shop import a_payment, a_shop, an_issued_invoice, at, while_open
 
 TODAY = date(2026, 1, 15)
 
@@ -99,6 +99,39 @@ async def test_money_that_cannot_have_come_is_refused(tx: Tx, request_: NewPayme
         await record_payment(tx, invoice.id, request_)
     assert refused.value.code == code
     assert (await settlement_of(tx, invoice)).due == invoice.total
+
+
+@pytest.mark.parametrize(
+    ("day", "code"),
+    [
+        (TODAY, None),
+        (date(2025, 1, 15), None),
+        (TODAY - timedelta(days=366), None),  # a year, if it were a leap year
+        (TODAY - timedelta(days=367), "day_too_far_back"),
+        (date(1, 1, 1), "day_too_far_back"),
+        (TODAY + timedelta(days=1), "day_in_future"),
+        (date(9999, 12, 31), "day_in_future"),
+    ],
+)
+async def test_money_came_in_the_year_before(tx: Tx, day: date, code: str | None) -> None:
+    invoice = await sold(tx)
+    if code is None:
+        assert (await record_payment(tx, invoice.id, a_transfer(received_on=day))).received_on == day
+        await assert_sound(tx)
+        return
+    with pytest.raises(Invalid) as refused:
+        await record_payment(tx, invoice.id, a_transfer(received_on=day))
+    assert (refused.value.code, refused.value.param) == (code, "received_on")
+    assert (await settlement_of(tx, invoice)).due == invoice.total
+
+
+async def test_today_is_where_the_seller_is(tx: Tx) -> None:
+    """Half past eleven at night in London is tomorrow in Paris."""
+    invoice = await sold(tx)
+    late = at(tx, datetime(2026, 1, 15, 23, 30, tzinfo=UTC))
+
+    payment = await record_payment(late, invoice.id, a_transfer(received_on=TODAY + timedelta(days=1)))
+    assert payment.received_on == date(2026, 1, 16)
 
 
 async def test_an_invoice_that_is_settled_takes_no_more_money(tx: Tx) -> None:

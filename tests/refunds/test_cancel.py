@@ -8,13 +8,13 @@ import pytest
 from billing.credit_notes.model import CreditNote, Reason
 from billing.gateways.model import Outcome
 from billing.gateways.model import Status as OutcomeStatus
-from billing.invoices.model import Invoice, Status
+from billing.invoices.model import Invoice, InvoiceId, Status
 from billing.parties.model import RefundMode
 from billing.payments.model import OutsideMeans
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict, Invalid
 from kernel.ids import TenantId
-from promotions.model import Forever
+from promotions.model import AtEnd, Forever, Periods
 from refunds import store
 from refunds.cancel_subscription import cancel_subscription
 from refunds.model import Cancellation, Credit, NewCancellation, NewManualRefund
@@ -184,6 +184,89 @@ async def test_what_cost_nothing_gives_nothing_back(tx: Tx, offer: object) -> No
     cancellation = await cancel(tx, signup.subscription, credit=Credit.FULL)
 
     assert (cancellation.credit_note, cancellation.refunds) == (None, ())
+
+
+# ── Overdue ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_period_that_nobody_had_billed_is_billed_and_its_rest_credited(tx: Tx) -> None:
+    """Nineteen days of it were used: the nine that are left are credited, the day of the call among them."""
+    case = await billed(tx)
+    now = case.subscription.current_period.end + timedelta(days=19)
+    cancellation = await cancel(tx, case.subscription, now=now)
+
+    first, second = await invoices_of(tx, case.subscription)
+    note = note_of(cancellation)
+    assert first == case.invoice.id
+    assert (note.invoice_id, note.net) == (second, euros(9_32))  # 29.00 × 9 / 28
+    assert note.settlement.applied == note.total
+    assert (cancellation.subscription.status, cancellation.subscription.period_number) == (
+        SubscriptionStatus.CANCELLED,
+        1,
+    )
+    assert (await settlement_of(tx, case.invoice)).credited == euros(0)
+    await assert_sound(tx)
+
+
+async def test_all_periods_that_nobody_had_billed_are_billed(tx: Tx) -> None:
+    case = await billed(tx)
+    now = datetime(2026, 4, 20, 11, tzinfo=UTC)
+    cancellation = await cancel(tx, case.subscription, credit=Credit.FULL, now=now)
+
+    *earlier, last = await invoices_of(tx, case.subscription)
+    assert len(earlier) == 3
+    assert note_of(cancellation).invoice_id == last
+    assert (await tx.conn.fetchval("SELECT sum(net_minor)::int FROM invoices")) == 4 * 29_00
+    assert cancellation.subscription.current_period.end == datetime(2026, 5, 15, 10, tzinfo=UTC)
+    with pytest.raises(Conflict):
+        await renew(at(tx, now), case.subscription.id)
+    await assert_sound(tx)
+
+
+async def test_at_the_moment_the_period_ends_the_next_has_begun(tx: Tx) -> None:
+    case = await billed(tx)
+    end = case.subscription.current_period.end
+
+    assert note_of(await cancel(tx, case.subscription, now=end)).net == euros(29_00)
+    assert len(await invoices_of(tx, case.subscription)) == 2
+
+
+async def test_a_trial_that_is_over_is_billed_before_it_is_cancelled(tx: Tx) -> None:
+    signup = await signed_up(tx, offer=a_new_offer(days(10)))
+    cancellation = await cancel(tx, signup.subscription, now=NOON + timedelta(days=10))
+
+    assert note_of(cancellation).net == euros(29_00)
+
+
+@pytest.mark.parametrize("overdue", [0, 19, 100])
+async def test_what_had_to_end_with_its_offer_has_ended(tx: Tx, overdue: int) -> None:
+    signup = await signed_up(tx, offer=a_new_offer(percent("50"), at_end=AtEnd.END))
+    now = signup.subscription.current_period.end + timedelta(days=overdue)
+    cancellation = await cancel(tx, signup.subscription, credit=Credit.FULL, now=now)
+
+    assert cancellation.subscription.status is SubscriptionStatus.ENDED
+    assert cancellation.subscription == await subscriptions.get(tx, signup.subscription.id)
+    assert (cancellation.credit_note, cancellation.refunds) == (None, ())
+    assert len(await invoices_of(tx, signup.subscription)) == 1
+    events = await tx.conn.fetch("SELECT type FROM events WHERE type LIKE 'subscription.%' ORDER BY id")
+    assert [event["type"] for event in events] == ["subscription.started", "subscription.ended"]
+
+
+async def test_an_offer_of_two_periods_ends_after_the_second(tx: Tx) -> None:
+    offer = a_new_offer(percent("50"), duration=Periods(count=2), at_end=AtEnd.END)
+    signup = await signed_up(tx, offer=offer)
+    cancellation = await cancel(tx, signup.subscription, now=datetime(2026, 4, 20, tzinfo=UTC))
+
+    assert cancellation.subscription.status is SubscriptionStatus.ENDED
+    assert len(await invoices_of(tx, signup.subscription)) == 2
+
+
+async def invoices_of(tx: Tx, subscription: Subscription) -> list[InvoiceId]:
+    rows = await tx.conn.fetch(
+        "SELECT invoice_id FROM subscription_invoices WHERE subscription_id = $1 ORDER BY period_start",
+        subscription.id,
+    )
+    return [InvoiceId.of(row["invoice_id"]) for row in rows]
 
 
 # ── When ────────────────────────────────────────────────────────────────────────────────────────────────

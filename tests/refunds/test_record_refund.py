@@ -74,8 +74,8 @@ async def test_what_stayed_on_the_note_can_go_back_later(tx: Tx) -> None:
     await assert_sound(tx)
 
 
-async def test_it_went_back_on_the_day_that_is_given(tx: Tx) -> None:
-    day = TODAY - timedelta(days=3)
+@pytest.mark.parametrize("day", [TODAY, date(2026, 1, 12), date(2025, 1, 15)])
+async def test_it_went_back_on_the_day_that_is_given(tx: Tx, day: date) -> None:
     refund = await record(tx, await a_note(tx), on=day)
 
     assert refund.succeeded_on == day
@@ -93,6 +93,7 @@ async def test_it_went_back_on_the_day_that_is_given(tx: Tx) -> None:
         (euros(-1), None, "refund_not_positive"),
         (Money(1, Currency("USD")), None, "currency_mismatch"),
         (None, TODAY + timedelta(days=1), "day_in_future"),
+        (None, TODAY - timedelta(days=367), "day_too_far_back"),
     ],
 )
 async def test_money_that_cannot_have_gone_is_refused(

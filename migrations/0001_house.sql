@@ -115,4 +115,5 @@ CREATE TABLE idempotency_answers (
     CONSTRAINT idempotency_answers_pk PRIMARY KEY (tenant_id, key)
 );
 CREATE INDEX idempotency_answers_age ON idempotency_answers (tenant_id, created_at);
-CALL tenant_table('idempotency_answers', 'SELECT, INSERT, UPDATE, DELETE');
+CALL tenant_table('idempotency_answers',
+    'SELECT, INSERT, UPDATE (fingerprint, status, headers, body, created_at), DELETE');

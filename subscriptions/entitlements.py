@@ -24,5 +24,6 @@ def merged(given: Iterable[dict[str, Grant]]) -> dict[str, Grant]:
     return features
 
 
-def _rank(grant: Grant) -> tuple[bool, int]:
-    return grant is True, grant
+def _rank(grant: Grant) -> tuple[bool, int, bool]:
+    """A limit of zero is a limit still: whatever the order, the same grant is the best."""
+    return grant is True, grant, grant is not False

@@ -1,5 +1,6 @@
 """Every table belongs to a tenant, and every statement names one: read from the catalogue and the source."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -8,7 +9,9 @@ import asyncpg
 import pytest
 
 from api.serve import ROOT
+from kernel.database import Pool
 from tests.flows.statements import Statement, objections, statements_in, statements_of, tables_in
+from tests.shop import a_transaction
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -38,6 +41,47 @@ NOT_LITERAL = {
 }
 # Statements on tenant tables that name no tenant.
 NAMES_NO_TENANT: dict[str, str] = {}
+
+# A row that is locked FOR UPDATE cannot be referred to meanwhile: a foreign key check waits for it, and if
+# who waits holds the number series, for ever. Everything else is locked FOR NO KEY UPDATE.
+LOCKED_WHOLE = {
+    "kernel/directory.py: take": "a hint is nobody's parent; it may be deleted next",
+    "kernel/directory.py: clear": "hints are deleted",
+    "kernel/directory.py: lock": "one of the hints is deleted or moved",
+    "kernel/outbox.py: _claim": "an event's jobs come with its claim, and nothing waits: SKIP LOCKED",
+    "kernel/jobs.py: claim": "a job is nobody's parent, and nothing waits: SKIP LOCKED",
+    "billing/invoices/store.py: lock_draft": "a draft is nobody's parent; it is deleted when it is issued",
+    "api/access/store.py: lock": "a key is nobody's parent",
+    "api/console/access/store.py: lock_counts": "a count is nobody's parent",
+    "api/console/access/store.py: forget_old_counts": "counts are deleted, and nothing waits: SKIP LOCKED",
+}
+
+# The columns the application may change; in a table that is not named here, none.
+MAY_CHANGE = {
+    "pending_work": "due_at",
+    "api_keys": "expires_at revoked_at last_used_at",
+    "events": "state",
+    "jobs": "state attempt due_at last_error",
+    "idempotency_answers": "fingerprint status headers body created_at",
+    "settings": "refund_mode refund_after_days",
+    "legal_entities": "is_default",
+    "customers": "name email language address vat_number siren tax_rate_id payment_method metadata",
+    "draft_invoices": "customer_id currency lines discounts note metadata",
+    "number_series": "last_number last_issued_on",
+    "invoice_settlements": "paid_minor offset_minor pending_minor credited_minor status settled_at",
+    "credit_note_settlements": "applied_minor refunded_minor held_minor promised_minor status",
+    "payments": "refunded_minor status received_on gateway_reference failure_code",
+    "settlements": "undone_at",
+    "offers": "redeemed active",
+    "redemptions": "status periods_used",
+    "plans": "version archived_at",
+    "subscriptions": (
+        "status period_number current_period_start current_period_end next_billing_at cancelled_at ended_at"
+    ),
+    "signups": "subscription_id created_at",
+    "refunds": "status gateway_reference failure_code succeeded_on",
+    "mails": "status refusal sent_at",
+}
 
 A_GOOD_TABLE = """
     CREATE TABLE t (
@@ -185,6 +229,98 @@ def test_a_statement_in_the_source_is_found() -> None:
     ]
     (put_together,) = statements_in("def f(c, t):\n    c.execute(f'DELETE FROM {t}')", "x.py")
     assert wrong_with(put_together, frozenset({"jobs"})) == ["x.py: f: put together at run time"]
+
+
+async def test_only_the_columns_that_may_change_can_be_changed(pool: Pool) -> None:
+    theirs = BEFORE_A_TENANT.keys() - {"pending_work"}
+    named = {(table, column) for table, columns in MAY_CHANGE.items() for column in columns.split()}
+    assert {each for each in await changeable(pool) if each[0] not in theirs} == named
+
+
+async def test_no_row_is_given_to_another_tenant(pool: Pool) -> None:
+    assert [table for table, column in await changeable(pool) if column == "tenant_id"] == []
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "invoice_settlements.total_minor",
+        "invoice_settlements.invoice_id",
+        "credit_note_settlements.total_minor",
+        "credit_notes.to_provider_minor",
+        "invoices.total_minor",
+        "payments.amount_minor",
+        "payments.invoice_id",
+        "payments.means",
+        "refunds.amount_minor",
+        "refunds.payment_id",
+        "settlements.amount_minor",
+        "events.data",
+        "events.type",
+        "jobs.data",
+        "api_keys.scopes",
+        "api_keys.public_id",
+        "number_series.legal_entity_id",
+        "number_series.kind",
+        "number_series.year",
+        "redemptions.offer_id",
+        "subscriptions.redemption_id",
+        "subscriptions.quantity",
+        "legal_entities.seller",
+        "customers.reference",
+        "mails.body",
+        "idempotency_answers.key",
+        "prices.unit_price",
+    ],
+)
+async def test_what_was_agreed_or_happened_is_not_rewritten(pool: Pool, column: str) -> None:
+    table, name = column.split(".")
+    async with a_transaction(pool) as tx:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError) as refusal:
+            await tx.conn.execute(f"UPDATE {table} SET {name} = {name}")
+    assert refusal.value.sqlstate == "42501"
+
+
+async def changeable(pool: Pool) -> set[tuple[str, str]]:
+    """Table and column, for each that the application may update."""
+    rows = await pool.fetch(
+        """
+        SELECT c.relname, a.attname
+        FROM pg_class c
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+          AND has_column_privilege(c.oid, a.attnum, 'UPDATE')
+        """
+    )
+    return {(row["relname"], row["attname"]) for row in rows}
+
+
+def test_rows_are_locked_for_no_more_than_a_change() -> None:
+    found = {statement.where for statement in statements_of(ROOT) if locks_whole(statement.sql or "")}
+    assert found == LOCKED_WHOLE.keys()
+
+
+async def test_what_is_locked_whole_is_nobodys_parent(owner: Owner) -> None:
+    """But an event: the jobs that refer to it are written by whoever has claimed it."""
+    tables = {
+        table
+        for statement in statements_of(ROOT)
+        if locks_whole(statement.sql or "")
+        for table in re.findall(r"FROM (\w+)", statement.sql or "")
+    }
+    rows = await owner.fetch(
+        """
+        SELECT DISTINCT confrelid::regclass::text AS parent, conrelid::regclass::text AS child
+        FROM pg_constraint
+        WHERE contype = 'f' AND confrelid::regclass::text = ANY($1)
+        """,
+        sorted(tables),
+    )
+    assert [(row["parent"], row["child"]) for row in rows] == [("events", "jobs")]
+
+
+def locks_whole(sql: str) -> bool:
+    return re.search(r"\bFOR\s+UPDATE\b", sql) is not None
 
 
 # ── Statements ───────────────────────────────────────────────────────────────────────────────────

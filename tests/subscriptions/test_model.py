@@ -1,6 +1,6 @@
 """Subscriptions: every pair of states is allowed or refused."""
 
-from itertools import product
+from itertools import permutations, product
 
 import msgspec
 import pytest
@@ -12,7 +12,16 @@ from kernel.decimals import Quantity
 from kernel.errors import Conflict
 from kernel.structs import encode
 from subscriptions.entitlements import merged
-from subscriptions.model import ENTITLED, NEXT, Entitlements, PlanId, Status, Subscription, SubscriptionId
+from subscriptions.model import (
+    ENTITLED,
+    NEXT,
+    Entitlements,
+    Grant,
+    PlanId,
+    Status,
+    Subscription,
+    SubscriptionId,
+)
 from tests.makers import EUR, JANUARY, NOON
 
 DRAWN = """
@@ -47,6 +56,7 @@ def a_subscription(status: Status) -> Subscription:
         current_period=JANUARY,
         trial_ends_at=None,
         next_billing_at=JANUARY.end,
+        cancel_at=None,
         cancelled_at=None,
         ended_at=None,
         metadata={},
@@ -98,6 +108,17 @@ def test_of_each_feature_the_best_grant_counts() -> None:
     assert merged([basic, more]) == {"export": True, "seats": 20, "api": True}
     assert merged([more, basic]) == merged([basic, more])
     assert merged([]) == {}
+
+
+FROM_WORST_TO_BEST: list[Grant] = [False, 0, 1, 5, 20, True]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_without_a_limit_beats_a_limit_beats_nothing_in_any_order(count: int) -> None:
+    """In Python True is 1 and False is 0: here they are not."""
+    for places in permutations(range(6), count):
+        (best,) = merged([{"seats": FROM_WORST_TO_BEST[place]} for place in places]).values()
+        assert best is FROM_WORST_TO_BEST[max(places)]
 
 
 @pytest.mark.parametrize("feature", ["", "Seats", "1st", "a b", "é", "a\n", "a" * 65])

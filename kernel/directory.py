@@ -88,7 +88,8 @@ async def put_back(tx: Tx, hint: Hint, *, due: datetime | None) -> None:
     """Replace the hint by the next due time, or drop it when the tenant has nothing left to do.
 
     It is dropped too when an older hint of the tenant comes up in time, or hints would pile up: who holds
-    that one will look again before putting it back.
+    that one will look again before putting it back. Where the work outlasted the lease, another may have
+    cleared the hint meanwhile: it is written anew.
     """
     await tx.conn.execute(
         """
@@ -101,6 +102,11 @@ async def put_back(tx: Tx, hint: Hint, *, due: datetime | None) -> None:
             DELETE FROM pending_work
             USING needed
             WHERE id = $1 AND NOT is_so
+        ), anew AS (
+            INSERT INTO pending_work (tenant_id, due_at)
+            SELECT $2, $3
+            FROM needed
+            WHERE is_so AND NOT EXISTS (SELECT FROM pending_work WHERE id = $1)
         )
         UPDATE pending_work
         SET due_at = $3

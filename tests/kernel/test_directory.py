@@ -100,6 +100,25 @@ async def test_what_is_left_to_do_is_put_back(pool: Pool) -> None:
     assert await directory.take(pool, now=THEN + timedelta(days=1)) == hint
 
 
+async def test_what_another_cleared_while_we_worked_is_put_back(pool: Pool) -> None:
+    """The lease was over; whoever took a newer hint may have looked before we left something."""
+    tenant = await a_hint(pool)
+    slow = await directory.take(pool, now=THEN)
+    assert slow is not None
+    await a_hint(pool, tenant=tenant, due=THEN)
+    quick = await directory.take(pool, now=THEN)
+    assert quick is not None
+    await directory.clear(pool, quick, now=THEN + LEASE)
+
+    async with transaction(pool, tenant, now=THEN) as tx:
+        await directory.put_back(tx, quick, due=THEN + timedelta(minutes=1))
+        await directory.put_back(tx, slow, due=THEN + SECOND)
+
+    again = await directory.take(pool, now=THEN + SECOND)
+    assert again is not None
+    assert again.tenant_id == tenant
+
+
 async def test_a_tenant_with_nothing_left_to_do_leaves_the_directory(pool: Pool) -> None:
     await a_hint(pool)
     hint = await directory.take(pool, now=THEN)

@@ -25,6 +25,7 @@ from kernel.structs import Value, from_wire
 from notifications import letters
 from notifications.model import Letter
 from notifications.send import send_mail
+from refunds.cancel_subscription import CANCELLING, cancel_due
 from refunds.events import RefundRequested, RefundSucceeded
 from refunds.give_back import SENDING
 from refunds.model import RefundId
@@ -106,6 +107,12 @@ async def renew_due(work: Work) -> timedelta | None:
     return None
 
 
+async def cancel_when_due(work: Work) -> None:
+    subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
+    async with transaction(work.house.pool, work.tenant, now=work.house.now()) as tx:
+        await cancel_due(tx, subscription_id)
+
+
 async def mail_invoice(work: Work) -> None:
     event = work.event(InvoiceIssued)
     await _mail(work, lambda tx: letters.invoice_issued(tx, event.invoice_id))
@@ -155,6 +162,7 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
 WHEN_DUE: Mapping[str, Consequence] = {
     RENEWAL: renew_due,
     SENDING: send_due_refund,
+    CANCELLING: cancel_when_due,
 }
 
 # What the outbox and the worker go by: kinds of job are the names of the functions above.

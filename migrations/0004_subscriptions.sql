@@ -73,12 +73,15 @@ CREATE TABLE subscriptions (
     current_period_end   timestamptz    NOT NULL,
     trial_ends_at        timestamptz,
     next_billing_at      timestamptz,
+    cancel_at            timestamptz,
+    cancellation         jsonb,
     cancelled_at         timestamptz,
     ended_at             timestamptz,
     metadata             jsonb          NOT NULL,
     created_at           timestamptz    NOT NULL,
     CONSTRAINT subscriptions_pk PRIMARY KEY (tenant_id, id),
     CONSTRAINT subscriptions_period CHECK (current_period_start < current_period_end),
+    CONSTRAINT subscriptions_cancellation_has_time CHECK ((cancel_at IS NULL) = (cancellation IS NULL)),
     CONSTRAINT subscriptions_over_is_not_billed
         CHECK (status NOT IN ('cancelled', 'ended') OR next_billing_at IS NULL),
     CONSTRAINT subscriptions_customer FOREIGN KEY (tenant_id, customer_id) REFERENCES customers,
@@ -90,7 +93,7 @@ CREATE INDEX subscriptions_of_customer ON subscriptions (tenant_id, customer_id,
 CREATE INDEX subscriptions_due ON subscriptions (tenant_id, next_billing_at, id) WHERE next_billing_at IS NOT NULL;
 CALL tenant_table('subscriptions',
     'SELECT, INSERT, UPDATE (status, period_number, current_period_start, current_period_end, next_billing_at,
-                             cancelled_at, ended_at)');
+                             cancel_at, cancellation, cancelled_at, ended_at)');
 
 -- What makes billing a period twice impossible.
 CREATE TABLE subscription_invoices (

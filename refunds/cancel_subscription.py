@@ -1,7 +1,12 @@
-"""Cancelling a subscription now: it stops, and what it billed in advance is credited and given back."""
+"""Cancelling a subscription: it stops, and what it billed in advance is credited and given back.
+
+Now, or at a time to come: then it is kept as it was asked for, and a job carries it out.
+"""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from billing.credit_notes import crediting
 from billing.credit_notes import store as credit_notes
@@ -10,59 +15,155 @@ from billing.credit_notes.model import NewCreditLine, NewCreditNote, Reason
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, LineId
 from billing.parties import store as parties
-from kernel import outbox
+from billing.parties.model import LegalEntity
+from kernel import jobs, outbox
 from kernel.database import Tx
-from kernel.errors import Conflict
+from kernel.errors import Conflict, Invalid
 from kernel.money import zero
+from kernel.periods import local_date
+from kernel.structs import from_wire
 from refunds.credit_invoice import credit_invoice
-from refunds.model import Cancellation, Credit, GivenBack, NewCancellation
+from refunds.model import Cancellation, Credit, GivenBack, NewCancellation, When
+from refunds.rules import terms_of
 from subscriptions import proration
 from subscriptions import store as subscriptions
-from subscriptions.events import SubscriptionCancelled
+from subscriptions.events import CancellationScheduled, CancellationUndone, SubscriptionCancelled
 from subscriptions.model import Status, Subscription, SubscriptionId
 from subscriptions.renew import renew
+from subscriptions.sign_up import RENEWAL
+
+CANCELLING = "cancel_subscription"
 
 
 async def cancel_subscription(
     tx: Tx, subscription_id: SubscriptionId, request: NewCancellation
 ) -> Cancellation:
-    found = await subscriptions.get(tx, subscription_id)
-    customer = await parties.lock_customer(tx, found.customer_id)
-    subscription = await subscriptions.lock(tx, subscription_id)
-    entity = await parties.legal_entity(tx, customer.legal_entity_id)
+    """Asked for again with another time, the new one counts."""
+    subscription, entity = await _locked(tx, subscription_id)
 
     if subscription.is_over:
         raise Conflict("subscription_over", f"The subscription is {subscription.status} already.")
-    subscription = await _caught_up(tx, subscription)
+    at = time_of(request, subscription, now=tx.now)
+    terms_of(
+        await parties.settings(tx),
+        asked=request.refund,
+        refund_on=request.refund_on,
+        today=local_date(at, entity.zone),
+    )
+
+    if at <= tx.now:
+        return await _cancel(tx, subscription, request, at=tx.now, zone=entity.zone)
+    return await _schedule(tx, subscription, request, at=at)
+
+
+async def cancel_due(tx: Tx, subscription_id: SubscriptionId) -> None:
+    """Carry out the cancellation whose time has come, as of that time. One that was undone is gone."""
+    subscription, entity = await _locked(tx, subscription_id)
+    asked = await subscriptions.cancellation(tx, subscription_id)
+
+    if subscription.is_over or subscription.cancel_at is None or subscription.cancel_at > tx.now:
+        return
+    request = msgspec.convert(asked, NewCancellation, dec_hook=from_wire)
+
+    await _cancel(tx, subscription, request, at=subscription.cancel_at, zone=entity.zone)
+
+
+async def undo_cancellation(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
+    """Before it takes effect. The subscription goes on as if nothing had been asked."""
+    subscription, _ = await _locked(tx, subscription_id)
+
+    if subscription.is_over or subscription.cancel_at is None:
+        raise Conflict("cancellation_not_scheduled", "No cancellation of this subscription is to come.")
+
+    await subscriptions.put_cancellation(tx, subscription.id, None, None)
+    # The renewal may have come up meanwhile, and found the subscription about to be cancelled.
+    await jobs.schedule(
+        tx, RENEWAL, {"subscription_id": str(subscription.id)}, due=subscription.current_period.end
+    )
+    await outbox.publish(
+        tx, CancellationUndone(subscription_id=subscription.id, customer_id=subscription.customer_id)
+    )
+    return msgspec.structs.replace(subscription, cancel_at=None)
+
+
+def time_of(request: NewCancellation, subscription: Subscription, *, now: datetime) -> datetime:
+    """When it takes effect. Raises Invalid `cancellation_time`."""
+    if (request.when is When.AT) != (request.at is not None):
+        raise Invalid("cancellation_time", "Send `at` with when: at, and only with it.", param="at")
+    match request.when:
+        case When.NOW:
+            return now
+        case When.PERIOD_END:
+            return max(now, subscription.current_period.end)
+        case When.AT:
+            assert request.at is not None, "checked above"
+            if request.at < now:
+                raise Invalid(
+                    "cancellation_time", "A cancellation cannot take effect before now.", param="at"
+                )
+            return request.at
+
+
+async def _schedule(
+    tx: Tx, subscription: Subscription, request: NewCancellation, *, at: datetime
+) -> Cancellation:
+    await subscriptions.put_cancellation(tx, subscription.id, at, request)
+    await jobs.schedule(tx, CANCELLING, {"subscription_id": str(subscription.id)}, due=at)
+    await outbox.publish(
+        tx,
+        CancellationScheduled(
+            subscription_id=subscription.id, customer_id=subscription.customer_id, cancel_at=at
+        ),
+    )
+    return _answer(msgspec.structs.replace(subscription, cancel_at=at), None)
+
+
+async def _cancel(
+    tx: Tx, subscription: Subscription, request: NewCancellation, *, at: datetime, zone: ZoneInfo
+) -> Cancellation:
+    subscription = await _caught_up(tx, subscription, at=at)
     if subscription.is_over:
-        return Cancellation(
-            subscription=subscription,
-            credit_note=None,
-            refunds=(),
-            to_refund_by_hand=zero(subscription.currency),
-        )
-    cancelled = subscription.to(Status.CANCELLED, next_billing_at=None, cancelled_at=tx.now, ended_at=tx.now)
+        return _answer(subscription, None)
+    cancelled = subscription.to(Status.CANCELLED, next_billing_at=None, cancelled_at=at, ended_at=at)
 
     await subscriptions.update(tx, cancelled)
-    given_back = await _credit(tx, subscription, request, entity.zone)
-    await outbox.publish(tx, SubscriptionCancelled(subscription_id=cancelled.id, customer_id=customer.id))
+    given_back = await _credit(tx, subscription, request, at=at, zone=zone)
+    await outbox.publish(
+        tx, SubscriptionCancelled(subscription_id=cancelled.id, customer_id=cancelled.customer_id)
+    )
+    return _answer(cancelled, given_back)
+
+
+def _answer(subscription: Subscription, given_back: GivenBack | None) -> Cancellation:
     return Cancellation(
-        subscription=cancelled,
+        subscription=subscription,
         credit_note=given_back.credit_note if given_back else None,
         refunds=given_back.refunds if given_back else (),
-        to_refund_by_hand=(given_back.to_refund_by_hand if given_back else zero(subscription.currency)),
+        to_refund_by_hand=given_back.to_refund_by_hand if given_back else zero(subscription.currency),
     )
 
 
-async def _caught_up(tx: Tx, subscription: Subscription) -> Subscription:
-    """With every period begun that should have: its used days are owed."""
-    while subscription.next_billing_at is not None and subscription.next_billing_at <= tx.now:
+async def _locked(tx: Tx, subscription_id: SubscriptionId) -> tuple[Subscription, LegalEntity]:
+    found = await subscriptions.get(tx, subscription_id)
+    customer = await parties.lock_customer(tx, found.customer_id)
+    subscription = await subscriptions.lock(tx, subscription_id)
+    return subscription, await parties.legal_entity(tx, customer.legal_entity_id)
+
+
+async def _caught_up(tx: Tx, subscription: Subscription, *, at: datetime) -> Subscription:
+    """With every period begun that should have by then, unless it was to be cancelled before that."""
+    while _begins_another(subscription, at):
         subscription = (await renew(tx, subscription.id)).subscription
     return subscription
 
 
+def _begins_another(subscription: Subscription, at: datetime) -> bool:
+    begins_at, cancel_at = subscription.next_billing_at, subscription.cancel_at
+    return begins_at is not None and begins_at <= at and (cancel_at is None or begins_at < cancel_at)
+
+
 async def _credit(
-    tx: Tx, subscription: Subscription, request: NewCancellation, zone: ZoneInfo
+    tx: Tx, subscription: Subscription, request: NewCancellation, *, at: datetime, zone: ZoneInfo
 ) -> GivenBack | None:
     """Credit the current period's invoice, where there is one and something of it to credit."""
     invoice_id = await subscriptions.invoice_of_period(tx, subscription)
@@ -71,7 +172,7 @@ async def _credit(
     invoice = await invoices.lock(tx, invoice_id)
     earlier = await credit_notes.credited_lines(tx, invoice_id)
 
-    lines = lines_to_credit(invoice, earlier, request.credit, at=tx.now, zone=zone)
+    lines = lines_to_credit(invoice, earlier, request.credit, at=at, zone=zone)
 
     if not lines:
         return None

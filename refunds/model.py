@@ -10,7 +10,7 @@ A part recorded by hand is born succeeded. `retried` is final: the new refund is
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 
@@ -101,9 +101,22 @@ class Credit(StrEnum):
     FULL = "full"  # all that is left of it
 
 
-class NewCancellation(Input, frozen=True, kw_only=True):
-    """Cancel now. `refund` overrides the tenant's refund mode, `refund_on` is the day of a deferred one."""
+class When(StrEnum):
+    """When a cancellation takes effect."""
 
+    NOW = "now"
+    PERIOD_END = "period_end"
+    AT = "at"  # at the time `at`
+
+
+class NewCancellation(Input, frozen=True, kw_only=True):
+    """Cancel now, at the end of the current period, or at a time. Until it takes effect it can be undone.
+
+    `refund` overrides the tenant's refund mode, `refund_on` is the day of a deferred one.
+    """
+
+    when: When = When.NOW
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     credit: Credit = Credit.PRORATED
     refund: RefundMode | None = None
     refund_on: date | None = None

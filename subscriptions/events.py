@@ -1,5 +1,7 @@
 """What happens to plans and subscriptions."""
 
+from datetime import datetime
+
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.events import Event
@@ -27,6 +29,17 @@ class SubscriptionRenewed(Event, frozen=True, kw_only=True, tag="subscription.re
 
 
 class SubscriptionCancelled(Event, frozen=True, kw_only=True, tag="subscription.cancelled"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
+class CancellationScheduled(Event, frozen=True, kw_only=True, tag="subscription.cancellation_scheduled"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    cancel_at: datetime
+
+
+class CancellationUndone(Event, frozen=True, kw_only=True, tag="subscription.cancellation_undone"):
     subscription_id: SubscriptionId
     customer_id: CustomerId
 

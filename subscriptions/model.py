@@ -145,7 +145,10 @@ ENTITLED = frozenset({Status.TRIALING, Status.ACTIVE, Status.PAST_DUE})
 
 
 class Subscription(Value, frozen=True, kw_only=True):
-    """`period_number` counts from the anchor, where billing began; the trial before it is -1."""
+    """`period_number` counts from the anchor, where billing began; the trial before it is -1.
+
+    `cancel_at` is when a cancellation takes effect that can still be undone.
+    """
 
     id: SubscriptionId
     customer_id: CustomerId
@@ -161,6 +164,7 @@ class Subscription(Value, frozen=True, kw_only=True):
     current_period: Period
     trial_ends_at: datetime | None
     next_billing_at: datetime | None
+    cancel_at: datetime | None
     cancelled_at: datetime | None
     ended_at: datetime | None
     metadata: dict[str, str]

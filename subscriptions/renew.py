@@ -47,6 +47,11 @@ def check(subscription: Subscription, tx: Tx) -> None:
             "renewal_not_due",
             f"The current period ends at {subscription.next_billing_at.isoformat()}.",
         )
+    if subscription.cancel_at is not None and subscription.cancel_at <= subscription.next_billing_at:
+        raise Conflict(
+            "renewal_not_due",
+            f"The subscription is cancelled at {subscription.cancel_at.isoformat()}. Undo that first.",
+        )
 
 
 def next_period(subscription: Subscription, plan: Plan, entity: LegalEntity) -> Subscription:

@@ -101,6 +101,7 @@ async def start(
         current_period=starts.period,
         trial_ends_at=starts.trial_ends_at,
         next_billing_at=starts.period.end,
+        cancel_at=None,
         cancelled_at=None,
         ended_at=None,
         metadata=request.metadata,

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from billing.invoices.model import InvoiceId
@@ -228,12 +229,43 @@ async def update(tx: Tx, subscription: Subscription) -> None:
     )
 
 
+async def put_cancellation(
+    tx: Tx, subscription_id: SubscriptionId, cancel_at: datetime | None, cancellation: object | None
+) -> None:
+    """What is to happen at a time to come, or no longer."""
+    await tx.conn.execute(
+        """
+        UPDATE subscriptions
+        SET cancel_at = $3, cancellation = $4
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        subscription_id,
+        cancel_at,
+        cancellation,
+    )
+
+
+async def cancellation(tx: Tx, subscription_id: SubscriptionId) -> dict[str, object] | None:
+    """The cancellation that is to happen, as it was asked for."""
+    asked: dict[str, object] | None = await tx.conn.fetchval(
+        """
+        SELECT cancellation
+        FROM subscriptions
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        subscription_id,
+    )
+    return asked
+
+
 async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
     row = await tx.conn.fetchrow(
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -251,7 +283,7 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         FOR NO KEY UPDATE
@@ -269,7 +301,7 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR customer_id = $4)
         ORDER BY id DESC

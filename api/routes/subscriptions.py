@@ -48,11 +48,19 @@ async def cancel_subscription(
     subscription_id: FromPath[SubscriptionId],
     data: JSONBody[NewCancellation],
 ) -> Cancellation:
-    """Cancel now.
+    """Cancel now, at the end of the period, or at a time.
 
     The unused days are credited by a credit note, and what was paid for them goes back in the refund mode.
     """
     return await cancelling.cancel_subscription(tx, subscription_id, data)
+
+
+@command("/v1/subscriptions/{subscription_id}/undo_cancellation", scope="subscriptions:write")
+async def undo_cancellation(
+    tx: NamedDependency[Tx], subscription_id: FromPath[SubscriptionId]
+) -> Subscription:
+    """Undo a cancellation that has not taken effect yet."""
+    return await cancelling.undo_cancellation(tx, subscription_id)
 
 
 ROUTES = [
@@ -61,4 +69,5 @@ ROUTES = [
     create_subscription,
     renew_subscription,
     cancel_subscription,
+    undo_cancellation,
 ]

@@ -76,7 +76,8 @@ MAY_CHANGE = {
     "redemptions": "status periods_used",
     "plans": "version archived_at",
     "subscriptions": (
-        "status period_number current_period_start current_period_end next_billing_at cancelled_at ended_at"
+        "status period_number current_period_start current_period_end next_billing_at "
+        "cancel_at cancellation cancelled_at ended_at"
     ),
     "signups": "subscription_id created_at",
     "refunds": "status gateway_reference failure_code succeeded_on",

@@ -59,6 +59,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "renew_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
     "rotate_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/revoke"),
+    "undo_cancellation": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
 }
 NOTHING_CHANGES = {
     "create_api_key": "it answers what was asked for, whatever others do",

@@ -63,6 +63,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "renew_subscription": lambda _: None,
     "revoke_api_key": lambda _: None,
     "rotate_api_key": lambda _: {"overlap_seconds": 60},
+    "undo_cancellation": lambda _: None,
 }
 # Fields of bodies that name a resource, and which.
 NAMED_IN_BODIES = {
@@ -84,7 +85,10 @@ REFERENCES = {
 
 
 async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
-    """It is NOON; the subscription's period has been over for nine days. `prefix` goes before references."""
+    """It is NOON; the subscription's period has been over for nine days, and its end is years away.
+
+    `prefix` goes before references.
+    """
 
     def named(reference: str) -> str:
         return prefix + reference
@@ -103,6 +107,10 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         {"customer": customer(named("user-1")), "plan": pro["id"], "collection": "send_invoice"},
     )
     time.at = NOON
+    await backend.post(
+        f"/v1/subscriptions/{signup['subscription']['id']}/cancel",
+        {"when": "at", "at": "2030-01-01T00:00:00Z"},
+    )
 
     body: Json = {
         "customer": buyer["id"],

@@ -9,7 +9,7 @@ CREATE TABLE admins (
     created_at    timestamptz NOT NULL
 );
 COMMENT ON COLUMN admins.password_hash IS 'null until the first one-time link was used';
-GRANT SELECT, INSERT, UPDATE ON admins TO ristourne_app;
+GRANT SELECT, INSERT, UPDATE (email, password_hash) ON admins TO ristourne_app;
 
 CREATE TABLE admin_accounts (
     admin_id   uuid        NOT NULL CONSTRAINT admin_accounts_admin REFERENCES admins,
@@ -28,7 +28,7 @@ CREATE TABLE admin_invitations (
 );
 -- A new link takes the place of the one before.
 CREATE UNIQUE INDEX admin_invitations_one_open ON admin_invitations (admin_id) WHERE used_at IS NULL;
-GRANT SELECT, INSERT, UPDATE ON admin_invitations TO ristourne_app;
+GRANT SELECT, INSERT, UPDATE (token_hash, created_at, expires_at, used_at) ON admin_invitations TO ristourne_app;
 
 CREATE TABLE admin_sessions (
     id_hash    bytea       NOT NULL CONSTRAINT admin_sessions_pk PRIMARY KEY,
@@ -39,7 +39,7 @@ CREATE TABLE admin_sessions (
     revoked_at timestamptz
 );
 CREATE INDEX admin_sessions_of_admin ON admin_sessions (admin_id, created_at);
-GRANT SELECT, INSERT, UPDATE, DELETE ON admin_sessions TO ristourne_app;
+GRANT SELECT, INSERT, UPDATE (seen_at, revoked_at), DELETE ON admin_sessions TO ristourne_app;
 
 -- A lane is where guesses are counted: an account name, an address, a browser that is known.
 CREATE TABLE sign_in_attempts (
@@ -49,4 +49,4 @@ CREATE TABLE sign_in_attempts (
     blocked_until timestamptz NOT NULL
 );
 CREATE INDEX sign_in_attempts_age ON sign_in_attempts (last_at);
-GRANT SELECT, INSERT, UPDATE, DELETE ON sign_in_attempts TO ristourne_app;
+GRANT SELECT, INSERT, UPDATE (failures, last_at, blocked_until), DELETE ON sign_in_attempts TO ristourne_app;

@@ -13,7 +13,8 @@ from subscriptions.sign_up import sign_up
 async def create_signup(tx: NamedDependency[Tx], data: JSONBody[NewSignup]) -> Signup:
     """Sign a customer up: customer, welcome offer, subscription, invoice and entitlements in one call.
 
-    The same customer reference and offer again give the first signup again, with `is_new: false`.
+    Safe to repeat: the same customer, plan and offer give the first signup again, with `is_new: false`, as
+    long as it runs. Other terms for a customer who signed up are refused with `signup_differs`.
     """
     return await sign_up(tx, data)
 

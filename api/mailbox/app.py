@@ -8,7 +8,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +21,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.template.config import TemplateConfig
 
+from api import clock
 from api.mailbox import store
 from api.mailbox.store import Attachment, Mail
 
@@ -93,7 +93,7 @@ class Keeper:
         content = envelope.content
         assert isinstance(content, bytes), "we did not ask aiosmtpd to decode"
         mail_id = await asyncio.to_thread(
-            store.keep, self.folder, content, envelope.rcpt_tos, now=datetime.now(UTC)
+            store.keep, self.folder, content, envelope.rcpt_tos, now=clock.now()
         )
         return f"250 Kept as {mail_id}"
 

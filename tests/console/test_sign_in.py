@@ -9,10 +9,14 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from api import clock
 from api.access.create_tenant import Opened
+from api.console import links
 from api.console.access import backoff
 from api.console.access.backoff import Count
+from api.console.access.model import Refused
 from api.console.access.passwords import Passwords
+from api.console.access.sign_in import Attempt, sign_in
 from tests.console.browser import COOKIE, PASSWORD, Browser, Office, a_name, fields_of
 from tests.makers import NOON
 
@@ -149,6 +153,33 @@ async def test_a_password_made_with_older_parameters_is_hashed_again(admin: Brow
     kept = await owner.fetchval("SELECT password_hash FROM admins WHERE email = $1", admin.email)
     assert kept.startswith("$argon2id$")
     assert "m=65536" in kept
+
+
+async def test_a_sign_in_under_way_does_not_outlive_the_password_it_came_with(
+    office: Office, opened: Opened, admin: Browser, owner: Owner
+) -> None:
+    link = await office.link(admin.email, opened.account_id)
+
+    class Slow(Passwords):
+        """While it looks, the password is set anew by somebody else."""
+
+        async def match(self, kept: str | None, password: str) -> bool:
+            matches = await super().match(kept, password)
+            reset = await office.browser().post(
+                link, password="another sentence", repeated="another sentence"
+            )
+            assert reset.status_code == 303
+            return matches
+
+    older = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    await owner.execute("UPDATE admins SET password_hash = $1 WHERE email = $2", older, admin.email)
+    attempt = Attempt(email=admin.email, password=PASSWORD, address="", device=None, cookie=None)
+    with pytest.raises(Refused, match=WRONG):
+        await sign_in(
+            office.pool, attempt, keyed=links.keyed(office.settings), hasher=Slow(), now=clock.now()
+        )
+    assert (await office.browser(admin.email).sign_in()).status_code == 403
+    assert (await office.browser(admin.email).sign_in("another sentence")).status_code == 303
 
 
 # ── guessing ─────────────────────────────────────────────────────────────────────────────────────

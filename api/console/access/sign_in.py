@@ -6,7 +6,7 @@ from api.console.access import backoff, sessions, store
 from api.console.access.backoff import Lane
 from api.console.access.invite import named
 from api.console.access.keyed import Keyed
-from api.console.access.model import Admin, Refused
+from api.console.access.model import Refused
 from api.console.access.passwords import Passwords
 from kernel.database import Pool
 from kernel.structs import Value
@@ -36,13 +36,25 @@ async def sign_in(pool: Pool, attempt: Attempt, *, keyed: Keyed, hasher: Passwor
 
     kept = None if admin is None else admin.password_hash
     if not await hasher.match(kept, attempt.password):
-        raise Refused(403, "This e-mail address and password do not belong together.")
+        raise _wrong()
     assert admin is not None, "nobody's password never matches"
+    assert kept is not None, "it has just matched"
 
-    await store.forgive(pool, [lane.id for lane in lanes], now=now)
-    await _keep_up_to_date(pool, admin, attempt.password, hasher)
-    await sessions.end(pool, attempt.cookie, keyed=keyed, now=now)
-    return await sessions.begin(pool, admin.id, keyed=keyed, now=now)
+    # The one moment at which we know the password and may hash it again.
+    newer = await hasher.hash(attempt.password) if hasher.is_outdated(kept) else None
+    async with pool.acquire() as conn, conn.transaction():
+        # Looking at it took a while. Whoever set another password meanwhile ended what the old one opens.
+        if await store.lock_password(conn, admin.id) != kept:
+            raise _wrong()
+        if newer is not None:
+            await store.save_password(conn, admin.id, newer)
+        await store.forgive(conn, [lane.id for lane in lanes], now=now)
+        await sessions.end(conn, attempt.cookie, keyed=keyed, now=now)
+        return await sessions.begin(conn, admin.id, keyed=keyed, now=now)
+
+
+def _wrong() -> Refused:
+    return Refused(403, "This e-mail address and password do not belong together.")
 
 
 async def _count(pool: Pool, lanes: list[Lane], *, now: datetime) -> None:
@@ -59,10 +71,3 @@ async def _count(pool: Pool, lanes: list[Lane], *, now: datetime) -> None:
             )
         for count in counts:
             await store.save_count(conn, backoff.counted(count, free=free[count.lane], now=now))
-
-
-async def _keep_up_to_date(pool: Pool, admin: Admin, password: str, hasher: Passwords) -> None:
-    """The one moment at which we know the password and may hash it again."""
-    assert admin.password_hash is not None, "it has just matched"
-    if hasher.is_outdated(admin.password_hash):
-        await store.save_password(pool, admin.id, await hasher.hash(password))

@@ -75,6 +75,20 @@ async def somebody_has_a_password(conn: "Conn | Pool") -> bool:
     return bool(await conn.fetchval("SELECT EXISTS (SELECT FROM admins WHERE password_hash IS NOT NULL)"))
 
 
+async def lock_password(conn: Conn, admin_id: AdminId) -> str | None:
+    """What it is now. Nobody sets another until this transaction ends."""
+    kept: str | None = await conn.fetchval(
+        """
+        SELECT password_hash
+        FROM admins
+        WHERE id = $1
+        FOR NO KEY UPDATE
+        """,
+        admin_id,
+    )
+    return kept
+
+
 async def save_password(conn: "Conn | Pool", admin_id: AdminId, password_hash: str) -> None:
     await conn.execute(
         """

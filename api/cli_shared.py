@@ -1,8 +1,10 @@
 """What the commands share: a pool, a tenant by name, and one way to answer."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -25,8 +27,28 @@ tenant_option = click.option(
 )
 
 
+def settings_here() -> Settings:
+    """From the environment; what that leaves out, from the stack that `make up` runs in DATA."""
+    return Settings.from_environment({**_stack_here(), **os.environ})
+
+
+def _stack_here() -> dict[str, str]:
+    data = Path(os.environ.get("DATA", ".ristourne"))
+    try:
+        card = json.loads((data / "dev.json").read_text())
+        secret = (data / "secret_key").read_text().strip()
+    except (OSError, ValueError):
+        return {}
+    return {
+        "DATABASE_URL": card["database_url"],
+        "REDIS_URL": card["redis_url"],
+        "BASE_URL": card["base_url"],
+        "SECRET_KEY": secret,
+    }
+
+
 async def with_pool(act: Callable[[Pool, Settings], Awaitable[T]]) -> T:
-    settings = Settings.from_environment(os.environ)
+    settings = settings_here()
     pool = await open_pool(settings.app_database_url, size=1)
     try:
         return await act(pool, settings)

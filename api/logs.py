@@ -5,7 +5,7 @@ import re
 import sys
 
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict
 
 from api.settings import Settings
 
@@ -17,7 +17,10 @@ def configure(settings: Settings) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.dev.ConsoleRenderer()] if readable else _FOR_MACHINES),
+            # A traceback in text: the prettier ones print local variables, and with them every secret.
+            structlog.processors.format_exc_info,
+            _without_values,
+            _FOR_PEOPLE if readable else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
@@ -32,8 +35,4 @@ def _without_values(_: object, __: str, event: EventDict) -> EventDict:
     return event
 
 
-_FOR_MACHINES: list[Processor] = [
-    structlog.processors.format_exc_info,
-    _without_values,
-    structlog.processors.JSONRenderer(),
-]
+_FOR_PEOPLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

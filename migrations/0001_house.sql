@@ -68,9 +68,10 @@ CREATE TABLE api_keys (
     expires_at   timestamptz,
     revoked_at   timestamptz,
     last_used_at timestamptz,
+    successor_id uuid,
     CONSTRAINT api_keys_pk PRIMARY KEY (tenant_id, id)
 );
-CALL tenant_table('api_keys', 'SELECT, INSERT, UPDATE (expires_at, revoked_at, last_used_at)');
+CALL tenant_table('api_keys', 'SELECT, INSERT, UPDATE (expires_at, revoked_at, last_used_at, successor_id)');
 
 CREATE TABLE events (
     tenant_id  uuid        NOT NULL,

@@ -41,7 +41,10 @@ class Tenant(Value, frozen=True, kw_only=True):
 
 
 class ApiKey(Value, frozen=True, kw_only=True):
-    """A key without its secret. `public_id` is the part of it that logs and lists may show."""
+    """A key without its secret. `public_id` is the part of it that logs and lists may show.
+
+    `successor_id` is the key that a rotation replaced it by.
+    """
 
     id: ApiKeyId
     public_id: str
@@ -51,6 +54,7 @@ class ApiKey(Value, frozen=True, kw_only=True):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    successor_id: ApiKeyId | None
 
     def check_usable(self, *, now: datetime) -> None:
         if self.revoked_at is not None:
@@ -67,6 +71,11 @@ class ApiKey(Value, frozen=True, kw_only=True):
             raise Conflict(
                 "api_key_not_active",
                 "This key was revoked or has expired. Make a new one instead of rotating it.",
+            )
+        if self.successor_id is not None:
+            raise Conflict(
+                "api_key_rotated",
+                f"This key has been rotated: {self.successor_id} follows it. Rotate that one.",
             )
 
 

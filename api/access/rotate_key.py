@@ -30,7 +30,6 @@ async def rotate_key(
     overlap_end = now + timedelta(seconds=request.overlap_seconds)
     ends = overlap_end if old.expires_at is None else min(overlap_end, old.expires_at)
 
-    await store.save_end(tx, msgspec.structs.replace(old, expires_at=ends))
     created = await issue(
         tx,
         name=old.name,
@@ -39,5 +38,6 @@ async def rotate_key(
         hasher=hasher,
         now=now,
     )
+    await store.save_end(tx, msgspec.structs.replace(old, expires_at=ends, successor_id=created.id))
     await outbox.publish(tx, ApiKeyRotated(api_key_id=old.id, successor_id=created.id, expires_at=ends))
     return created

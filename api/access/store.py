@@ -140,7 +140,8 @@ async def insert(tx: Tx, key: ApiKey) -> None:
 async def get(tx: Tx, api_key_id: ApiKeyId) -> ApiKey:
     row = await tx.conn.fetchrow(
         """
-        SELECT id, public_id, name, scopes, created_at, expires_at, revoked_at, last_used_at
+        SELECT id, public_id, name, scopes, created_at, expires_at, revoked_at, last_used_at,
+               successor_id
         FROM api_keys
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -155,7 +156,8 @@ async def get(tx: Tx, api_key_id: ApiKeyId) -> ApiKey:
 async def lock(tx: Tx, api_key_id: ApiKeyId) -> ApiKey:
     row = await tx.conn.fetchrow(
         """
-        SELECT id, public_id, name, scopes, created_at, expires_at, revoked_at, last_used_at
+        SELECT id, public_id, name, scopes, created_at, expires_at, revoked_at, last_used_at,
+               successor_id
         FROM api_keys
         WHERE tenant_id = $1 AND id = $2
         FOR UPDATE
@@ -171,7 +173,8 @@ async def lock(tx: Tx, api_key_id: ApiKeyId) -> ApiKey:
 async def page(tx: Tx, window: Window) -> Page[ApiKey]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, public_id, name, scopes, created_at, expires_at, revoked_at, last_used_at
+        SELECT id, public_id, name, scopes, created_at, expires_at, revoked_at, last_used_at,
+               successor_id
         FROM api_keys
         WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC
@@ -189,13 +192,14 @@ async def save_end(tx: Tx, key: ApiKey) -> None:
     await tx.conn.execute(
         """
         UPDATE api_keys
-        SET expires_at = $3, revoked_at = $4
+        SET expires_at = $3, revoked_at = $4, successor_id = $5
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
         key.id,
         key.expires_at,
         key.revoked_at,
+        key.successor_id,
     )
 
 

@@ -75,10 +75,16 @@ def mailbox(folder: Path, *, smtp_port: int) -> Litestar:
 
 def refuse_other_names(request: Request[None, None, State]) -> Response[str] | None:
     """A page elsewhere must not read our mail by giving its own name our address."""
-    name = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    if name in OUR_NAMES:
+    if _named(request.headers.get("host", "")) in OUR_NAMES:
         return None
     return Response("This mailbox answers on 127.0.0.1 only.", status_code=421)
+
+
+def _named(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 class Keeper:

@@ -63,11 +63,38 @@ def find(folder: Path, mail_id: str) -> Mail | None:
 
 
 def _read(path: Path) -> Mail:
+    """One that no parser understands is shown as it came."""
+    try:
+        return _parsed(path)
+    except (ValueError, LookupError):
+        return _as_it_came(path)
+
+
+def _as_it_came(path: Path) -> Mail:
+    raw = Attachment(
+        position=1, name=f"{path.stem}.eml", media_type="message/rfc822", content=path.read_bytes()
+    )
+    return Mail(
+        id=path.stem,
+        received_at=_received_at(path),
+        recipients="",
+        headers=(("Subject", "A mail that cannot be read"),),
+        text="This mail is not formed as mails are. It is attached as it came.",
+        html=None,
+        attachments=(raw,),
+    )
+
+
+def _received_at(path: Path) -> datetime:
+    return datetime.strptime(path.stem[:21], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+
+
+def _parsed(path: Path) -> Mail:
     message = message_from_bytes(path.read_bytes(), policy=policy.default)
     assert isinstance(message, EmailMessage), "the default policy makes no other"
     return Mail(
         id=path.stem,
-        received_at=datetime.strptime(path.stem[:21], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC),
+        received_at=_received_at(path),
         recipients=_header(message, "X-Mailbox-Recipients"),
         headers=tuple((name, _header(message, name)) for name in HEADERS if message[name]),
         text=_body(message, "plain"),

@@ -38,10 +38,13 @@ async def create_api_key(
 ) -> CreatedApiKey:
     """Make an API key.
 
-    The answer holds the key in `secret`, this once. A key gives no scope that it does not have.
+    The answer holds the key in `secret`, this once. A key gives no scope that it does not have, and no life
+    longer than its own.
     """
     own_scopes = frozenset(caller.scopes)
-    return await create_key(tx, data, own_scopes=own_scopes, hasher=hasher, now=now)
+    return await create_key(
+        tx, data, own_scopes=own_scopes, own_end=caller.expires_at, hasher=hasher, now=now
+    )
 
 
 @command(

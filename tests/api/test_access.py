@@ -255,3 +255,31 @@ def test_every_resource_of_a_scope_has_an_operation() -> None:
     """A scope for what does not exist yet would be a promise."""
     used = {handler.opt["operation"].scope.partition(":")[0] for handler in OPERATIONS}
     assert used == set(scopes.RESOURCES)
+
+
+async def test_a_key_that_was_rotated_is_not_rotated_again(client: httpx.AsyncClient) -> None:
+    """Its end would be taken for its length of life, and the second successor would die with it."""
+    key = (await client.post("/v1/api_keys", json={"name": "x", "scopes": ["events:read"]})).json()
+    path = f"/v1/api_keys/{key['id']}/rotate"
+    first = (await client.post(path, json={"overlap_seconds": 3600})).json()
+
+    again = await client.post(path, json={"overlap_seconds": 3600})
+
+    assert first["expires_at"] is None
+    assert (again.status_code, again.json()["code"]) == (409, "api_key_rotated")
+    assert first["id"] in again.json()["detail"]
+    assert (await client.get(f"/v1/api_keys/{key['id']}")).json()["successor_id"] == first["id"]
+
+
+async def test_a_key_makes_no_key_that_outlives_it(client: httpx.AsyncClient) -> None:
+    end = "2099-01-01T00:00:00Z"
+    asked = {"name": "x", "scopes": ["api_keys:read", "api_keys:write"], "expires_at": end}
+    mortal = (await client.post("/v1/api_keys", json=asked)).json()
+    child = {"name": "y", "scopes": ["api_keys:read"]}
+
+    async def made(**more: str) -> httpx.Response:
+        return await client.post("/v1/api_keys", json={**child, **more}, headers=bearer(mortal["secret"]))
+
+    assert (await made()).json()["expires_at"] == end
+    assert (await made(expires_at="2098-01-01T00:00:00Z")).status_code == 201
+    assert (await made(expires_at="2099-01-01T00:00:01Z")).json()["code"] == "expiry_beyond_own"

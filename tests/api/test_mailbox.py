@@ -13,6 +13,7 @@ from api.mailbox import store
 from api.mailbox.app import mailbox
 from api.stack.embedded import free_port
 from tests.client import client_for
+from tests.makers import NOON
 
 PDF = b"%PDF-1.7 not much of one"
 
@@ -168,3 +169,21 @@ async def test_a_page_under_another_name_cannot_read_the_mail(box: Mailbox) -> N
 
 async def test_mails_are_for_the_eyes_of_their_owner(box: Mailbox) -> None:
     assert box.folder.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"Subject: x\r\nContent-Type: text/plain; charset=idna\r\n\r\n\xff\xfe\r\n",
+        b"Subject: x\r\nMessage-ID: <[\r\n\r\nhello\r\n",
+        b"Subject: x\r\nTo: =?utf-8?q?=00=0A?=\r\n\r\nhello\r\n",
+    ],
+)
+def test_a_mail_that_cannot_be_read_hides_no_other(tmp_path: Path, raw: bytes) -> None:
+    store.keep(tmp_path, b"Subject: Good\r\n\r\nhello\r\n", ["a@example.com"], now=NOON)
+    store.keep(tmp_path, raw, ["a@example.com"], now=NOON)
+
+    subjects = {dict(mail.headers)["Subject"] for mail in store.newest(tmp_path)}
+
+    assert "Good" in subjects
+    assert len(store.newest(tmp_path)) == 2

@@ -69,3 +69,17 @@ def test_without_a_running_stack_it_says_what_to_do() -> None:
     )
     assert alone.returncode == 1
     assert "make up" in alone.stderr
+
+
+def test_commands_find_the_stack_that_runs_here(stack: Stack) -> None:
+    listed_here = subprocess.run(
+        [sys.executable, "-m", "api", "tenant", "list"],
+        cwd=ROOT,
+        env={"DATA": str(stack.home / ".ristourne")},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert listed_here.returncode == 0, listed_here.stderr
+    assert "test  Demo" in listed_here.stdout

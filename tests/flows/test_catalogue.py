@@ -59,7 +59,7 @@ LOCKED_WHOLE = {
 # The columns the application may change; in a table that is not named here, none.
 MAY_CHANGE = {
     "pending_work": "due_at",
-    "api_keys": "expires_at revoked_at last_used_at",
+    "api_keys": "expires_at revoked_at last_used_at successor_id",
     "events": "state",
     "jobs": "state attempt due_at last_error",
     "idempotency_answers": "fingerprint status headers body created_at",

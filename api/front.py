@@ -10,6 +10,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems, target
+from api.console.guard import guarded
 from kernel.errors import Invalid
 from kernel.ids import Id
 
@@ -34,6 +35,7 @@ class Front:
         request_id = _request_id(dict(scope["headers"]))
         scope["state"] = {"request_id": request_id}
         status, started = 0, time.perf_counter()
+        out = guarded(scope, send)
 
         async def named(message: Message) -> None:
             nonlocal status
@@ -43,13 +45,17 @@ class Front:
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
                 ]
-            await send(message)
+            await out(message)
 
         try:
             target.check_path(scope.get("raw_path") or quote(scope["path"]).encode())
             await self._app(scope, receive, named)
         except Invalid as refusal:
             await problems.send(refusal, scope, named)
+        except Exception as error:
+            if status:  # the answer has begun: all that is left is to break it off
+                raise
+            await problems.send(error, scope, named)
         finally:
             _log(scope, status, time.perf_counter() - started)
 

@@ -6,19 +6,19 @@ same verbs as the API.
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.enums import ScopeType
 from litestar.exceptions import NotFoundException
 from litestar.response import Template
 from litestar.template.config import TemplateConfig
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api import paging, problems
 from api.access.key_text import Hasher
-from api.console import forms, links, views
+from api.console import forms, guard, links, views
 from api.console.access.model import NO_SUCH_PAGE, Refused, SignedOut
 from api.console.access.passwords import Passwords
 from api.console.cookies import Cookies
@@ -31,20 +31,6 @@ from api.scalars import TYPE_DECODERS
 from api.settings import Settings
 from api.wake import Waker
 from kernel.database import Pool, Tx
-
-HEADERS = {
-    b"content-security-policy": (
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        b"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    b"x-frame-options": b"DENY",
-    b"x-content-type-options": b"nosniff",
-    # Not no-referrer: with it a browser sends `Origin: null` with a form, and we could not tell whose it is.
-    b"referrer-policy": b"same-origin",
-    b"cross-origin-opener-policy": b"same-origin",
-    b"cross-origin-resource-policy": b"same-origin",
-    b"cache-control": b"no-store",
-}
 
 
 def create_console(settings: Settings, *, hasher: Hasher, waker: Waker) -> Litestar:
@@ -79,28 +65,17 @@ def create_console(settings: Settings, *, hasher: Hasher, waker: Waker) -> Lites
 
 
 def beside(app: ASGIApp, console: ASGIApp) -> ASGIApp:
-    """Everything under /console goes to the console, and whatever it answers has its headers."""
+    """Everything under /console goes to the console."""
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or not f"{scope['path']}/".startswith("/console/"):
-            await app(scope, receive, send)
-            return
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = {name.lower() for name, _ in message["headers"]}
-                more = [(name, value) for name, value in HEADERS.items() if name not in own]
-                message["headers"] = [*message["headers"], *more]
-            await send(message)
-
-        await console(scope, receive, guarded)
+        await (console if guard.is_console(scope) else app)(scope, receive, send)
 
     return both
 
 
 def _to_sign_in(request: Request[Any, Any, State], _: SignedOut) -> Response[bytes]:
     """A page that was asked for is shown after signing in; what a form would have done is not done."""
-    back = f"?next={request.scope['path']}" if request.method == "GET" else ""
+    back = f"?next={quote(request.scope['path'], safe='/')}" if request.method == "GET" else ""
     to = f"/console/sign-in{back}"
     if "hx-request" in request.headers:
         return Response(b"", headers={"HX-Redirect": to})

@@ -2,7 +2,9 @@
 
 import re
 
+import httpx
 import pytest
+from litestar.types import Receive, Scope, Send
 
 from api import clock
 from api.access import store as accounts
@@ -12,6 +14,7 @@ from api.console import links
 from api.console.cookies import Cookies
 from api.console.here import NAVIGATION
 from api.console.pages import ROUTES
+from api.front import Front
 from billing.parties import store as parties
 from billing.parties.model import Customer
 from kernel.database import Tx
@@ -247,7 +250,31 @@ async def test_only_forms_are_taken(admin: Browser, media_type: str) -> None:
     "path", ["/console/%00", "/console/%ff", "/console/%0d%0aSet-Cookie:a=b", "/console/invitation/%c3%28"]
 )
 async def test_no_address_is_an_error_of_ours(admin: Browser, path: str) -> None:
-    assert (await admin.get(path)).status_code == 400
+    answer = await admin.get(path)
+    assert answer.status_code == 400
+    assert answer.headers["content-security-policy"] == POLICY
+
+
+@pytest.mark.parametrize("part", ["%E2%82%AC", "a%26b", "a%23b", "a%3Fb", "a%20b", "%25"])
+async def test_a_stranger_is_led_to_the_sign_in_from_whatever_address(stranger: Browser, part: str) -> None:
+    answer = await stranger.get(f"/console/{part}/keys")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/console/sign-in?next=/console/{part}/keys"
+
+
+@pytest.mark.parametrize(("path", "policy"), [("/console/x", POLICY), ("/v1/x", None)])
+async def test_what_escapes_everything_is_still_answered(path: str, policy: str | None) -> None:
+    async def broken(_: Scope, __: Receive, ___: Send) -> None:
+        raise UnicodeEncodeError("latin-1", "€", 0, 1, "secret")
+
+    transport = httpx.ASGITransport(Front(broken))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get(path)
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "internal_error"
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
+    assert answer.headers.get("content-security-policy") == policy
+    assert "secret" not in answer.text
 
 
 async def test_no_query_is_an_error_of_ours(admin: Browser, opened: Opened) -> None:

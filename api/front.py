@@ -71,11 +71,13 @@ def _log(scope: Any, status: int, seconds: float) -> None:
     if route in _QUIET:
         return
     caller, tx = scope["state"].get("caller"), scope["state"].get("tx")
+    admin = scope["state"].get("admin")
     log.info(
         "request",
         request_id=scope["state"]["request_id"],
         tenant=str(tx.tenant) if tx else None,
         key=caller.public_id if caller else None,
+        admin=str(admin) if admin else None,
         method=scope["method"],
         route=route,
         status=status,

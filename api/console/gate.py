@@ -82,6 +82,7 @@ class Gate(ASGIMiddleware):
 
     async def _find(self, conn: Conn, scope: Scope, session_id: str | None, *, now: datetime) -> Here:
         session = await sessions.find(conn, session_id, keyed=self._keyed, now=now)
+        scope["state"]["admin"] = session.admin_id
         assert session_id is not None, "no session is found without its id"
         places = await store.places_of(conn, session.admin_id)
         return Here(

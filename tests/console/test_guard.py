@@ -6,11 +6,12 @@ import httpx
 import pytest
 from litestar.types import Receive, Scope, Send
 
-from api import clock
+from api import clock, front
 from api.access import store as accounts
 from api.access.create_tenant import Opened, create_tenant
 from api.access.model import AccountId
 from api.console import links
+from api.console.access.model import AdminId
 from api.console.cookies import Cookies
 from api.console.here import NAVIGATION
 from api.console.pages import ROUTES
@@ -156,6 +157,19 @@ def test_only_what_lets_people_in_is_open_to_all() -> None:
         "/console/sign-in",
         "/console/invitation/{token:str}",
     }
+
+
+async def test_the_log_names_the_admin(
+    admin: Browser, opened: Opened, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, object]] = []
+    monkeypatch.setattr(front.log, "info", lambda _, **line: lines.append(line), raising=False)
+    await admin.get(f"/console/{opened.test.id}/keys")
+    await admin.get(f"/console/{TenantId.new()}/keys")
+    await office.browser().get("/console/sessions")
+
+    kept = await office.pool.fetchval("SELECT id FROM admins WHERE email = $1", admin.email)
+    assert [line["admin"] for line in lines] == [str(AdminId.of(kept))] * 2 + [None]
 
 
 # ── forms ────────────────────────────────────────────────────────────────────────────────────────

@@ -22,10 +22,14 @@ from tests import servers
 from tests.api.test_stack import Start
 from tests.api.test_stack import data as data  # noqa: PLC0414 (a fixture)
 from tests.api.test_stack import start as start  # noqa: PLC0414 (a fixture)
-from tests.console.browser import PASSWORD, Browser, a_name
+from tests.console.browser import PASSWORD, Browser, Office, a_name
 
 
 def invite(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return ristourne_admin(settings, "invite", *arguments)
+
+
+def ristourne_admin(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
     environment = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": settings.database_url,
@@ -34,7 +38,7 @@ def invite(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[
         "BASE_URL": settings.base_url,
     }
     return subprocess.run(
-        (sys.executable, "-m", "api", "admin", "invite", *arguments),
+        (sys.executable, "-m", "api", "admin", *arguments),
         env=environment,
         capture_output=True,
         text=True,
@@ -67,6 +71,50 @@ def test_what_cannot_be_invited_is_a_sentence(
     said = invite(settings, *arguments)
     assert said.returncode == 2
     assert "Traceback" not in said.stderr
+
+
+async def test_who_is_removed_is_out_at_once_and_for_good(
+    settings: Settings, opened: Opened, admin: Browser, office: Office
+) -> None:
+    link = await office.link(admin.email, opened.account_id)
+    said = ristourne_admin(settings, "remove", admin.email.upper(), "--account", str(opened.account_id))
+    assert said.returncode == 0, said.stderr
+
+    assert (await admin.get(f"/console/{opened.test.id}/keys")).status_code == 303
+    assert (await admin.sign_in()).status_code == 403
+    assert (await admin.get(link)).status_code == 404
+    again = ristourne_admin(settings, "remove", admin.email)
+    assert (again.returncode, "Traceback" in again.stderr) == (2, False)
+
+    await office.link(admin.email, opened.account_id)
+    assert (await admin.sign_in()).status_code == 403, "the old password is forgotten"
+
+
+async def test_who_is_removed_from_one_account_keeps_the_others(
+    settings: Settings, opened: Opened, admin: Browser, office: Office
+) -> None:
+    async with office.pool.acquire() as conn, conn.transaction():
+        other = await create_tenant(conn, "Other", now=clock.now())
+    await office.link(admin.email, other.account_id)
+    ristourne_admin(settings, "remove", admin.email, "--account", str(opened.account_id))
+
+    assert (await admin.get(f"/console/{opened.test.id}/keys")).status_code == 404
+    assert (await admin.get(f"/console/{other.test.id}/keys")).status_code == 200
+
+
+async def test_admins_are_listed(settings: Settings, opened: Opened, admin: Browser, office: Office) -> None:
+    invited = a_name()
+    await office.link(invited, opened.account_id)
+    lines = ristourne_admin(settings, "list").stdout.splitlines()
+    mine, theirs = (next(line for line in lines if email in line) for email in (admin.email, invited))
+    assert "Acme" in mine
+    assert "seen 2" in mine
+    assert "invited" in theirs
+
+    listed = json.loads(ristourne_admin(settings, "list", "--json").stdout)["admins"]
+    one = next(one for one in listed if one["email"] == admin.email)
+    assert one["id"].startswith("adm_")
+    assert (one["accounts"], one["has_password"]) == (["Acme"], True)
 
 
 async def test_the_first_link_is_made_until_somebody_has_a_password(server_urls: None) -> None:

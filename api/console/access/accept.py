@@ -35,6 +35,7 @@ async def accept_invitation(
     password_hash = await hasher.hash(password)
 
     async with pool.acquire() as conn, conn.transaction():
+        await store.lock_password(conn, invitation.admin_id)
         if not await store.use_invitation(conn, keyed.hash("invitation", token), now=now):
             raise link_is_over()
         await store.save_password(conn, invitation.admin_id, password_hash)

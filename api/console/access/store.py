@@ -16,6 +16,17 @@ class Account(Value, frozen=True, kw_only=True):
     name: str
 
 
+class Listed(Value, frozen=True, kw_only=True):
+    """An admin as `ristourne admin list` tells of them. Without an account they open nothing."""
+
+    id: AdminId
+    email: Email
+    accounts: list[str]
+    has_password: bool
+    has_link: bool
+    last_seen_at: datetime | None
+
+
 # ── admins and their accounts ────────────────────────────────────────────────────────────────────
 
 
@@ -59,6 +70,57 @@ async def put_account(conn: Conn, admin_id: AdminId, account_id: AccountId, *, n
     )
 
 
+async def delete_accounts(conn: Conn, admin_id: AdminId, account_id: AccountId | None) -> int:
+    """How many they were: one at most, or with None all of them."""
+    return int(
+        await conn.fetchval(
+            """
+            WITH gone AS (
+                DELETE FROM admin_accounts
+                WHERE admin_id = $1 AND ($2::uuid IS NULL OR account_id = $2)
+                RETURNING account_id
+            )
+            SELECT count(*) FROM gone
+            """,
+            admin_id,
+            account_id,
+        )
+    )
+
+
+async def has_an_account(conn: "Conn | Pool", admin_id: AdminId) -> bool:
+    return bool(
+        await conn.fetchval("SELECT EXISTS (SELECT FROM admin_accounts WHERE admin_id = $1)", admin_id)
+    )
+
+
+async def admins(conn: "Conn | Pool", *, now: datetime) -> list[Listed]:
+    rows = await conn.fetch(
+        """
+        SELECT a.id,
+               a.email,
+               a.password_hash IS NOT NULL AS has_password,
+               ARRAY(
+                   SELECT c.name
+                   FROM admin_accounts aa
+                   JOIN accounts c ON c.id = aa.account_id
+                   WHERE aa.admin_id = a.id
+                   ORDER BY c.name, c.id
+               ) AS accounts,
+               EXISTS (
+                   SELECT
+                   FROM admin_invitations i
+                   WHERE i.admin_id = a.id AND i.used_at IS NULL AND i.expires_at > $1
+               ) AS has_link,
+               (SELECT max(s.seen_at) FROM admin_sessions s WHERE s.admin_id = a.id) AS last_seen_at
+        FROM admins a
+        ORDER BY a.email
+        """,
+        now,
+    )
+    return [load(row, Listed) for row in rows]
+
+
 async def admin_named(conn: "Conn | Pool", email: str) -> Admin | None:
     row = await conn.fetchrow(
         """
@@ -98,6 +160,17 @@ async def save_password(conn: "Conn | Pool", admin_id: AdminId, password_hash: s
         """,
         admin_id,
         password_hash,
+    )
+
+
+async def forget_password(conn: Conn, admin_id: AdminId) -> None:
+    await conn.execute(
+        """
+        UPDATE admins
+        SET password_hash = NULL
+        WHERE id = $1
+        """,
+        admin_id,
     )
 
 
@@ -166,6 +239,18 @@ async def use_invitation(conn: Conn, token_hash: bytes, *, now: datetime) -> boo
         now,
     )
     return bool(used)
+
+
+async def close_invitation(conn: Conn, admin_id: AdminId) -> None:
+    """For whoever comes with it from now on, and whoever came just before."""
+    await conn.execute(
+        """
+        UPDATE admin_invitations
+        SET expires_at = created_at
+        WHERE admin_id = $1 AND used_at IS NULL
+        """,
+        admin_id,
+    )
 
 
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────

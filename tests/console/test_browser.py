@@ -197,6 +197,7 @@ async def test_from_the_first_link_to_a_key_that_is_revoked(
     for _ in range(2):
         await page.locator("td.acts >> text=Revoke").first.click()
         await expect(page.locator("dialog")).to_be_visible()
+        await expect(page.locator("dialog >> text=Keep it")).to_be_focused()
         await page.click("dialog >> text=Revoke the key")
         await page.wait_for_url("**/keys")
     async with asyncio.timeout(1):

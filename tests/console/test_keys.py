@@ -1,5 +1,7 @@
 """API keys, made and ended in the console."""
 
+import re
+
 import httpx
 import pytest
 
@@ -109,6 +111,9 @@ async def test_revoking_asks_first_and_refuses_from_then_on(admin: Browser, keys
     page = f"{keys}/key_{id_of((await admin.get(keys)).text, keys)}"
     assert "Revoke “Books”?" in (await admin.get(f"{page}/revoke")).text
     assert await status_of(admin.http, secret) == 200, "asking revokes nothing"
+    assert re.findall(r"<[^>]*\sautofocus[^>]*>([^<]*)<", (await admin.get(f"{page}/revoke")).text) == [
+        "Keep it"
+    ]
 
     answer = await admin.post(f"{page}/revoke")
     assert answer.headers["location"] == keys

@@ -12,16 +12,25 @@ from api.console.access.model import Refused
 from api.console.forms import Form
 from kernel import idempotency
 from kernel.database import Tx
+from kernel.errors import Conflict
 from kernel.idempotency import Answer
 
 FIELD = "once"
+MADE = "This form has already made this key; its secret was shown once. Lost it? Rotate or revoke it."
+RUNNING = (
+    "This form was sent a moment ago and is still being worked on. Look at the API keys in a moment: "
+    "a key whose secret you did not see can be rotated or revoked there."
+)
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 async def made_before(tx: Tx, form: Form) -> ApiKeyId | None:
     """The key that this form has made. None is for the first time, which now holds the form."""
     key = _key_of(form)
-    answer = await idempotency.earlier_answer(tx, key, fingerprint=_fingerprint(key))
+    try:
+        answer = await idempotency.earlier_answer(tx, key, fingerprint=_fingerprint(key))
+    except Conflict:
+        raise Refused(409, RUNNING) from None
     return None if answer is None else ApiKeyId.parse(answer.body.decode())
 
 

@@ -13,7 +13,14 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 
 from api import clock, serve
 from api.access.create_tenant import Opened
@@ -291,6 +298,26 @@ async def test_the_keyboard_is_enough(signed_in: Page, opened: Opened, served: S
     await page.keyboard.press("Escape")
     await expect(page.locator("dialog")).to_be_hidden()
     await expect(page.locator("td.acts a.danger")).to_be_focused()
+
+
+async def test_a_second_click_does_not_lose_the_secret(
+    signed_in: Page, opened: Opened, served: Served
+) -> None:
+    page = signed_in
+    await page.goto(f"/console/{opened.test.id}/keys/new")
+    await page.fill("#name", "Twice")
+    await page.evaluate("onsubmit = (event) => { event.preventDefault(); sent = (window.sent || 0) + 1 }")
+    for _ in range(2):
+        await page.click("text=Make the key", force=True)
+    assert await page.evaluate("sent") == 1
+    await expect(page.locator("text=Make the key")).to_be_disabled()
+
+    await page.reload()
+    await page.fill("#name", "Twice")
+    await page.dblclick("text=Make the key")
+    assert await status_of(served, await secret_on(page)) == 200
+    await page.go_back()
+    await expect(page.locator("text=Make the key")).to_be_enabled()
 
 
 # ── what must not be ─────────────────────────────────────────────────────────────────────────────

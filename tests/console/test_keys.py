@@ -5,9 +5,12 @@ import re
 import httpx
 import pytest
 
+from api import clock
 from api.access import scopes
 from api.access.create_tenant import Opened
-from api.console import key_form
+from api.console import key_form, once
+from api.console.forms import Form
+from kernel.database import transaction
 from tests.console.browser import Browser, Office, secret_of
 
 FINANCE = {"name": "Books", "task": "finance", "life": ""}
@@ -49,7 +52,23 @@ async def test_sending_the_form_again_makes_nothing_and_shows_nothing(admin: Bro
 
     assert (made.status_code, again.status_code) == (201, 303)
     assert again.headers["location"].startswith(f"{keys}/key_")
+    shown = (await admin.get(again.headers["location"])).text
+    assert once.MADE in shown
+    assert secret_of(made.text) not in shown
+    assert once.MADE not in (await admin.get(again.headers["location"].partition("?")[0])).text
     assert (await admin.get(keys)).text.count("Books</a>") == 1
+
+
+async def test_a_form_that_is_still_running_is_told_to_a_person(
+    admin: Browser, keys: str, opened: Opened, office: Office
+) -> None:
+    form = {"csrf": await admin.token(), "once": "E" * 43, **FINANCE}
+    async with transaction(office.pool, opened.test.id, now=clock.now()) as tx:
+        assert await once.made_before(tx, Form({"once": ["E" * 43]})) is None
+        answer = await admin.send(f"{keys}/new", {**form})
+    assert answer.status_code == 409
+    assert once.RUNNING in answer.text
+    assert "Idempotency" not in answer.text
 
 
 @pytest.mark.parametrize("task", scopes.GROUPS)

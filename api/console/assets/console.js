@@ -1,4 +1,4 @@
-// What the console does beyond links and forms: copy a key, ask in a dialog. Everything works without it.
+// What the console does beyond links and forms: copy a key, ask in a dialog, send once. Everything works without it.
 "use strict";
 
 for (const button of document.querySelectorAll("[data-copy]")) {
@@ -15,6 +15,15 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     }
   });
 }
+
+// A second click would send the form again, and the answer with the secret would be lost to it.
+document.addEventListener("submit", (event) => {
+  for (const button of event.target.querySelectorAll("[type=submit]")) button.disabled = true;
+});
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return; // the way back leads to a page as it was left
+  for (const button of document.querySelectorAll("[type=submit]")) button.disabled = false;
+});
 
 const dialog = document.getElementById("dialog");
 if (dialog) {

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from litestar import Response
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 
 from api.access import scopes, store
@@ -52,7 +52,7 @@ async def create(
 ) -> Answer:
     made = await once.made_before(tx, form)
     if made is not None:
-        return see_other(here.to("keys", made))
+        return see_other(f"{here.to('keys', made)}?again=1")
     try:
         request = key_form.read_new_key(form, now=now)
     except Refused as refusal:
@@ -68,12 +68,15 @@ async def one_key(
     api_key_id: FromPath[ApiKeyId],
     here: NamedDependency[Here],
     now: NamedDependency[datetime],
+    again: FromQuery[str] = "",
 ) -> Template:
+    """`again` is for whoever comes from a form that was sent before."""
     key = await store.get(tx, api_key_id)
     return show(
         here,
         "keys/key.html",
         key=key,
+        refusal=once.MADE if again else None,
         now=now,
         once=chance(),
         overlaps=key_form.OVERLAPS,
@@ -92,7 +95,7 @@ async def rotate(
 ) -> Answer:
     made = await once.made_before(tx, form)
     if made is not None:
-        return see_other(here.to("keys", made))
+        return see_other(f"{here.to('keys', made)}?again=1")
     request = key_form.read_rotation(form)
     created = await rotate_key(tx, api_key_id, request, own_scopes=scopes.ALL, hasher=hasher, now=now)
     await once.remember(tx, form, created.id)

@@ -12,11 +12,12 @@ from argon2 import PasswordHasher
 from api import clock
 from api.access.create_tenant import Opened
 from api.console import links
-from api.console.access import backoff
+from api.console.access import backoff, common, passwords
 from api.console.access.backoff import Count
 from api.console.access.model import Refused
 from api.console.access.passwords import Passwords
 from api.console.access.sign_in import Attempt, sign_in
+from kernel.text import Email
 from tests.console.browser import COOKIE, PASSWORD, Browser, Office, a_name, fields_of
 from tests.makers import NOON
 
@@ -103,6 +104,55 @@ async def test_a_password_that_is_none_is_refused_and_the_link_stays(
     assert answer.status_code == 422
     assert f'"{password}"' not in answer.text
     assert (await stranger.get(link)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "passwordpassword",
+        "Password-Password-1",
+        "PasswordPasswordPa",
+        "123456789012",
+        "abcdefghijkl",
+        "zyxwvutsrqpon",
+        "qwertyuiopasdf",
+        "1qaz2wsx3edc",
+        "1q2w3e4r5t6y",
+        "monkey monkey monkey",
+        "jo.martin@house.example",
+        "jomartinjomartin",
+        "martin-house-2026",
+        "Ristourne2026!",
+        "ristourne console",
+        "correct horse battery staple",
+        "May the Force be with you",
+        "iloveyou1234",
+        "aaaaaaaabbbbbbbb",
+    ],
+)
+def test_a_password_that_is_guessed_first_is_refused(password: str) -> None:
+    with pytest.raises(Refused, match="guessed first"):
+        passwords.check(password, password, email=Email("jo.martin@house.example"))
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        PASSWORD,
+        "another sentence",
+        "kT9#vq2Lm!xa",
+        "my password is a heron",
+        "été à la campagne",
+        "東京の夜は静かで長いですね",
+    ],
+)
+def test_a_password_that_says_nothing_is_taken(password: str) -> None:
+    passwords.check(password, password, email=Email("jo.martin@house.example"))
+
+
+def test_the_list_has_only_what_is_long_enough_to_be_asked_about() -> None:
+    assert len(common.COMMON) >= 100
+    assert [word for word in common.COMMON if len(word) < 12 or not word.isalnum()] == []
 
 
 # ── passwords ────────────────────────────────────────────────────────────────────────────────────

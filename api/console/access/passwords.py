@@ -5,11 +5,13 @@ does not tell who is an admin. It happens in a thread, two at a time.
 """
 
 import asyncio
+import re
 import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from api.console.access.common import is_common
 from api.console.access.model import Refused
 from kernel.text import Email
 
@@ -46,13 +48,12 @@ class Passwords:
 
 
 def check(password: str, repeated: str, *, email: Email) -> None:
-    """Length is what makes a password hard to guess. Nothing else is asked of it but to be no joke."""
+    """Length is what makes a password hard to guess. It must only not be guessed first."""
     if password != repeated:
         raise Refused(422, "The two passwords are not the same. Type the same one twice.")
     if not SHORTEST <= len(password) <= LONGEST:
         raise Refused(422, f"A password has {SHORTEST} to {LONGEST} characters. A short sentence works well.")
-    folded = password.casefold()
-    if len(set(folded)) < 5 or folded in email.casefold() or email.casefold() in folded:
+    if len(set(password.casefold())) < 5 or is_common(password, about=[email, *re.split(r"\W|_", email)]):
         raise Refused(422, "This password is guessed first. Choose one that says nothing about you.")
 
 

@@ -1,6 +1,7 @@
 """Getting in: by a one-time link, by a password, and by nothing else."""
 
 import asyncio
+import unicodedata
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -163,6 +164,16 @@ async def test_a_password_signs_in_whatever_letters_the_name_is_written_in(admin
     assert (answer.status_code, answer.headers["location"]) == (303, "/console")
 
 
+async def test_a_name_is_the_same_however_a_keyboard_writes_it(office: Office, opened: Opened) -> None:
+    tail = a_name().partition("@")[0]
+    name = f"josé-{tail}@bücher.example"
+    await office.browser().post(
+        await office.link(name, opened.account_id), password=PASSWORD, repeated=PASSWORD
+    )
+    for typed in (name, unicodedata.normalize("NFD", name), f" JOSÉ-{tail}@XN--BCHER-KVA.example "):
+        assert (await office.browser(typed).sign_in()).status_code == 303, typed
+
+
 async def test_nobody_learns_who_is_an_admin(admin: Browser, office: Office) -> None:
     wrong = await office.browser(admin.email).sign_in("wrong wrong wrong")
     unknown = await office.browser(a_name()).sign_in("wrong wrong wrong")
@@ -293,11 +304,40 @@ def test_failures_are_forgotten_after_a_day() -> None:
         ("192.0.2.7", "192.0.2.7"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("", "unknown"),
+        ("", None),
+        ("127.0.0.1", None),
+        ("::1", None),
+        ("::ffff:10.1.2.3", None),
+        ("172.20.0.5", None),
+        ("fd00:1::7", None),
+        ("::2", "::"),
     ],
 )
-def test_an_address_is_counted_by_what_its_owner_has(address: str, network: str) -> None:
+def test_an_address_is_counted_by_what_its_owner_has(address: str, network: str | None) -> None:
     assert backoff.network_of(address) == network
+
+
+async def test_who_comes_through_a_proxy_is_not_kept_out_by_whoever_else_does(office: Office) -> None:
+    async def guesses() -> set[int]:
+        browsers = [office.browser(a_name()) for _ in range(backoff.FREE_PER_ADDRESS + 4)]
+        return {(await browser.sign_in("wrong wrong wrong")).status_code for browser in browsers}
+
+    assert await guesses() == {403, 429}
+    office.address = "10.0.0.7"
+    assert await guesses() == {403}
+
+
+async def test_nobody_says_by_a_header_where_they_come_from(office: Office, admin: Browser) -> None:
+    office.address = "10.0.0.7"
+    guesser = office.browser(admin.email)
+    fields = await _fields(guesser)
+    answers = [
+        await guesser.send(
+            "/console/sign-in", {**fields, "password": "x"}, **{"x-forwarded-for": f"192.0.2.{n}"}
+        )
+        for n in range(backoff.FREE_PER_NAME + 2)
+    ]
+    assert answers[-1].status_code == 429, "the lane of the name stays"
 
 
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────

@@ -2,13 +2,14 @@
 
 Guesses are counted in lanes. A browser that an admin signed in with before has a lane of its own, and no
 other: a stranger who guesses at their name, or comes from the same address, does not keep them out. Any
-other guess counts in the lane of its name and in that of its address, and must be free in both.
+other guess counts in the lane of its name and in that of its address, and must be free in both. An address
+inside our own network is that of a proxy, behind which everybody comes: it has no lane.
 
 A wait doubles with each failure and ends at a minute: at most 1,440 guesses a day at one name.
 """
 
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from api.console.access.keyed import Keyed
 from kernel.structs import Value
@@ -16,7 +17,23 @@ from kernel.structs import Value
 LONGEST_WAIT_SECONDS = 60
 FORGOTTEN_AFTER = timedelta(hours=24)
 FREE_PER_NAME = 5
-FREE_PER_ADDRESS = 20  # an office, or a proxy that hides everybody behind one address
+FREE_PER_ADDRESS = 20  # an office
+
+_LOOPBACK = IPv6Address(1)
+_INSIDE = [
+    ip_network(text)
+    for text in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "100.64.0.0/10",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+    )
+]
 
 
 class Lane(Value, frozen=True, kw_only=True):
@@ -38,10 +55,11 @@ class Count(Value, frozen=True, kw_only=True):
 def lanes(keyed: Keyed, *, name: str, address: str, device: str | None) -> list[Lane]:
     if device is not None:
         return [Lane(id=keyed.hash("device lane", device), free=FREE_PER_NAME)]
-    return [
-        Lane(id=keyed.hash("name lane", name), free=FREE_PER_NAME),
-        Lane(id=keyed.hash("address lane", network_of(address)), free=FREE_PER_ADDRESS),
-    ]
+    found = [Lane(id=keyed.hash("name lane", name), free=FREE_PER_NAME)]
+    network = network_of(address)
+    if network is not None:
+        found.append(Lane(id=keyed.hash("address lane", network), free=FREE_PER_ADDRESS))
+    return found
 
 
 def wait_seconds(counts: list[Count], *, now: datetime) -> int:
@@ -60,12 +78,12 @@ def counted(count: Count, *, free: int, now: datetime) -> Count:
     )
 
 
-def network_of(address: str) -> str:
-    """Whoever has one IPv6 address has all 2⁶⁴ beside it."""
+def network_of(address: str) -> str | None:
+    """Whoever has one IPv6 address has all 2⁶⁴ beside it. None when it is a proxy's of ours."""
     try:
         parsed = ip_address(address)
     except ValueError:
-        return "unknown"
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))
+        return None  # a socket of this machine
+    if isinstance(parsed, IPv6Address):
+        parsed = parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64 if parsed != _LOOPBACK else 1)
+    return None if any(parsed in network for network in _INSIDE) else str(parsed)

@@ -1,5 +1,6 @@
 """A one-time link that makes somebody an admin of an account, or gives an admin a new password."""
 
+from contextlib import suppress
 from datetime import datetime
 
 from api.access.model import AccountId
@@ -8,6 +9,8 @@ from api.console.access.keyed import Keyed, chance
 from api.console.access.model import INVITATION_LASTS
 from kernel.database import Conn
 from kernel.text import Email
+
+LONGEST_TYPED = 1000
 
 
 async def invite_admin(
@@ -25,5 +28,8 @@ async def invite_admin(
 
 
 def named(email: str) -> Email:
-    """How an admin is called: nobody remembers which letters they wrote large."""
-    return Email(email.strip().lower())
+    """How an admin is called, however it is typed: large letters, decomposed ones, `xn--…`."""
+    text = email.strip()[:LONGEST_TYPED]
+    with suppress(ValueError):
+        text = Email.parse(text)
+    return Email(text.lower())

@@ -1,26 +1,22 @@
 """`ristourne admin …`: who may open the console."""
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import click
 import msgspec
 
 from api import clock
 from api.access.model import AccountId
+from api.cli_shared import json_option, with_pool
 from api.console import links
 from api.console.access import store
 from api.console.access.invite import invite_admin
 from api.console.access.remove import remove_admin
 from api.console.access.store import Account, Listed
 from api.settings import Settings
-from kernel.database import Pool, open_pool
+from kernel.database import Pool
 from kernel.structs import encode
 from kernel.text import Email
-
-T = TypeVar("T")
 
 
 @click.group()
@@ -31,7 +27,7 @@ def admin() -> None:
 @admin.command("invite")
 @click.argument("email")
 @click.option("--account", "account_text", help="An account's id or name. Needed when there are several.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@json_option
 def invite(email: str, account_text: str | None, as_json: bool) -> None:
     """Print a one-time link: it makes somebody an admin, or gives an admin a new password.
 
@@ -41,15 +37,15 @@ def invite(email: str, account_text: str | None, as_json: bool) -> None:
     To keep somebody out at once, `ristourne admin remove`.
     """
     address = _address(email)
-    link = asyncio.run(_with_pool(lambda pool, settings: _invite(pool, settings, address, account_text)))
+    link = asyncio.run(with_pool(lambda pool, settings: _invite(pool, settings, address, account_text)))
     click.echo(msgspec.json.encode({"link": link}) if as_json else link)
 
 
 @admin.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@json_option
 def list_admins(as_json: bool) -> None:
     """Who may open the console, of which accounts, and when they were last seen (UTC)."""
-    admins = asyncio.run(_with_pool(lambda pool, _: store.admins(pool, now=clock.now())))
+    admins = asyncio.run(with_pool(lambda pool, _: store.admins(pool, now=clock.now())))
     if as_json:
         click.echo(encode({"admins": admins}))
         return
@@ -66,7 +62,7 @@ def remove(email: str, account_text: str | None) -> None:
     With the last one go the password, every session and a link that was not used.
     """
     address = _address(email)
-    asyncio.run(_with_pool(lambda pool, _: _remove(pool, address, account_text)))
+    asyncio.run(with_pool(lambda pool, _: _remove(pool, address, account_text)))
     click.echo(f"{address} opens {'that account' if account_text else 'the console'} no more.", err=True)
 
 
@@ -83,15 +79,6 @@ def _standing(admin: Listed) -> str:
     if admin.has_password:
         return "not seen lately"
     return "invited" if admin.has_link else "no password"
-
-
-async def _with_pool(act: Callable[[Pool, Settings], Awaitable[T]]) -> T:
-    settings = Settings.from_environment(os.environ)
-    pool = await open_pool(settings.app_database_url, size=1)
-    try:
-        return await act(pool, settings)
-    finally:
-        await pool.close()
 
 
 async def _invite(pool: Pool, settings: Settings, email: Email, account_text: str | None) -> str:

@@ -21,7 +21,7 @@ from api.access.key_text import Hasher
 from api.console import forms, guard, links, views
 from api.console.access.model import NO_SUCH_PAGE, Refused, SignedOut
 from api.console.access.passwords import Passwords
-from api.console.cookies import Cookies
+from api.console.cookies import Cookies, TwoCookies
 from api.console.doors import Doors
 from api.console.forms import Form
 from api.console.gate import Gate
@@ -100,6 +100,7 @@ def _refuse(request: Request[Any, Any, State], error: Exception) -> Template:
         },
         status_code=status,
         headers={} if wait is None else {"Retry-After": str(wait)},
+        cookies=[error.ended] if isinstance(error, TwoCookies) else [],
     )
 
 

@@ -20,6 +20,22 @@ _DEVICE = re.compile(r"([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})")
 DEVICE_LASTS_SECONDS = 180 * 86400
 
 
+class TwoCookies(Refused):
+    """Somebody else has set one of our name, and we cannot tell which is ours.
+
+    `ended` ends one of the path /console; one of a domain above us only its owner can.
+    """
+
+    def __init__(self, ended: Cookie) -> None:
+        super().__init__(
+            400,
+            "Your browser sent two cookies by the name of this console's, so we cannot tell which is ours. "
+            "Another page of this host, or of one above it, has set the other. We have asked your browser to "
+            "drop it: reload this page. If that does not help, delete the cookies of this host.",
+        )
+        self.ended = ended
+
+
 class Cookies:
     def __init__(self, base_url: str, keyed: Keyed) -> None:
         parts = urlsplit(base_url)
@@ -30,8 +46,10 @@ class Cookies:
 
     def session_id(self, headers: Mapping[bytes, bytes]) -> str | None:
         """What the browser came with, signed in or not; None when it is nothing we ever gave."""
-        value = _read(headers, self._prefix)
-        return value if value is not None and _VALUE.fullmatch(value) else None
+        values = _read(headers, self._prefix)
+        if len(values) > 1:
+            raise TwoCookies(self._cookie(self._prefix, "", path="/console", max_age=0))
+        return values[0] if values and _VALUE.fullmatch(values[0]) else None
 
     def session(self, session_id: str) -> Cookie:
         return self._cookie(self._prefix, session_id)
@@ -43,7 +61,8 @@ class Cookies:
 
     def device(self, headers: Mapping[bytes, bytes], name: str) -> str | None:
         """The browser's own name, when this admin signed in from it before."""
-        match = _DEVICE.fullmatch(_read(headers, f"{self._prefix}-device") or "")
+        values = _read(headers, f"{self._prefix}-device")
+        match = _DEVICE.fullmatch(values[0]) if len(values) == 1 else None
         if match is None or not self._keyed.is_signed("device", _owned(name, match[1]), match[2]):
             return None
         return match[1]
@@ -64,11 +83,11 @@ class Cookies:
         if not self._keyed.is_signed("form", session_id, token):
             raise Refused(403, "This form is out of date. Go back, reload the page and send it again.")
 
-    def _cookie(self, key: str, value: str, *, max_age: int | None = None) -> Cookie:
+    def _cookie(self, key: str, value: str, *, path: str = "/", max_age: int | None = None) -> Cookie:
         return Cookie(
             key=key,
             value=value,
-            path="/",
+            path=path,
             httponly=True,
             samesite="lax",
             secure=self._secure,
@@ -76,11 +95,10 @@ class Cookies:
         )
 
 
-def _read(headers: Mapping[bytes, bytes], name: str) -> str | None:
-    """The one cookie of this name. Two of them are none: somebody has planted one."""
+def _read(headers: Mapping[bytes, bytes], name: str) -> list[str]:
+    """The cookies of this name. Of two, somebody has planted one."""
     pairs = (pair.strip().partition("=") for pair in headers.get(b"cookie", b"").decode("latin-1").split(";"))
-    found = [value for key, _, value in pairs if key == name]
-    return found[0] if len(found) == 1 else None
+    return [value for key, _, value in pairs if key == name]
 
 
 def _owned(name: str, device: str) -> str:

@@ -10,6 +10,10 @@ from api.console.forms import Form
 from kernel.structs import Value
 from kernel.text import Name
 
+# What a new key is tried with: the list of a resource that it may read. Entitlements have none.
+TRIED_FIRST = ("plans", "invoices", "customers", "subscriptions", "events")
+WITHOUT_A_LIST = frozenset({"entitlements"})
+PATHS = {"ledger": "ledger_entries"}
 ONE_BY_ONE = "one_by_one"
 ENDS_SOON = timedelta(days=14)
 
@@ -53,6 +57,14 @@ def state_of(key: ApiKey, *, now: datetime) -> State:
     if key.expires_at <= now:
         return State("Expired", "quiet")
     return State("Ends soon", "warn") if key.expires_at <= now + ENDS_SOON else State("Active", "good")
+
+
+def first_path(granted: list[str]) -> str | None:
+    """What a new key may ask for. None when it reads nothing."""
+    for resource in (*TRIED_FIRST, *scopes.RESOURCES):
+        if resource not in WITHOUT_A_LIST and f"{resource}:read" in granted:
+            return f"/v1/{PATHS.get(resource, resource)}"
+    return None
 
 
 def _wanted(form: Form) -> list[str]:

@@ -40,6 +40,22 @@ async def test_a_key_made_here_opens_the_api(admin: Browser, keys: str) -> None:
     assert secret not in (await admin.get(keys)).text
 
 
+@pytest.mark.parametrize("scope", sorted(scopes.READ))
+async def test_what_a_new_key_is_tried_with_it_may_do(admin: Browser, keys: str, scope: str) -> None:
+    made = await admin.post(f"{keys}/new", name="One", task=key_form.ONE_BY_ONE, scope=[scope], life="")
+    path = re.search(r"curl http://test(\S+) ", made.text)
+    assert (path is None) == (scope == "entitlements:read")
+    if path is not None:
+        assert await status_of(admin.http, secret_of(made.text), path[1]) == 200
+        assert "=…" not in made.text
+
+
+async def test_a_key_that_reads_nothing_is_not_tried(admin: Browser, keys: str) -> None:
+    fields = {"name": "Writes", "task": key_form.ONE_BY_ONE, "life": ""}
+    made = await admin.post(f"{keys}/new", scope=["plans:write"], **fields)
+    assert (made.status_code, "Try it" in made.text) == (201, False)
+
+
 async def test_a_live_key_is_made_in_live_mode(admin: Browser, opened: Opened) -> None:
     made = await admin.post(f"/console/{opened.live.id}/keys/new", **FINANCE)
     assert secret_of(made.text).startswith("rk_live_")

@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from api import clock
+from api.access import store as accounts
 from api.access.create_tenant import Opened, create_tenant
+from api.access.model import AccountId
 from api.console.access import store
 from api.console.access.accept import accept_invitation
 from api.console.access.first_link import first_admin_token
@@ -100,6 +102,14 @@ async def test_who_is_removed_from_one_account_keeps_the_others(
 
     assert (await admin.get(f"/console/{opened.test.id}/keys")).status_code == 404
     assert (await admin.get(f"/console/{other.test.id}/keys")).status_code == 200
+
+
+async def test_who_has_no_product_reads_what_helps(office: Office) -> None:
+    account_id = AccountId.new()
+    async with office.pool.acquire() as conn, conn.transaction():
+        await accounts.insert_account(conn, account_id, "Empty", now=clock.now())
+    admin = await office.admin(account_id)
+    assert f"ristourne admin invite {admin.email} --account" in (await admin.get("/console")).text
 
 
 async def test_admins_are_listed(settings: Settings, opened: Opened, admin: Browser, office: Office) -> None:

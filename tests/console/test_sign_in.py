@@ -371,10 +371,17 @@ async def test_a_planted_cookie_is_worth_nothing(admin: Browser, office: Office)
     assert (await thief.get("/console")).status_code == 303
 
 
-async def test_two_cookies_of_one_name_are_none(admin: Browser) -> None:
+async def test_two_cookies_of_one_name_are_none_and_that_is_said(admin: Browser) -> None:
     both = f"{COOKIE}={admin.cookie}; {COOKIE}={'A' * 43}"
     admin.http.cookies.clear()
-    assert (await admin.get("/console", cookie=both)).status_code == 303
+    for path in ("/console", "/console/sign-in"):
+        answer = await admin.get(path, cookie=both)
+        assert answer.status_code == 400
+        assert "two cookies" in answer.text
+        ended = answer.headers["set-cookie"]
+        assert ended.startswith(f"{COOKIE}=")
+        assert "Path=/console;" in f"{ended};"
+        assert "Max-Age=0" in ended
 
 
 @pytest.mark.parametrize("value", ["", "x", "é" * 43, "A" * 4000, '"', "A" * 42 + "\x7f"])

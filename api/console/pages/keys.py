@@ -10,7 +10,7 @@ from litestar.response import Template
 from api.access import scopes, store
 from api.access.create_key import create_key
 from api.access.key_text import Hasher
-from api.access.model import ApiKeyId
+from api.access.model import ApiKey, ApiKeyId, CreatedApiKey
 from api.access.revoke_key import revoke_key
 from api.access.rotate_key import rotate_key
 from api.console import key_form, once
@@ -59,7 +59,7 @@ async def create(
         return _new_key(here, form, refusal=refusal)
     created = await create_key(tx, request, own_scopes=scopes.ALL, hasher=hasher, now=now)
     await once.remember(tx, form, created.id)
-    return show(here, "keys/made.html", status=201, key=created, old=None)
+    return _made(here, created, old=None)
 
 
 @page("/console/{tenant_id}/keys/{api_key_id}")
@@ -99,7 +99,7 @@ async def rotate(
     request = key_form.read_rotation(form)
     created = await rotate_key(tx, api_key_id, request, own_scopes=scopes.ALL, hasher=hasher, now=now)
     await once.remember(tx, form, created.id)
-    return show(here, "keys/made.html", status=201, key=created, old=await store.get(tx, api_key_id))
+    return _made(here, created, old=await store.get(tx, api_key_id))
 
 
 @page("/console/{tenant_id}/keys/{api_key_id}/revoke")
@@ -118,6 +118,11 @@ async def revoke(
 ) -> Response[bytes]:
     await revoke_key(tx, api_key_id, now=now)
     return see_other(here.to("keys"))
+
+
+def _made(here: Here, key: CreatedApiKey, *, old: ApiKey | None) -> Template:
+    first_path = key_form.first_path(key.scopes)
+    return show(here, "keys/made.html", status=201, key=key, old=old, first_path=first_path)
 
 
 def _new_key(here: Here, form: Form, *, refusal: Refused | None = None) -> Template:

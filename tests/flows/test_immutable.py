@@ -62,7 +62,7 @@ async def test_what_is_issued_cannot_be_changed(pool: Pool, story: TenantId, tab
 
 
 async def test_no_grant_goes_past_what_the_verbs_need(owner: Owner) -> None:
-    """No table may be changed but by named columns, truncated or referred to; what is issued is only added."""
+    """Tables change by named columns only, and none is truncated or referred to; what is issued is added."""
     rows = await owner.fetch(
         """
         SELECT table_name, privilege_type

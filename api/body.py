@@ -174,4 +174,4 @@ _hooks: dict[str, Callable[..., object]] = {
     "parse_float": _float,
     "parse_constant": _constant,
 }
-_DECODER = json.JSONDecoder(**_hooks)  # type: ignore[arg-type]
+_DECODER = json.JSONDecoder(**_hooks)  # type: ignore[arg-type]  # a dict of them has no types

@@ -33,7 +33,7 @@ log = structlog.get_logger("worker")
 Context = dict[str, Any]  # arq's
 
 
-async def work(ctx: Context, tenant_id: str | None = None) -> int:  # noqa: ARG001
+async def work(ctx: Context, tenant_id: str | None = None) -> int:  # noqa: ARG001 (who woke us says it)
     """Woken for a tenant, or looking around: all that is due gets done, whoever it belongs to."""
     return await drain(ctx["house"])
 

@@ -117,8 +117,3 @@ async def put_back(tx: Tx, hint: Hint, *, due: datetime | None) -> None:
         tx.tenant,
         due,
     )
-
-
-async def depth(pool: Pool, *, now: datetime) -> int:
-    """How many hints are due: what a dashboard watches."""
-    return int(await pool.fetchval("SELECT count(*) FROM pending_work WHERE due_at <= $1", now))

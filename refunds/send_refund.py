@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from billing.credit_notes import store as credit_notes
+from billing.credit_notes.model import CreditNote
 from billing.gateways.model import Gateway, Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
@@ -63,19 +64,18 @@ async def finish_refund(tx: Tx, refund_id: RefundId, outcome: Outcome) -> None:
     """Write what the provider said. The second time is boring."""
     found = await store.get(tx, refund_id)
     invoice = await invoices.lock(tx, found.invoice_id)
-    await credit_notes.lock(tx, found.credit_note_id)
+    note = await credit_notes.lock(tx, found.credit_note_id)
     refund = await store.lock(tx, refund_id)
 
     if refund.status is not Status.PENDING or outcome.status is OutcomeStatus.PENDING:
         return
     if outcome.status is OutcomeStatus.SUCCEEDED:
-        await _succeed(tx, invoice, refund, outcome)
+        await _succeed(tx, invoice, note, refund, outcome)
     else:
         await _fail(tx, refund, outcome)
 
 
-async def _succeed(tx: Tx, invoice: Invoice, refund: Refund, outcome: Outcome) -> None:
-    note = await credit_notes.get(tx, refund.credit_note_id)
+async def _succeed(tx: Tx, invoice: Invoice, note: CreditNote, refund: Refund, outcome: Outcome) -> None:
     entity = await parties.legal_entity(tx, invoice.legal_entity_id)
     today = local_date(tx.now, entity.zone)
 

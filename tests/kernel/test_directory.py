@@ -128,10 +128,3 @@ async def test_a_tenant_with_nothing_left_to_do_leaves_the_directory(pool: Pool)
         await directory.put_back(tx, hint, due=None)
 
     assert await directory.take(pool, now=THEN + LEASE) is None
-
-
-async def test_the_depth_counts_the_hints_that_are_due(pool: Pool) -> None:
-    await a_hint(pool)
-    await a_hint(pool, due=THEN + SECOND)
-
-    assert await directory.depth(pool, now=THEN) == 1

@@ -24,7 +24,7 @@ async def choose(here: NamedDependency[Here]) -> Template:
 
 
 @page("/console/{tenant_id}")
-async def enter(tenant_id: FromPath[str], here: NamedDependency[Here]) -> Response[bytes]:  # noqa: ARG001
+async def enter(tenant_id: FromPath[str], here: NamedDependency[Here]) -> Response[bytes]:  # noqa: ARG001 (the route has it)
     return see_other(here.to("keys"))
 
 

@@ -24,7 +24,7 @@ Asked = Request[None, None, State]
 
 
 @page("/console/sign-in", open_to_all=True)
-async def sign_in_page(here: NamedDependency[Here], next: FromQuery[str] = "") -> Template:  # noqa: A002
+async def sign_in_page(here: NamedDependency[Here], next: FromQuery[str] = "") -> Template:  # noqa: A002 (what the query calls it)
     return show(here, "sign_in.html", email="", next=ours(next), refusal=None)
 
 

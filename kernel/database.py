@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 import msgspec
 
-from kernel.ids import TenantId
+from kernel.events import Event, type_of
+from kernel.ids import EventId, TenantId
 from kernel.structs import encode
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -35,19 +36,24 @@ Conn: TypeAlias = "Connection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 
 class Tx:
-    """One open transaction: the connection, whose rows it may see, and the time it decides at.
+    """One open transaction: the connection, whose rows it may see, and the times it goes by.
 
-    `due` is the earliest time at which this transaction left work for a worker; the one row in the
-    directory of pending work is written from it as the transaction ends.
+    `now` is what it decides by, and what it writes: the tenant's own time, where a test tenant has a clock.
+    `wall` is the time of the world, which leases, retries and keys go by.
+
+    Events are kept until the transaction ends, and `due` is the earliest wall time at which it left work
+    for a worker: both are written in one statement before the commit.
     """
 
-    __slots__ = ("conn", "due", "now", "tenant")
+    __slots__ = ("conn", "due", "events", "now", "tenant", "wall")
 
-    def __init__(self, conn: Conn, tenant: TenantId, now: datetime) -> None:
+    def __init__(self, conn: Conn, tenant: TenantId, now: datetime, *, wall: datetime | None = None) -> None:
         self.conn = conn
         self.tenant = tenant
         self.now = now
+        self.wall = wall or now
         self.due: datetime | None = None
+        self.events: list[Event] = []
 
     def leaves_work(self, due: datetime) -> None:
         self.due = due if self.due is None else min(self.due, due)
@@ -67,10 +73,12 @@ async def open_pool(url: str, *, size: int = 8) -> Pool:
 
 
 @asynccontextmanager
-async def transaction(pool: Pool, tenant: TenantId, *, now: datetime) -> AsyncIterator[Tx]:
+async def transaction(
+    pool: Pool, tenant: TenantId, *, now: datetime, wall: datetime | None = None
+) -> AsyncIterator[Tx]:
     """Open a transaction for one tenant; commit at the end, roll back on any exception."""
     async with pool.acquire() as conn:
-        tx = await begin(conn, tenant, now=now)
+        tx = await begin(conn, tenant, now=now, wall=wall)
         try:
             yield tx
         except BaseException:
@@ -79,19 +87,30 @@ async def transaction(pool: Pool, tenant: TenantId, *, now: datetime) -> AsyncIt
         await commit(tx)
 
 
-async def begin(conn: Conn, tenant: TenantId, *, now: datetime, read_only: bool = False) -> Tx:
+async def begin(
+    conn: Conn, tenant: TenantId, *, now: datetime, wall: datetime | None = None, read_only: bool = False
+) -> Tx:
     # SET LOCAL takes no parameters; the uuid comes out of our own type, never out of text.
     mode = " READ ONLY" if read_only else ""
     await conn.execute(f"BEGIN{mode}; SET LOCAL ristourne.tenant = '{tenant.uuid}'")
-    return Tx(conn, tenant, now)
+    return Tx(conn, tenant, now, wall=wall)
 
 
 async def commit(tx: Tx) -> None:
-    if tx.due is not None:
-        await _leave_hint(tx, tx.due)
+    await leave_behind(tx)
     outcome = await tx.conn.execute("COMMIT")
     # PostgreSQL answers a COMMIT after a failed statement with a rollback and no error.
     assert outcome == "COMMIT", "an error inside the transaction was swallowed: nothing is kept"
+
+
+async def leave_behind(tx: Tx) -> None:
+    """Write the events so far, and tell the workers that there is something to do: one round trip."""
+    if tx.events:
+        tx.leaves_work(tx.wall)
+    if tx.due is None:
+        return
+    await _insert(tx, tx.events, tx.due)
+    tx.events.clear()
 
 
 async def rollback(tx: Tx) -> bool:
@@ -105,15 +124,25 @@ async def rollback(tx: Tx) -> bool:
     return True
 
 
-async def _leave_hint(tx: Tx, due: datetime) -> None:
-    """Tell the workers that this tenant has work; they look inside the tenant for what it is."""
+async def _insert(tx: Tx, events: list[Event], due: datetime) -> None:
+    """The events, in their order, and the hint by which a worker looks inside the tenant for them."""
     await tx.conn.execute(
         """
-        INSERT INTO pending_work (tenant_id, due_at)
-        VALUES ($1, $2)
+        WITH hint AS (
+            INSERT INTO pending_work (tenant_id, due_at)
+            VALUES ($1, $2)
+        )
+        INSERT INTO events (tenant_id, id, type, data, created_at)
+        SELECT $1, e.id, e.type, e.data, $6
+        FROM unnest($3::uuid[], $4::text[], $5::jsonb[]) WITH ORDINALITY AS e (id, type, data, n)
+        ORDER BY e.n
         """,
         tx.tenant,
         due,
+        [EventId.new() for _ in events],
+        [type_of(event) for event in events],
+        events,
+        tx.now,
     )
 
 

@@ -98,7 +98,7 @@ async def retry(tx: Tx, job: Job, *, error: str) -> None:
     """Try again later; after MAX_ATTEMPTS the job is parked with its last error."""
     if job.attempt >= MAX_ATTEMPTS:
         if await _settle(tx, job, state="parked", due=None, error=error):
-            await outbox.publish(tx, JobParked(job_id=job.id, kind=job.kind, error=error))
+            outbox.publish(tx, JobParked(job_id=job.id, kind=job.kind, error=error))
     else:
         due = tx.now + backoff(job.attempt)
         await _settle(tx, job, state="waiting", due=due, error=error)

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from kernel.database import Tx
 from kernel.errors import not_found
-from kernel.events import Event, type_of
+from kernel.events import Event
 from kernel.ids import EventId, JobId
 from kernel.paging import Page, Window, page_of
 from kernel.structs import Value, load
@@ -36,21 +36,9 @@ class PublishedEvent(Value, frozen=True, kw_only=True):
     created_at: datetime
 
 
-async def publish(tx: Tx, *events: Event) -> None:
-    tx.leaves_work(tx.now)
-    await tx.conn.execute(
-        """
-        INSERT INTO events (tenant_id, id, type, data, created_at)
-        SELECT $1, e.id, e.type, e.data, $5
-        FROM unnest($2::uuid[], $3::text[], $4::jsonb[]) WITH ORDINALITY AS e (id, type, data, n)
-        ORDER BY e.n
-        """,
-        tx.tenant,
-        [EventId.new() for _ in events],
-        [type_of(event) for event in events],
-        list(events),
-        tx.now,
-    )
+def publish(tx: Tx, *events: Event) -> None:
+    """They are written as the transaction commits, in the order they were published."""
+    tx.events.extend(events)
 
 
 async def dispatch(tx: Tx, consequences: Mapping[str, Sequence[str]], *, limit: int = 500) -> int:

@@ -25,5 +25,5 @@ async def create_offer(tx: Tx, request: NewOffer) -> Offer:
     )
 
     await store.insert_offer(tx, offer)
-    await outbox.publish(tx, OfferCreated(offer_id=offer.id))
+    outbox.publish(tx, OfferCreated(offer_id=offer.id))
     return offer

@@ -29,9 +29,7 @@ async def redeem(tx: Tx, offer: Offer, customer_id: CustomerId, basket: Basket) 
     # The cap is decided here, by one conditional write: what the engine read may be old by now.
     if not await store.take_slot(tx, offer.id):
         raise Conflict("offer_sold_out", "The offer has been used as often as it may be.", param="offer")
-    await outbox.publish(
-        tx, OfferRedeemed(offer_id=offer.id, redemption_id=redemption.id, customer_id=customer_id)
-    )
+    outbox.publish(tx, OfferRedeemed(offer_id=offer.id, redemption_id=redemption.id, customer_id=customer_id))
     return redemption
 
 

@@ -80,7 +80,7 @@ async def undo_cancellation(tx: Tx, subscription_id: SubscriptionId) -> Subscrip
     await jobs.schedule(
         tx, RENEWAL, {"subscription_id": str(subscription.id)}, due=subscription.current_period.end
     )
-    await outbox.publish(
+    outbox.publish(
         tx, CancellationUndone(subscription_id=subscription.id, customer_id=subscription.customer_id)
     )
     return msgspec.structs.replace(subscription, cancel_at=None)
@@ -109,7 +109,7 @@ async def _schedule(
 ) -> Cancellation:
     await subscriptions.put_cancellation(tx, subscription.id, at, request)
     await jobs.schedule(tx, CANCELLING, {"subscription_id": str(subscription.id)}, due=at)
-    await outbox.publish(
+    outbox.publish(
         tx,
         CancellationScheduled(
             subscription_id=subscription.id, customer_id=subscription.customer_id, cancel_at=at
@@ -128,9 +128,7 @@ async def _cancel(
 
     await subscriptions.update(tx, cancelled)
     given_back = await _credit(tx, subscription, request, at=at, zone=zone)
-    await outbox.publish(
-        tx, SubscriptionCancelled(subscription_id=cancelled.id, customer_id=cancelled.customer_id)
-    )
+    outbox.publish(tx, SubscriptionCancelled(subscription_id=cancelled.id, customer_id=cancelled.customer_id))
     return _answer(cancelled, given_back)
 
 

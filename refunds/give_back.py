@@ -70,7 +70,7 @@ async def _request(tx: Tx, note: CreditNote, part: Part, terms: Terms, entity: L
     if deferred:
         await _schedule(tx, refund, entity)
     else:
-        await outbox.publish(tx, _said(RefundRequested, refund))
+        outbox.publish(tx, _said(RefundRequested, refund))
     return refund
 
 
@@ -78,7 +78,7 @@ async def _schedule(tx: Tx, refund: Refund, entity: LegalEntity) -> None:
     """Due at the first minute of its day, where the seller is."""
     due = datetime.combine(refund.due_on, time(), tzinfo=entity.zone)
     await jobs.schedule(tx, SENDING, {"refund_id": str(refund.id)}, due=due)
-    await outbox.publish(tx, _said(RefundScheduled, refund))
+    outbox.publish(tx, _said(RefundScheduled, refund))
 
 
 def _said(

@@ -53,7 +53,7 @@ async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManual
     await store.insert(tx, refund)
     await credit_notes.update_settlement(tx, used_with(note, promised=-kept, refunded=amount))
     await book_refund(tx, invoice, refund)
-    await outbox.publish(
+    outbox.publish(
         tx,
         RefundSucceeded(refund_id=refund.id, credit_note_id=note.id, customer_id=note.customer_id),
     )

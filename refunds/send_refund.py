@@ -85,7 +85,7 @@ async def _succeed(tx: Tx, invoice: Invoice, note: CreditNote, refund: Refund, o
     await store.update(tx, succeeded)
     await credit_notes.update_settlement(tx, used)
     await book_refund(tx, invoice, succeeded)
-    await outbox.publish(
+    outbox.publish(
         tx,
         RefundSucceeded(
             refund_id=refund.id, credit_note_id=refund.credit_note_id, customer_id=refund.customer_id
@@ -97,7 +97,7 @@ async def _fail(tx: Tx, refund: Refund, outcome: Outcome) -> None:
     """The note goes on holding the amount until somebody decides what to do."""
     failure_code = outcome.failure_code or "unknown"
     await store.update(tx, refund.to(Status.FAILED, failure_code=failure_code))
-    await outbox.publish(
+    outbox.publish(
         tx,
         RefundFailed(
             refund_id=refund.id,

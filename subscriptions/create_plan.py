@@ -20,7 +20,7 @@ async def create_plan(tx: Tx, request: NewPlan) -> Plan:
 
     await store.insert_plan(tx, plan)
     await store.insert_version(tx, plan)
-    await outbox.publish(tx, PlanCreated(plan_id=plan.id))
+    outbox.publish(tx, PlanCreated(plan_id=plan.id))
     return plan
 
 
@@ -32,7 +32,7 @@ async def add_version(tx: Tx, key: str, request: NewVersion) -> Plan:
 
     await store.insert_version(tx, plan)
     await store.set_newest_version(tx, plan)
-    await outbox.publish(tx, PlanVersionAdded(plan_id=plan.id, version=plan.version))
+    outbox.publish(tx, PlanVersionAdded(plan_id=plan.id, version=plan.version))
     return plan
 
 

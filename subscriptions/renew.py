@@ -32,7 +32,7 @@ async def renew(tx: Tx, subscription_id: SubscriptionId) -> Renewal:
     await store.update(tx, renewed)
     invoice = await bill_period(tx, customer, renewed, plan)
     await jobs.schedule(tx, RENEWAL, {"subscription_id": str(renewed.id)}, due=renewed.current_period.end)
-    await outbox.publish(
+    outbox.publish(
         tx,
         SubscriptionRenewed(subscription_id=renewed.id, customer_id=customer.id, invoice_id=invoice.id),
     )
@@ -73,5 +73,5 @@ async def _end(tx: Tx, subscription: Subscription) -> Renewal:
     ended = subscription.to(Status.ENDED, next_billing_at=None, ended_at=tx.now)
 
     await store.update(tx, ended)
-    await outbox.publish(tx, SubscriptionEnded(subscription_id=ended.id, customer_id=ended.customer_id))
+    outbox.publish(tx, SubscriptionEnded(subscription_id=ended.id, customer_id=ended.customer_id))
     return Renewal(subscription=ended, invoice=None)

@@ -112,7 +112,7 @@ async def start(
     await jobs.schedule(
         tx, RENEWAL, {"subscription_id": str(subscription.id)}, due=subscription.current_period.end
     )
-    await outbox.publish(tx, SubscriptionStarted(subscription_id=subscription.id, customer_id=customer.id))
+    outbox.publish(tx, SubscriptionStarted(subscription_id=subscription.id, customer_id=customer.id))
     if subscription.trial_ends_at is not None:
         return subscription, None
     return subscription, await bill_period(tx, customer, subscription, plan)

@@ -42,7 +42,9 @@ async def a_transaction(
 
 def at(tx: Tx, now: datetime) -> Tx:
     """The same transaction, at another time."""
-    return Tx(tx.conn, tx.tenant, now)
+    later = Tx(tx.conn, tx.tenant, now)
+    later.events = tx.events
+    return later
 
 
 async def while_open(

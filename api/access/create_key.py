@@ -45,7 +45,7 @@ async def create_key(
         now=now,
     )
 
-    await outbox.publish(tx, ApiKeyCreated(api_key_id=created.id))
+    outbox.publish(tx, ApiKeyCreated(api_key_id=created.id))
     return created
 
 

@@ -20,5 +20,5 @@ async def revoke_key(tx: Tx, api_key_id: ApiKeyId, *, now: datetime) -> ApiKey:
     revoked = msgspec.structs.replace(key, revoked_at=now)
 
     await store.save_end(tx, revoked)
-    await outbox.publish(tx, ApiKeyRevoked(api_key_id=key.id))
+    outbox.publish(tx, ApiKeyRevoked(api_key_id=key.id))
     return revoked

@@ -39,5 +39,5 @@ async def rotate_key(
         now=now,
     )
     await store.save_end(tx, msgspec.structs.replace(old, expires_at=ends, successor_id=created.id))
-    await outbox.publish(tx, ApiKeyRotated(api_key_id=old.id, successor_id=created.id, expires_at=ends))
+    outbox.publish(tx, ApiKeyRotated(api_key_id=old.id, successor_id=created.id, expires_at=ends))
     return created

@@ -68,7 +68,7 @@ async def issue_credit_note(
         booked_on=note.issued_on,
     )
     await release_vat(tx, after, Source.CREDIT_NOTE, note.id, booked_on=note.issued_on)
-    await outbox.publish(
+    outbox.publish(
         tx,
         CreditNoteIssued(credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id),
     )

@@ -59,12 +59,12 @@ async def issue_invoice(tx: Tx, request: ToIssue) -> Invoice:
         label=f"Invoice {invoice.number}",
         booked_on=invoice.issued_on,
     )
-    await outbox.publish(
+    outbox.publish(
         tx,
         InvoiceIssued(invoice_id=invoice.id, customer_id=invoice.customer_id, collection=invoice.collection),
     )
     if invoice.settlement.status is Status.SETTLED:  # one of 0.00
-        await outbox.publish(tx, InvoiceSettled(invoice_id=invoice.id, customer_id=invoice.customer_id))
+        outbox.publish(tx, InvoiceSettled(invoice_id=invoice.id, customer_id=invoice.customer_id))
     return invoice
 
 

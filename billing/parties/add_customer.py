@@ -36,7 +36,7 @@ async def find_or_add_customer(tx: Tx, request: NewCustomer) -> tuple[Customer, 
 
     if not await store.insert_customer(tx, customer):
         return await store.lock_customer(tx, request.reference), False
-    await outbox.publish(tx, CustomerCreated(customer_id=customer.id))
+    outbox.publish(tx, CustomerCreated(customer_id=customer.id))
     return customer, True
 
 
@@ -49,7 +49,7 @@ async def take_over_payment_method(tx: Tx, customer: Customer, payment_method: N
         has_gateway=await store.has_gateway(tx),
     )
     await store.update_customer(tx, changed)
-    await outbox.publish(tx, CustomerChanged(customer_id=customer.id))
+    outbox.publish(tx, CustomerChanged(customer_id=customer.id))
     return changed
 
 

@@ -23,5 +23,5 @@ async def change_customer(tx: Tx, key: str, change: CustomerChange) -> Customer:
     )
 
     await store.update_customer(tx, changed)
-    await outbox.publish(tx, CustomerChanged(customer_id=customer.id))
+    outbox.publish(tx, CustomerChanged(customer_id=customer.id))
     return changed

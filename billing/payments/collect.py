@@ -43,7 +43,7 @@ async def request_payment(tx: Tx, invoice_id: InvoiceId) -> Invoice:
             "The customer has no payment method. Set one with PATCH /v1/customers/{id}.",
         )
 
-    await outbox.publish(tx, PaymentRequested(invoice_id=invoice.id, customer_id=customer.id))
+    outbox.publish(tx, PaymentRequested(invoice_id=invoice.id, customer_id=customer.id))
     return invoice
 
 
@@ -126,7 +126,7 @@ async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:
         await receive(tx, invoice, after, was_pending=True)
     else:
         await settle(tx, invoice, pending=-payment.amount)
-        await outbox.publish(
+        outbox.publish(
             tx,
             PaymentFailed(
                 payment_id=payment.id,

@@ -30,7 +30,7 @@ async def receive(tx: Tx, invoice: Invoice, payment: Payment, *, was_pending: bo
         booked_on=payment.received_on,
     )
     await release_vat(tx, after, Source.PAYMENT, payment.id, booked_on=payment.received_on)
-    await outbox.publish(
+    outbox.publish(
         tx,
         PaymentSucceeded(payment_id=payment.id, invoice_id=invoice.id, customer_id=invoice.customer_id),
     )

@@ -35,5 +35,5 @@ async def settle(
         settled_at=settlement.settled_at,
     )
     if settlement.status is Status.SETTLED and invoice.settlement.status is not Status.SETTLED:
-        await outbox.publish(tx, InvoiceSettled(invoice_id=invoice.id, customer_id=invoice.customer_id))
+        outbox.publish(tx, InvoiceSettled(invoice_id=invoice.id, customer_id=invoice.customer_id))
     return after

@@ -16,7 +16,7 @@ from api import clock
 from api.app import OPERATIONS, create_app
 from api.operations import command, query
 from api.settings import Settings
-from kernel import outbox
+from kernel import jobs, outbox
 from kernel.database import Pool, Tx
 from kernel.errors import Conflict
 from kernel.events import Event
@@ -55,7 +55,7 @@ DOORS: dict[str, Door] = {}
 @command("/v1/things/{door}/wait", scope="events:write", status=201)
 async def wait_at_door(tx: NamedDependency[Tx], door: FromPath[str], data: JSONBody[Doing]) -> Doing:
     """Write, then wait."""
-    await outbox.publish(tx, SomethingHappened(what=data.what))
+    outbox.publish(tx, SomethingHappened(what=data.what))
     DOORS[door].reached.set()
     await DOORS[door].open.wait()
     return data
@@ -64,14 +64,14 @@ async def wait_at_door(tx: NamedDependency[Tx], door: FromPath[str], data: JSONB
 @command("/v1/things/fail", scope="events:write")
 async def fail(tx: NamedDependency[Tx]) -> Doing:
     """Write, then fail in a way nobody thought of."""
-    await outbox.publish(tx, SomethingHappened(what="failure"))
+    outbox.publish(tx, SomethingHappened(what="failure"))
     raise RuntimeError("a secret detail")
 
 
 @command("/v1/things/refuse", scope="events:write")
 async def refuse(tx: NamedDependency[Tx]) -> Doing:
     """Write, then refuse."""
-    await outbox.publish(tx, SomethingHappened(what="refusal"))
+    outbox.publish(tx, SomethingHappened(what="refusal"))
     raise Conflict("test_refusal", "Not now.")
 
 
@@ -88,7 +88,7 @@ async def swallow(tx: NamedDependency[Tx]) -> Doing:
 @command("/v1/things/lose", scope="events:write")
 async def lose_connection(tx: NamedDependency[Tx]) -> Doing:
     """Lose the connection between the last statement and the commit."""
-    await outbox.publish(tx, SomethingHappened(what="lost"))
+    outbox.publish(tx, SomethingHappened(what="lost"))
     pid = tx.conn.get_server_pid()
     other = await asyncpg.connect(OWNER_URL[0])
     await other.execute("SELECT pg_terminate_backend($1)", pid)
@@ -100,14 +100,14 @@ async def lose_connection(tx: NamedDependency[Tx]) -> Doing:
 async def lose_connection_early(tx: NamedDependency[Tx]) -> Doing:
     """Lose the connection and go on."""
     await lose_connection.fn(tx)
-    await outbox.publish(tx, SomethingHappened(what="after the end"))
+    outbox.publish(tx, SomethingHappened(what="after the end"))
     return Doing()
 
 
 @query("/v1/things/write", scope="events:read")
 async def write_in_a_query(tx: NamedDependency[Tx]) -> Doing:
     """Try to write where only reading is allowed."""
-    await outbox.publish(tx, SomethingHappened(what="in a query"))
+    await jobs.schedule(tx, "work", {}, due=tx.now)
     return Doing()
 
 

@@ -17,7 +17,7 @@ from billing.payments.collect import collect_payment, request_payment, start_pay
 from billing.payments.model import NEXT, NewPayment, OutsideMeans, Payment, PaymentId
 from billing.payments.model import Status as PaymentStatus
 from billing.payments.record import record_payment
-from kernel.database import Pool, Tx, transaction
+from kernel.database import Pool, Tx, leave_behind, transaction
 from kernel.errors import Conflict, DomainError, Invalid
 from kernel.ids import EventId, Id, TenantId
 from kernel.money import Currency, Money
@@ -39,6 +39,7 @@ async def settlement_of(tx: Tx, invoice: Invoice) -> InvoiceSettlement:
 
 
 async def events_of(tx: Tx, kind: str) -> int:
+    await leave_behind(tx)
     return int(await tx.conn.fetchval("SELECT count(*) FROM events WHERE type = $1", kind))
 
 

@@ -101,7 +101,13 @@ def _scopes(tokens: Tokens) -> Iterator[Tokens]:
         if isinstance(inner, tuple):
             yield from _scopes(inner)
     if tokens and tokens[0] in VERBS:
-        yield from _cut(tokens, at={"UNION", "EXCEPT", "INTERSECT"})
+        yield from _cut(_after_with(tokens), at={"UNION", "EXCEPT", "INTERSECT"})
+
+
+def _after_with(tokens: Tokens) -> Tokens:
+    """The statement itself: what WITH names stands in parentheses, each a scope of its own."""
+    begins = next((n for n, token in enumerate(tokens) if token in VERBS - {"WITH"}), 0)
+    return tokens[begins:]
 
 
 def _objections(scope: Tokens, tables: frozenset[str]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from billing.parties.model import CustomerChange, CustomerId
 from billing.tax.add_tax_rate import add_tax_rate
 from billing.tax.model import Category, NewTaxRate
 from kernel import directory, jobs, outbox
-from kernel.database import Pool, Tx, begin, commit, transaction
+from kernel.database import Pool, Tx, begin, commit, leave_behind, transaction
 from kernel.decimals import Rate
 from kernel.directory import Hint
 from kernel.errors import Conflict
@@ -140,7 +140,7 @@ async def test_hints_do_not_pile_up(pool: Pool, tenant: TenantId) -> None:
     house = a_house(pool)
     for n in range(50):
         async with transaction(pool, tenant, now=THEN) as tx:
-            await outbox.publish(tx, CustomerCreated(customer_id=CustomerId.new()))
+            outbox.publish(tx, CustomerCreated(customer_id=CustomerId.new()))
             await jobs.schedule(tx, "work", {}, due=TOMORROW + timedelta(hours=n % 7))
         await asyncio.gather(drain(house), drain(house))
 
@@ -249,6 +249,7 @@ async def test_a_renewal_that_is_refused_is_tried_again(pool: Pool, tenant: Tena
     """Once its reason is mended, the period is billed."""
     async with transaction(pool, tenant, now=NOON) as tx:
         signup = await signed_up(tx)
+        await leave_behind(tx)
         await tx.conn.execute("UPDATE events SET state = 'dispatched'")
     due = signup.subscription.current_period.end
     end = asyncio.get_running_loop().time() + 30
@@ -269,6 +270,7 @@ async def test_a_renewal_that_is_refused_is_tried_again(pool: Pool, tenant: Tena
 async def test_a_renewal_that_somebody_else_has_done_is_done(pool: Pool, tenant: TenantId) -> None:
     async with transaction(pool, tenant, now=NOON) as tx:
         signup = await signed_up(tx)
+        await leave_behind(tx)
         await tx.conn.execute("UPDATE events SET state = 'dispatched'")
         await tx.conn.execute("UPDATE jobs SET due_at = $1", NOON)
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from kernel import jobs
-from kernel.database import Pool, Tx, begin, commit, transaction
+from kernel.database import Pool, Tx, begin, commit, leave_behind, transaction
 from kernel.ids import TenantId
 from kernel.jobs import LEASE, MAX_ATTEMPTS, Job, backoff
 from tests.makers import NOON
@@ -130,6 +130,7 @@ async def test_a_job_that_never_succeeds_is_parked_with_its_last_error(tx: Tx) -
 
     assert await jobs.claim(at(tx, now)) is None
     assert await state_of(tx) == ("parked", MAX_ATTEMPTS, f"attempt {MAX_ATTEMPTS}")
+    await leave_behind(tx)
     assert await tx.conn.fetchval("SELECT count(*) FROM events WHERE type = 'job.parked'") == 1
 
 

@@ -5,7 +5,7 @@ import asyncio
 from billing.parties.events import CustomerChanged, CustomerCreated
 from billing.parties.model import CustomerId
 from kernel import outbox
-from kernel.database import Pool, Tx, begin, commit, rollback, transaction
+from kernel.database import Pool, Tx, begin, commit, leave_behind, rollback, transaction
 from kernel.ids import TenantId
 from kernel.paging import Window
 from tests.makers import NOON
@@ -14,7 +14,8 @@ CONSEQUENCES = {"customer.created": ["greet", "count"]}
 
 
 async def customers_are_created(tx: Tx, count: int) -> None:
-    await outbox.publish(tx, *(CustomerCreated(customer_id=CustomerId.new()) for _ in range(count)))
+    outbox.publish(tx, *(CustomerCreated(customer_id=CustomerId.new()) for _ in range(count)))
+    await leave_behind(tx)
 
 
 async def jobs_of(tx: Tx) -> list[str]:
@@ -38,7 +39,8 @@ async def test_an_event_is_dispatched_once(tx: Tx) -> None:
 
 
 async def test_an_event_without_consequences_is_dispatched_too(tx: Tx) -> None:
-    await outbox.publish(tx, CustomerChanged(customer_id=CustomerId.new()))
+    outbox.publish(tx, CustomerChanged(customer_id=CustomerId.new()))
+    await leave_behind(tx)
 
     assert await outbox.dispatch(tx, CONSEQUENCES) == 1
     assert await jobs_of(tx) == []
@@ -46,7 +48,8 @@ async def test_an_event_without_consequences_is_dispatched_too(tx: Tx) -> None:
 
 async def test_a_job_carries_the_event(tx: Tx) -> None:
     created = CustomerCreated(customer_id=CustomerId.new())
-    await outbox.publish(tx, created)
+    outbox.publish(tx, created)
+    await leave_behind(tx)
     await outbox.dispatch(tx, CONSEQUENCES)
 
     assert await tx.conn.fetchval("SELECT data FROM jobs LIMIT 1") == {
@@ -106,7 +109,8 @@ async def test_an_event_that_commits_late_is_not_passed_over(pool: Pool, tenant:
 
 async def test_events_are_read_newest_first_and_by_type(tx: Tx) -> None:
     await customers_are_created(tx, 2)
-    await outbox.publish(tx, CustomerChanged(customer_id=CustomerId.new()))
+    outbox.publish(tx, CustomerChanged(customer_id=CustomerId.new()))
+    await leave_behind(tx)
 
     page = await outbox.page(tx, Window())
     created = await outbox.page(tx, Window(), event_type="customer.created")

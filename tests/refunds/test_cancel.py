@@ -11,7 +11,7 @@ from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices.model import Invoice, InvoiceId, Status
 from billing.parties.model import RefundMode
 from billing.payments.model import OutsideMeans
-from kernel.database import Pool, Tx, transaction
+from kernel.database import Pool, Tx, leave_behind, transaction
 from kernel.errors import Conflict, Invalid
 from kernel.ids import TenantId
 from promotions.model import AtEnd, Forever, Periods
@@ -248,6 +248,7 @@ async def test_what_had_to_end_with_its_offer_has_ended(tx: Tx, overdue: int) ->
     assert cancellation.subscription == await subscriptions.get(tx, signup.subscription.id)
     assert (cancellation.credit_note, cancellation.refunds) == (None, ())
     assert len(await invoices_of(tx, signup.subscription)) == 1
+    await leave_behind(tx)
     events = await tx.conn.fetch("SELECT type FROM events WHERE type LIKE 'subscription.%' ORDER BY id")
     assert [event["type"] for event in events] == ["subscription.started", "subscription.ended"]
 

@@ -12,7 +12,7 @@ from billing.invoices.model import Collection
 from billing.invoices.model import Status as InvoiceStatus
 from billing.parties import store as parties
 from kernel import jobs
-from kernel.database import Pool, Tx, transaction
+from kernel.database import Pool, Tx, leave_behind, transaction
 from kernel.errors import Conflict, DomainError
 from kernel.ids import TenantId
 from kernel.money import Currency
@@ -262,6 +262,7 @@ async def test_a_signup_that_repeats_another_with_other_terms_is_refused(
 
 
 async def everything(tx: Tx) -> list[int]:
+    await leave_behind(tx)
     tables = "customers subscriptions signups redemptions invoices ledger_entries events jobs"
     return [await count(tx, table) for table in tables.split()]
 

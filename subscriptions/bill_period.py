@@ -43,6 +43,7 @@ async def bill_period(tx: Tx, customer: Customer, subscription: Subscription, pl
         tx,
         ToIssue(
             id=InvoiceId.new(),
+            entity=await parties.legal_entity(tx, customer.legal_entity_id),
             customer=customer,
             currency=price.currency,
             lines=discounted(lines, decision.allocations),

@@ -11,6 +11,7 @@ from billing.credit_notes.model import CreditNote, NewCreditLine, NewCreditNote,
 from billing.invoices import store as invoices
 from billing.invoices.issue import ToIssue, issue_invoice
 from billing.invoices.model import Collection, Invoice, InvoiceId, Line, PricedLine
+from billing.parties import store as parties
 from billing.parties.add_customer import add_customer
 from billing.parties.add_legal_entity import add_legal_entity
 from billing.parties.model import Customer, Language, NewCustomer, NewLegalEntity, RefundMode, VatDue
@@ -116,6 +117,7 @@ async def a_shop(
 async def an_issued_invoice(tx: Tx, customer: Customer, lines: Sequence[PricedLine] | None = None) -> Invoice:
     request = ToIssue(
         id=InvoiceId.new(),
+        entity=await parties.legal_entity(tx, customer.legal_entity_id),
         customer=customer,
         currency=EUR,
         lines=three_lines() if lines is None else lines,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from billing.credit_notes.crediting import Credited
 from billing.credit_notes.model import CreditLine, CreditNote, CreditNoteId, CreditNoteSettlement, Destination
 from billing.invoices.model import InvoiceId, LineId
-from billing.invoices.store import columns_of, group_tax, line_group, line_period
+from billing.invoices.record import columns_of
+from billing.invoices.store import group_tax, line_group, line_period
 from billing.parties.model import CustomerId
 from billing.tax.model import GroupTax, TaxGroup
 from kernel.database import Tx
@@ -269,7 +270,7 @@ async def _insert_lines(tx: Tx, note: CreditNote) -> None:
         [line.period and line.period.start for line in lines],
         [line.period and line.period.end for line in lines],
         [line.net.minor for line in lines],
-        *columns_of(line.tax for line in lines),
+        *columns_of([line.tax for line in lines]),
     )
 
 
@@ -285,7 +286,7 @@ async def _insert_taxes(tx: Tx, note: CreditNote) -> None:
         tx.tenant,
         note.id,
         note.currency,
-        *columns_of(tax.group for tax in note.taxes),
+        *columns_of([tax.group for tax in note.taxes]),
         [tax.base.minor for tax in note.taxes],
         [tax.tax.minor for tax in note.taxes],
     )

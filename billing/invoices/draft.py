@@ -17,7 +17,7 @@ from billing.invoices.model import (
     PricedLine,
 )
 from billing.parties import store as parties
-from billing.parties.model import Customer
+from billing.parties.model import Customer, LegalEntity
 from billing.tax import store as tax_rates
 from kernel.database import Tx
 from kernel.money import Currency, Money
@@ -26,6 +26,7 @@ from kernel.structs import sent_fields
 
 async def draft_invoice(tx: Tx, request: NewDraft) -> Draft:
     customer = await parties.customer(tx, request.customer)
+    entity = await parties.legal_entity(tx, customer.legal_entity_id)
 
     draft = Draft(
         id=InvoiceId.new(),
@@ -37,7 +38,7 @@ async def draft_invoice(tx: Tx, request: NewDraft) -> Draft:
         metadata=request.metadata,
         created_at=tx.now,
     )
-    await priced(tx, draft, customer)  # what cannot be issued is refused here already
+    await priced(tx, draft, customer, entity)  # what cannot be issued is refused here already
 
     await store.insert_draft(tx, draft)
     return draft
@@ -47,10 +48,11 @@ async def edit_draft(tx: Tx, draft_id: InvoiceId, change: DraftChange) -> Draft:
     before = await store.lock_draft(tx, draft_id)
     sent = sent_fields(change)
     customer = await parties.customer(tx, sent.pop("customer", before.customer_id))
+    entity = await parties.legal_entity(tx, customer.legal_entity_id)
 
     changes = {name: tuple(value) if isinstance(value, list) else value for name, value in sent.items()}
     draft = msgspec.structs.replace(before, customer_id=customer.id, **changes)
-    await priced(tx, draft, customer)
+    await priced(tx, draft, customer, entity)
 
     await store.update_draft(tx, draft)
     return draft
@@ -65,14 +67,16 @@ async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
     """The invoice takes the draft's id; the draft is gone."""
     draft = await store.lock_draft(tx, draft_id)
     customer = await parties.customer(tx, draft.customer_id)
+    entity = await parties.legal_entity(tx, customer.legal_entity_id)
 
-    lines = await priced(tx, draft, customer)
+    lines = await priced(tx, draft, customer, entity)
 
     await store.delete_draft(tx, draft_id)
     return await issue_invoice(
         tx,
         ToIssue(
             id=draft.id,
+            entity=entity,
             customer=customer,
             currency=draft.currency,
             lines=lines,
@@ -83,9 +87,8 @@ async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
     )
 
 
-async def priced(tx: Tx, draft: Draft, customer: Customer) -> Sequence[PricedLine]:
+async def priced(tx: Tx, draft: Draft, customer: Customer, entity: LegalEntity) -> Sequence[PricedLine]:
     """The draft's lines with their amounts, discounts and VAT as of now."""
-    entity = await parties.legal_entity(tx, customer.legal_entity_id)
     default = customer.tax_rate_id or entity.tax_rate_id
     rates = {
         key: (await tax_rates.get(tx, key)).group

@@ -1,7 +1,7 @@
-"""Every SQL statement about invoices. An issued invoice is only ever inserted and read."""
+"""Every SQL statement about invoices. Issued ones are written in record.py."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from billing.invoices.model import Draft, Invoice, InvoiceId, InvoiceSettlement, Line, Status
@@ -16,13 +16,6 @@ from kernel.periods import Period
 from kernel.structs import Row, load
 
 # ── Issued invoices ─────────────────────────────────────────────────────────────────────────────────────
-
-
-async def insert(tx: Tx, invoice: Invoice) -> None:
-    await _insert_head(tx, invoice)
-    await _insert_lines(tx, invoice)
-    await _insert_taxes(tx, invoice)
-    await _insert_settlement(tx, invoice)
 
 
 async def get(tx: Tx, invoice_id: InvoiceId) -> Invoice:
@@ -161,119 +154,7 @@ def line_period(row: Row) -> Period | None:
     return Period(row["period_start"], row["period_end"]) if row["period_start"] else None
 
 
-async def _insert_head(tx: Tx, invoice: Invoice) -> None:
-    await tx.conn.execute(
-        """
-        INSERT INTO invoices
-            (tenant_id, id, number, legal_entity_id, customer_id, currency, language, issued_on, due_on,
-             seller, buyer, vat_due, time_zone, collection, net_minor, tax_minor, total_minor, note, metadata,
-             issued_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                $20)
-        """,
-        tx.tenant,
-        invoice.id,
-        invoice.number,
-        invoice.legal_entity_id,
-        invoice.customer_id,
-        invoice.currency,
-        invoice.language,
-        invoice.issued_on,
-        invoice.due_on,
-        invoice.seller,
-        invoice.buyer,
-        invoice.vat_due,
-        invoice.time_zone,
-        invoice.collection,
-        invoice.net.minor,
-        invoice.tax.minor,
-        invoice.total.minor,
-        invoice.note,
-        invoice.metadata,
-        invoice.issued_at,
-    )
-
-
-async def _insert_lines(tx: Tx, invoice: Invoice) -> None:
-    lines = invoice.lines
-    await tx.conn.execute(
-        """
-        INSERT INTO invoice_lines
-            (tenant_id, id, invoice_id, position, description, quantity, unit_price, recurring,
-             period_start, period_end, currency, amount_minor, discount_minor, net_minor, allowances,
-             tax_category, tax_rate_ppm, tax_reason)
-        SELECT $1, l.id, $2, l.position, l.description, l.quantity, l.unit_price, l.recurring,
-               l.period_start, l.period_end, $3, l.amount, l.discount, l.net, l.allowances,
-               l.category, l.rate, l.reason
-        FROM unnest($4::uuid[], $5::text[], $6::numeric[], $7::numeric[], $8::bool[],
-                    $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::bigint[],
-                    $13::bigint[], $14::jsonb[], $15::text[], $16::int[], $17::text[])
-             WITH ORDINALITY AS l (id, description, quantity, unit_price, recurring, period_start,
-                                   period_end, amount, discount, net, allowances, category, rate,
-                                   reason, position)
-        """,
-        tx.tenant,
-        invoice.id,
-        invoice.currency,
-        [line.id for line in lines],
-        [line.description for line in lines],
-        [line.quantity for line in lines],
-        [line.unit_price for line in lines],
-        [line.recurring for line in lines],
-        [line.period and line.period.start for line in lines],
-        [line.period and line.period.end for line in lines],
-        [line.amount.minor for line in lines],
-        [line.discount.minor for line in lines],
-        [line.net.minor for line in lines],
-        [line.allowances for line in lines],
-        *columns_of(line.tax for line in lines),
-    )
-
-
-async def _insert_taxes(tx: Tx, invoice: Invoice) -> None:
-    await tx.conn.execute(
-        """
-        INSERT INTO invoice_taxes
-            (tenant_id, invoice_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
-        SELECT $1, $2, $3, t.category, t.rate, t.reason, t.base, t.tax
-        FROM unnest($4::text[], $5::int[], $6::text[], $7::bigint[], $8::bigint[])
-             AS t (category, rate, reason, base, tax)
-        """,
-        tx.tenant,
-        invoice.id,
-        invoice.currency,
-        *columns_of(tax.group for tax in invoice.taxes),
-        [tax.base.minor for tax in invoice.taxes],
-        [tax.tax.minor for tax in invoice.taxes],
-    )
-
-
-def columns_of(groups: Iterable[TaxGroup]) -> tuple[list[str], list[int], list[str]]:
-    listed = list(groups)
-    return (
-        [group.category for group in listed],
-        [group.rate for group in listed],
-        [group.reason for group in listed],
-    )
-
-
 # ── Settlement: the mutable row beside the invoice ──────────────────────────────────────────────────────
-
-
-async def _insert_settlement(tx: Tx, invoice: Invoice) -> None:
-    await tx.conn.execute(
-        """
-        INSERT INTO invoice_settlements
-            (tenant_id, invoice_id, currency, total_minor, status, settled_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        """,
-        tx.tenant,
-        invoice.id,
-        invoice.currency,
-        invoice.total.minor,
-        invoice.settlement.status,
-        invoice.settlement.settled_at,
-    )
 
 
 async def update_settlement(

@@ -11,18 +11,18 @@ with `received` net of refunds; the difference to what is booked so far is booke
 from collections.abc import Iterable, Mapping
 
 from billing.credit_notes.model import CreditNote, Reason
-from billing.invoices.model import Invoice
+from billing.invoices.totals import Totals
 from billing.ledger.model import Account, Posting
 from billing.parties.model import VatDue
 from billing.tax.model import GroupTax, TaxGroup
 from kernel.money import Money, round_half_up, zero
 
 
-def invoice_issued(invoice: Invoice) -> list[Posting]:
+def invoice_issued(sums: Totals, vat_due: VatDue) -> list[Posting]:
     return [
-        Posting(account=Account.CUSTOMERS, amount=invoice.total),
-        Posting(account=Account.SERVICES, amount=-invoice.net),
-        *(_vat(tax, invoice.vat_due, sign=-1) for tax in invoice.taxes),
+        Posting(account=Account.CUSTOMERS, amount=sums.total),
+        Posting(account=Account.SERVICES, amount=-sums.net),
+        *(_vat(tax, vat_due, sign=-1) for tax in sums.taxes),
     ]
 
 

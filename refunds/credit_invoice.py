@@ -2,10 +2,10 @@
 
 from billing.credit_notes.issue import issue_credit_note
 from billing.credit_notes.model import NewCreditNote
-from billing.invoices import store as invoices
 from billing.invoices.model import InvoiceId
 from billing.parties import store as parties
 from billing.payments import store as payments
+from billing.settlement.apply import lock_with_sources
 from kernel.database import Tx
 from kernel.periods import local_date
 from refunds import rules
@@ -15,7 +15,7 @@ from refunds.model import GivenBack
 
 async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) -> GivenBack:
     """The note takes off what is due on the invoice; what was paid goes back in the refund mode."""
-    invoice = await invoices.lock(tx, invoice_id)
+    (invoice,) = await lock_with_sources(tx, [invoice_id])
     entity = await parties.legal_entity(tx, invoice.legal_entity_id)
     settings = await parties.settings(tx)
     paid_by = await payments.of_invoice(tx, invoice_id)

@@ -24,6 +24,7 @@ async def assert_sound(tx: Tx) -> None:
         tx, "SELECT c.id, s.* FROM credit_notes c JOIN credit_note_settlements s ON s.credit_note_id = c.id"
     ):
         await _assert_used(tx, note)
+    await _assert_owed(tx)
     for payment in await _rows(tx, "SELECT * FROM payments"):
         back = await _sum(
             tx,
@@ -51,8 +52,9 @@ async def _assert_balanced(tx: Tx) -> None:
 
 async def _assert_settled(tx: Tx, invoice: Row) -> None:
     key, total = invoice["invoice_id"], invoice["total_minor"]
-    paid = await _sum(tx, "settlements WHERE invoice_id = $1 AND payment_id IS NOT NULL", key)
-    offset = await _sum(tx, "settlements WHERE invoice_id = $1 AND credit_note_id IS NOT NULL", key)
+    live = "settlements WHERE invoice_id = $1 AND undone_at IS NULL"
+    paid = await _sum(tx, f"{live} AND payment_id IS NOT NULL", key)
+    offset = await _sum(tx, f"{live} AND credit_note_id IS NOT NULL", key)
     pending = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'pending'", key)
     received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
     credited = await _sum(tx, "credit_notes WHERE invoice_id = $1", key, column="total_minor")
@@ -65,16 +67,44 @@ async def _assert_settled(tx: Tx, invoice: Row) -> None:
         pending,
     )
     assert (invoice["credited_minor"], paid) == (credited, received)
-    assert receivable == total - received - credited + refunded
+    applied = await _applied_net(tx, key)
+    assert receivable == total - received - credited + refunded - applied
     settled = paid + offset
     expected = "settled" if settled == total else "partly_settled" if settled else "open"
     assert invoice["status"] == expected
     assert (invoice["settled_at"] is not None) == (expected == "settled")
 
 
+async def _assert_owed(tx: Tx) -> None:
+    """What a customer owes, account by account: what is due, less the rests of their notes."""
+    wrong = await _rows(
+        tx,
+        """
+        SELECT k.customer_id, k.currency, k.booked, COALESCE(i.due, 0) AS due, COALESCE(n.rest, 0) AS rest
+        FROM (
+            SELECT customer_id, currency, sum(amount_minor) FILTER (WHERE account = '411') AS booked
+            FROM ledger_entries
+            GROUP BY customer_id, currency
+        ) k
+        LEFT JOIN (
+            SELECT i.customer_id, i.currency, sum(s.total_minor - s.paid_minor - s.offset_minor) AS due
+            FROM invoices i JOIN invoice_settlements s ON s.invoice_id = i.id
+            GROUP BY i.customer_id, i.currency
+        ) i ON i.customer_id = k.customer_id AND i.currency = k.currency
+        LEFT JOIN (
+            SELECT c.customer_id, c.currency, sum(s.total_minor - s.applied_minor - s.refunded_minor) AS rest
+            FROM credit_notes c JOIN credit_note_settlements s ON s.credit_note_id = c.id
+            GROUP BY c.customer_id, c.currency
+        ) n ON n.customer_id = k.customer_id AND n.currency = k.currency
+        WHERE k.booked <> COALESCE(i.due, 0) - COALESCE(n.rest, 0)
+        """,
+    )
+    assert not wrong, wrong
+
+
 async def _assert_used(tx: Tx, note: Row) -> None:
     key, total = note["credit_note_id"], note["total_minor"]
-    applied = await _sum(tx, "settlements WHERE credit_note_id = $1", key)
+    applied = await _sum(tx, "settlements WHERE credit_note_id = $1 AND undone_at IS NULL", key)
     refunded = await _sum(tx, "refunds WHERE credit_note_id = $1 AND status = 'succeeded'", key)
     held = await _sum(
         tx, "refunds WHERE credit_note_id = $1 AND status IN ('scheduled', 'pending', 'failed')", key
@@ -92,7 +122,8 @@ async def _assert_vat(tx: Tx, invoice: Row) -> None:
     received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
     refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
     left = invoice["total_minor"] - invoice["credited_minor"]
-    share = min(Fraction(1), Fraction(received - refunded, left)) if left else Fraction(0)
+    money = received - refunded + await _applied_net(tx, key)
+    share = min(Fraction(1), Fraction(money, left)) if left else Fraction(0)
     credited = _by_group(
         await _rows(
             tx,
@@ -121,6 +152,16 @@ async def _assert_vat(tx: Tx, invoice: Row) -> None:
         on_invoice = invoice["vat_due"] == "on_invoice"
         due = remaining if on_invoice else floor(remaining * share + Fraction(1, 2))
         assert (-collected.get(group, 0), -waiting.get(group, 0)) == (due, remaining - due)
+
+
+async def _applied_net(tx: Tx, invoice_id: object) -> int:
+    """What notes of other invoices pay on it, less what its own notes pay on others."""
+    applications = """
+        settlements s JOIN credit_notes c ON c.id = s.credit_note_id
+        WHERE s.undone_at IS NULL AND c.invoice_id <> s.invoice_id AND
+    """
+    came = await _sum(tx, f"{applications} s.invoice_id = $1", invoice_id)
+    return came - await _sum(tx, f"{applications} c.invoice_id = $1", invoice_id)
 
 
 def _by_group(rows: Iterable[Mapping[str, Any]], column: str) -> dict[str, int]:

@@ -10,3 +10,19 @@ class CreditNoteIssued(Event, frozen=True, kw_only=True, tag="credit_note.issued
     credit_note_id: CreditNoteId
     invoice_id: InvoiceId
     customer_id: CustomerId
+
+
+class CreditNoteApplied(Event, frozen=True, kw_only=True, tag="credit_note.applied"):
+    """To an invoice that is not the one it was issued on."""
+
+    credit_note_id: CreditNoteId
+    invoice_id: InvoiceId
+    customer_id: CustomerId
+
+
+class CreditNoteDissociated(Event, frozen=True, kw_only=True, tag="credit_note.dissociated"):
+    """From an invoice it had been applied to: that much of it is balance again."""
+
+    credit_note_id: CreditNoteId
+    invoice_id: InvoiceId
+    customer_id: CustomerId

@@ -23,11 +23,12 @@ from billing.parties import store as parties
 from billing.parties.model import RefundMode
 from billing.settlement import rules
 from billing.settlement import store as settlements
+from billing.settlement.apply import dissociate
 from billing.settlement.settle import settle
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
-from kernel.money import Money, zero
+from kernel.money import Money, total, zero
 
 
 async def issue_credit_note(
@@ -35,8 +36,9 @@ async def issue_credit_note(
 ) -> CreditNote:
     """`invoice` has been locked by the caller. The note first takes off what is still due on it.
 
-    What is left of the note afterwards was paid: `refund` says where it is to go, and taking it there is
-    the caller's next step.
+    Next, what notes of other invoices paid on it goes back to them, so that it never becomes cash. What is
+    left of the note afterwards was paid: `refund` says where it is to go, and taking it there is the
+    caller's next step.
     """
     entity = await parties.legal_entity(tx, invoice.legal_entity_id)
     earlier = await store.credited_lines(tx, invoice.id)
@@ -50,14 +52,18 @@ async def issue_credit_note(
         earlier_taxes=earlier_taxes,
         currency=invoice.currency,
     )
-    destination = destination_of(credit.total, invoice.settlement.due, refund)
+    applied = await settlements.lock_applications(tx, invoice.id) if invoice.settlement.offset else []
+    by_notes = total((each.amount for each in applied), invoice.currency)
+    destination = destination_of(credit.total, invoice.settlement.due + by_notes, refund)
+    freed = max(destination.to_invoice - invoice.settlement.due, zero(invoice.currency))
     numbered = await take_number(tx, entity, Series.CREDIT_NOTE)
     note = _note(invoice, request, credit, destination, numbered, refund, tx)
 
     await store.insert(tx, note)
     if destination.to_invoice:
         await settlements.insert(tx, invoice.id, destination.to_invoice, credit_note_id=note.id)
-    after = await settle(tx, invoice, offset=destination.to_invoice, credited=note.total)
+    await dissociate(tx, invoice, applied, freed)
+    after = await settle(tx, invoice, offset=destination.to_invoice - freed, credited=note.total)
     await book(
         tx,
         invoice,
@@ -75,9 +81,9 @@ async def issue_credit_note(
     return note
 
 
-def destination_of(amount: Money, due: Money, refund: Refunding) -> Destination:
-    """What is still due first; the rest was paid, and goes back as far as the refund mode carries it."""
-    to_invoice = min(amount, due)
+def destination_of(amount: Money, unpaid: Money, refund: Refunding) -> Destination:
+    """What was not paid with money first; the rest goes back as far as the refund mode carries it."""
+    to_invoice = min(amount, unpaid)
     paid = amount - to_invoice
     back = zero(amount.currency) if refund.mode is RefundMode.NONE else paid
     to_provider = min(back, refund.by_provider)

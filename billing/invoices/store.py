@@ -40,6 +40,25 @@ async def lock(tx: Tx, invoice_id: InvoiceId) -> Invoice:
     return await get(tx, invoice_id)
 
 
+async def lock_many(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
+    """Newest first; locked one after the other, the oldest before the others."""
+    await tx.conn.execute(
+        """
+        SELECT 1
+        FROM invoice_settlements
+        WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
+        ORDER BY invoice_id
+        FOR NO KEY UPDATE
+        """,
+        tx.tenant,
+        ids,
+    )
+    found = await find_many(tx, ids)
+    for missing in set(ids) - {invoice.id for invoice in found}:
+        raise not_found("invoice", missing)
+    return found
+
+
 async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Page[Invoice]:
     rows = await tx.conn.fetch(
         """

@@ -7,11 +7,11 @@ from billing.credit_notes import store as credit_notes
 from billing.invoices.model import Invoice
 from billing.ledger import postings as rules
 from billing.ledger import store
-from billing.ledger.model import Account, Posting, Source
+from billing.ledger.model import Account, Posting, Source, TransactionId
 from billing.parties.model import VatDue
 from kernel.database import Tx
 from kernel.ids import Id
-from kernel.money import total
+from kernel.money import Money, total
 
 
 async def book(
@@ -31,6 +31,24 @@ async def book(
         await store.insert(tx, invoice, source, document_id, amounts, label=label, booked_on=booked_on)
 
 
+async def book_application(
+    tx: Tx, own: Invoice, other: Invoice, document_id: Id, amount: Money, *, label: str, booked_on: date
+) -> None:
+    """What a note of one invoice pays on another; a negative amount is taken back from there."""
+    transaction_id = TransactionId.new()
+    for invoice, owed in ((own, amount), (other, -amount)):
+        await store.insert(
+            tx,
+            invoice,
+            Source.APPLICATION,
+            document_id,
+            rules.customer_owes(owed),
+            label=label,
+            booked_on=booked_on,
+            transaction_id=transaction_id,
+        )
+
+
 async def release_vat(tx: Tx, invoice: Invoice, source: Source, document_id: Id, *, booked_on: date) -> None:
     """After money moved or a credit note was issued: book the VAT that has fallen due, or no longer is.
 
@@ -45,7 +63,7 @@ async def release_vat(tx: Tx, invoice: Invoice, source: Source, document_id: Id,
         invoice.taxes,
         credited_tax={group: tax.tax for group, tax in credited.items()},
         released={b.tax: -b.amount for b in balances if b.account is Account.VAT_COLLECTED and b.tax},
-        received=total((b.amount for b in balances if b.account is Account.BANK), invoice.currency),
+        received=-total((b.moved for b in balances if b.account is Account.CUSTOMERS), invoice.currency),
         left=invoice.total - invoice.settlement.credited,
     )
 

@@ -30,6 +30,7 @@ class Source(StrEnum):
     CREDIT_NOTE = "credit_note"
     PAYMENT = "payment"
     REFUND = "refund"
+    APPLICATION = "application"  # of a credit note to another invoice, or its end
 
 
 class EntryId(Id, prefix="led"):

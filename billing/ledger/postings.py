@@ -5,7 +5,8 @@ it waits on 4458. What has fallen due of a group is, after every receipt, refund
 
     round_half_up((tax - credited tax) x min(1, received / (total - credited)))        0 when all is credited
 
-with `received` net of refunds; the difference to what is booked so far is booked that day.
+with `received` net of refunds; the difference to what is booked so far is booked that day. A credit note
+applied to another invoice is a refund on its own and a receipt on the other.
 """
 
 from collections.abc import Iterable, Mapping
@@ -56,6 +57,11 @@ def money_given_back(amount: Money) -> list[Posting]:
         Posting(account=Account.CUSTOMERS, amount=amount),
         Posting(account=Account.BANK, amount=-amount),
     ]
+
+
+def customer_owes(amount: Money) -> list[Posting]:
+    """One side of an application: the customer owes more on this invoice, or less."""
+    return [Posting(account=Account.CUSTOMERS, amount=amount)]
 
 
 def vat_fallen_due(

@@ -16,11 +16,15 @@ from kernel.structs import Row, Value, load
 
 
 class Balance(Value, frozen=True, kw_only=True):
-    """What an account holds of one invoice and VAT group."""
+    """What an account holds of one invoice and VAT group.
+
+    `moved` is what of it came with money: by payments, refunds and applications.
+    """
 
     account: Account
     tax: TaxGroup | None
     amount: Money
+    moved: Money
 
 
 async def insert(
@@ -32,7 +36,9 @@ async def insert(
     *,
     label: str,
     booked_on: date,
+    transaction_id: TransactionId | None = None,
 ) -> None:
+    """In a transaction of their own, unless it has begun with another invoice."""
     await tx.conn.execute(
         """
         INSERT INTO ledger_entries
@@ -45,7 +51,7 @@ async def insert(
              AS e (id, account, category, rate, reason, amount)
         """,
         tx.tenant,
-        TransactionId.new(),
+        transaction_id or TransactionId.new(),
         invoice.legal_entity_id,
         document_id,
         source,
@@ -68,7 +74,9 @@ async def balances_of(tx: Tx, invoice: Invoice) -> list[Balance]:
     """Every account's balance over all that was booked because of one invoice."""
     rows = await tx.conn.fetch(
         """
-        SELECT account, tax_category, tax_rate_ppm, tax_reason, sum(amount_minor)::bigint AS minor
+        SELECT account, tax_category, tax_rate_ppm, tax_reason, sum(amount_minor)::bigint AS minor,
+               COALESCE(sum(amount_minor) FILTER (WHERE document IN ('payment', 'refund', 'application')), 0)
+                   ::bigint AS moved_minor
         FROM ledger_entries
         WHERE tenant_id = $1 AND invoice_id = $2
         GROUP BY account, tax_category, tax_rate_ppm, tax_reason
@@ -82,6 +90,7 @@ async def balances_of(tx: Tx, invoice: Invoice) -> list[Balance]:
             account=Account(row["account"]),
             tax=_group(row),
             amount=Money(row["minor"], invoice.currency),
+            moved=Money(row["moved_minor"], invoice.currency),
         )
         for row in rows
     ]
@@ -123,12 +132,13 @@ def _any_id(text: str) -> Id:
     raise not_found("document", text)
 
 
-# Refunds stand above billing, which knows their ids by prefix only.
+# Refunds and settlements stand above the ledger, which knows their ids by prefix only.
 _PREFIXES = {
     Source.INVOICE: "inv",
     Source.CREDIT_NOTE: "cn",
     Source.PAYMENT: "pay",
     Source.REFUND: "re",
+    Source.APPLICATION: "stl",
 }
 
 

@@ -1,13 +1,25 @@
 """A settlement is money or a credit note matched to an invoice: an edge of the settlement graph."""
 
+from billing.credit_notes.model import CreditNoteId
+from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.ids import Id
-from kernel.money import Money
+from kernel.money import Currency, Money
 from kernel.structs import Value
 
 
 class SettlementId(Id, prefix="stl"):
     """One edge, from a payment or a credit note to an invoice."""
+
+
+class Application(Value, frozen=True, kw_only=True):
+    """What a credit note pays on an invoice that is not its own, `own_invoice_id`."""
+
+    id: SettlementId
+    credit_note_id: CreditNoteId
+    own_invoice_id: InvoiceId
+    currency: Currency
+    amount: Money
 
 
 class Balance(Value, frozen=True, kw_only=True):

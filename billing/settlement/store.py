@@ -1,10 +1,12 @@
 """Every SQL statement about settlements."""
 
+from collections.abc import Sequence
+
 from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from billing.payments.model import PaymentId
-from billing.settlement.model import SettlementId
+from billing.settlement.model import Application, SettlementId
 from kernel.database import Tx
 from kernel.money import Money
 from kernel.structs import load
@@ -17,7 +19,8 @@ async def insert(
     *,
     payment_id: PaymentId | None = None,
     credit_note_id: CreditNoteId | None = None,
-) -> None:
+) -> SettlementId:
+    settlement_id = SettlementId.new()
     await tx.conn.execute(
         """
         INSERT INTO settlements
@@ -25,7 +28,7 @@ async def insert(
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """,
         tx.tenant,
-        SettlementId.new(),
+        settlement_id,
         invoice_id,
         payment_id,
         credit_note_id,
@@ -33,6 +36,54 @@ async def insert(
         amount.minor,
         tx.now,
     )
+    return settlement_id
+
+
+async def undo(tx: Tx, settlement_id: SettlementId) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE settlements
+        SET undone_at = $3
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        settlement_id,
+        tx.now,
+    )
+
+
+async def lock_applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
+    """What notes of other invoices pay on this one, with those notes locked, one after the other."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT s.id, s.credit_note_id, c.invoice_id AS own_invoice_id, s.currency, s.amount_minor
+        FROM settlements s
+        JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
+        JOIN credit_note_settlements n ON n.tenant_id = c.tenant_id AND n.credit_note_id = c.id
+        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND s.undone_at IS NULL AND c.invoice_id <> $2
+        ORDER BY c.id, s.id
+        FOR NO KEY UPDATE OF n
+        """,
+        tx.tenant,
+        invoice_id,
+    )
+    return [load(row, Application) for row in rows]
+
+
+async def paid_with_notes_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> list[InvoiceId]:
+    """The invoices whose notes pay on these, themselves left out."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT DISTINCT c.invoice_id
+        FROM settlements s
+        JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
+        WHERE s.tenant_id = $1 AND s.invoice_id = ANY($2::uuid[]) AND s.undone_at IS NULL
+          AND c.invoice_id <> ALL($2::uuid[])
+        """,
+        tx.tenant,
+        invoice_ids,
+    )
+    return [InvoiceId.of(row["invoice_id"]) for row in rows]
 
 
 async def balances(tx: Tx, customer_id: CustomerId) -> list[Money]:

@@ -1,0 +1,99 @@
+"""Applying what is left of a credit note to another invoice, and dissociating them again.
+
+It is a refund on the note's own invoice and a receipt on the other: VAT that falls due on receipt goes along.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from billing.credit_notes import store as credit_notes
+from billing.credit_notes.events import CreditNoteApplied, CreditNoteDissociated
+from billing.credit_notes.model import CreditNote
+from billing.invoices import store as invoices
+from billing.invoices.model import Invoice, InvoiceId
+from billing.ledger.book import book_application, release_vat
+from billing.ledger.model import Source
+from billing.settlement import store
+from billing.settlement.model import Application, SettlementId
+from billing.settlement.rules import used_with
+from billing.settlement.settle import settle
+from kernel import outbox
+from kernel.database import Tx
+from kernel.money import Money
+from kernel.periods import local_date
+
+
+async def lock_with_sources(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
+    """Invoices to be credited, locked with those whose notes pay on them: these get theirs back."""
+    sources = await store.paid_with_notes_of(tx, ids)
+    locked = await invoices.lock_many(tx, [*ids, *sources])
+    return [invoice for invoice in locked if invoice.id in ids]
+
+
+async def apply_note(tx: Tx, note: CreditNote, invoice: Invoice, amount: Money) -> tuple[CreditNote, Invoice]:
+    """Both have been locked by the caller, as has the note's own invoice."""
+    own = await invoices.get(tx, note.invoice_id)
+    assert (own.customer_id, own.legal_entity_id) == (invoice.customer_id, invoice.legal_entity_id)
+    assert own.id != invoice.id, "what a note takes off its own invoice is decided when it is issued"
+    assert amount <= min(note.settlement.left, invoice.settlement.due), "no more than there is"
+
+    used = used_with(note, applied=amount)
+
+    settlement_id = await store.insert(tx, invoice.id, amount, credit_note_id=note.id)
+    await credit_notes.update_settlement(tx, used)
+    after = await settle(tx, invoice, offset=amount)
+    await _book(tx, own, after, settlement_id, amount, label=f"{note.number} applied to {invoice.number}")
+    await _release(tx, after, settlement_id)
+    outbox.publish(
+        tx,
+        CreditNoteApplied(credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id),
+    )
+    return used, after
+
+
+async def dissociate(tx: Tx, invoice: Invoice, applications: Sequence[Application], amount: Money) -> None:
+    """Give an amount back to the notes that paid it on the invoice, the last one first.
+
+    What the invoice has been settled with, and its VAT, are the caller's to move: in one step with what
+    takes the place of these notes.
+    """
+    left = amount
+    for application in sorted(applications, key=lambda each: each.id, reverse=True):
+        part = min(left, application.amount)
+        if part:
+            await _dissociate_part(tx, invoice, application, part)
+            left -= part
+    assert not left, "no more is taken back than was applied"
+
+
+async def _dissociate_part(tx: Tx, invoice: Invoice, application: Application, part: Money) -> None:
+    note = await credit_notes.get(tx, application.credit_note_id)
+    own = await invoices.get(tx, application.own_invoice_id)
+    stays = application.amount - part
+
+    await store.undo(tx, application.id)
+    if stays:
+        await store.insert(tx, invoice.id, stays, credit_note_id=note.id)
+    await credit_notes.update_settlement(tx, used_with(note, applied=-part))
+    await _book(tx, own, invoice, application.id, -part, label=f"{note.number} back from {invoice.number}")
+    outbox.publish(
+        tx,
+        CreditNoteDissociated(credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id),
+    )
+
+
+async def _book(
+    tx: Tx, own: Invoice, other: Invoice, settlement_id: SettlementId, amount: Money, *, label: str
+) -> None:
+    await book_application(tx, own, other, settlement_id, amount, label=label, booked_on=_day(tx, other))
+    await _release(tx, own, settlement_id)
+
+
+async def _release(tx: Tx, invoice: Invoice, settlement_id: SettlementId) -> None:
+    await release_vat(tx, invoice, Source.APPLICATION, settlement_id, booked_on=_day(tx, invoice))
+
+
+def _day(tx: Tx, invoice: Invoice) -> date:
+    """Today, where the seller is; not before the invoice, whose series may be ahead of it."""
+    return max(local_date(tx.now, ZoneInfo(invoice.time_zone)), invoice.issued_on)

@@ -91,11 +91,24 @@ class UnitPrice(Decimal):
     def parse(cls, text: str) -> Self:
         return cls(_plain(text, digits=13, decimals=12, what="A unit price"))
 
-    def times(self, quantity: Quantity, currency: Currency) -> Money:
-        """The amount of a line, rounded half up once: 1.005 × 1 is 1.01."""
+    @classmethod
+    def giving(cls, amount: Money, quantity: Quantity) -> Self:
+        """The price of fewest decimals that comes to the amount; of no units at all it is zero."""
+        if not quantity:
+            return cls("0.00")
+        price = cls("0.00")
+        for decimals in range(amount.currency.exponent, 13):
+            numerator = amount.minor * 10 ** (decimals - amount.currency.exponent) * _MICRO
+            price = cls(Decimal(round_half_up(numerator, quantity.micro)).scaleb(-decimals))
+            if price.times(quantity, amount.currency) == amount:
+                break
+        return price
+
+    def times(self, quantity: Quantity, currency: Currency, *, part: int = 1, whole: int = 1) -> Money:
+        """The amount of a line, or of a part of it, rounded half up once: 1.005 × 1 is 1.01."""
         pico = int(self.scaleb(12))
-        numerator = pico * quantity.micro * 10**currency.exponent
-        return Money(round_half_up(numerator, _PICO * _MICRO), currency)
+        numerator = pico * quantity.micro * 10**currency.exponent * part
+        return Money(round_half_up(numerator, _PICO * _MICRO * whole), currency)
 
     def __str__(self) -> str:
         """Without the zeros a column pads it with: `9.90`, `0.0125`."""

@@ -3,29 +3,23 @@
 Now, or at a time to come: then it is kept as it was asked for, and a job carries it out.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from billing.credit_notes import crediting
-from billing.credit_notes import store as credit_notes
-from billing.credit_notes.crediting import Credited
-from billing.credit_notes.model import NewCreditLine, NewCreditNote, Reason
-from billing.invoices import store as invoices
-from billing.invoices.model import Invoice, LineId
 from billing.parties import store as parties
-from billing.parties.model import LegalEntity
+from billing.parties.model import LegalEntity, Proration
 from kernel import jobs, outbox
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
-from kernel.money import zero
+from kernel.money import total
 from kernel.periods import local_date
 from kernel.structs import from_wire
-from refunds.credit_invoice import credit_invoice
-from refunds.model import Cancellation, Credit, GivenBack, NewCancellation, When
+from refunds.credit_period import Unused, credit_period
+from refunds.model import Cancellation, GivenBack, NewCancellation, When
 from refunds.rules import terms_of
-from subscriptions import proration
 from subscriptions import store as subscriptions
 from subscriptions.events import CancellationScheduled, CancellationUndone, SubscriptionCancelled
 from subscriptions.model import Status, Subscription, SubscriptionId
@@ -115,7 +109,7 @@ async def _schedule(
             subscription_id=subscription.id, customer_id=subscription.customer_id, cancel_at=at
         ),
     )
-    return _answer(msgspec.structs.replace(subscription, cancel_at=at), None)
+    return _answer(msgspec.structs.replace(subscription, cancel_at=at))
 
 
 async def _cancel(
@@ -123,7 +117,7 @@ async def _cancel(
 ) -> Cancellation:
     subscription = await _caught_up(tx, subscription, at=at)
     if subscription.is_over:
-        return _answer(subscription, None)
+        return _answer(subscription)
     cancelled = subscription.to(Status.CANCELLED, next_billing_at=None, cancelled_at=at, ended_at=at)
 
     await subscriptions.update(tx, cancelled)
@@ -132,12 +126,12 @@ async def _cancel(
     return _answer(cancelled, given_back)
 
 
-def _answer(subscription: Subscription, given_back: GivenBack | None) -> Cancellation:
+def _answer(subscription: Subscription, given_back: Sequence[GivenBack] = ()) -> Cancellation:
     return Cancellation(
         subscription=subscription,
-        credit_note=given_back.credit_note if given_back else None,
-        refunds=given_back.refunds if given_back else (),
-        to_refund_by_hand=given_back.to_refund_by_hand if given_back else zero(subscription.currency),
+        credit_notes=tuple(each.credit_note for each in given_back),
+        refunds=tuple(refund for each in given_back for refund in each.refunds),
+        to_refund_by_hand=total((each.to_refund_by_hand for each in given_back), subscription.currency),
     )
 
 
@@ -162,46 +156,17 @@ def _begins_another(subscription: Subscription, at: datetime) -> bool:
 
 async def _credit(
     tx: Tx, subscription: Subscription, request: NewCancellation, *, at: datetime, zone: ZoneInfo
-) -> GivenBack | None:
-    """Credit the current period's invoice, where there is one and something of it to credit."""
-    invoice_id = await subscriptions.invoice_of_period(tx, subscription)
-    if invoice_id is None or request.credit is Credit.NONE:
-        return None
-    invoice = await invoices.lock(tx, invoice_id)
-    earlier = await credit_notes.credited_lines(tx, invoice_id)
-
-    lines = lines_to_credit(invoice, earlier, request.credit, at=at, zone=zone)
-
-    if not lines:
-        return None
-    return await credit_invoice(
-        tx,
-        invoice_id,
-        NewCreditNote(
-            reason=Reason.CANCELLATION,
-            reason_text=request.reason_text,
-            lines=lines,
-            refund=request.refund,
-            refund_on=request.refund_on,
-        ),
+) -> list[GivenBack]:
+    """In seconds where the tenant prorates by them, otherwise in days; whether at all, the call says."""
+    settings = await parties.settings(tx)
+    by = Proration.SECOND if settings.proration is Proration.SECOND else Proration.DAY
+    unused = Unused(
+        at=at,
+        zone=zone,
+        by=by,
+        credit=request.credit,
+        reason_text=request.reason_text,
+        refund=request.refund,
+        refund_on=request.refund_on,
     )
-
-
-def lines_to_credit(
-    invoice: Invoice,
-    earlier: dict[LineId, Credited],
-    credit: Credit,
-    *,
-    at: datetime,
-    zone: ZoneInfo,
-) -> list[NewCreditLine]:
-    """All that is left of the invoice, or the unused part of its recurring lines, capped by what is left."""
-    lines = []
-    for line in invoice.lines:
-        left = crediting.left_of(line, earlier)
-        if credit is Credit.PRORATED:
-            unused = proration.unused(line, at=at, zone=zone) if line.recurring else zero(left.currency)
-            left = min(left, unused)
-        if left:
-            lines.append(NewCreditLine(line=line.id, net=left))
-    return lines
+    return await credit_period(tx, subscription, unused)

@@ -94,7 +94,7 @@ class GivenBack(Value, frozen=True, kw_only=True):
 
 
 class Credit(StrEnum):
-    """What of the current period's invoice a cancellation credits."""
+    """What of the current period's invoices a cancellation credits."""
 
     NONE = "none"
     PRORATED = "prorated"  # the unused days of its recurring lines
@@ -124,10 +124,10 @@ class NewCancellation(Input, frozen=True, kw_only=True):
 
 
 class Cancellation(Value, frozen=True, kw_only=True):
-    """`credit_note` is null when there was nothing to credit."""
+    """A credit note for each invoice of the period of which there was something to credit."""
 
     subscription: Subscription
-    credit_note: CreditNote | None
+    credit_notes: tuple[CreditNote, ...]
     refunds: tuple[Refund, ...]
     to_refund_by_hand: Money
 

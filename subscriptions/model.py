@@ -15,7 +15,7 @@ from typing import Annotated, Self
 
 import msgspec
 
-from billing.invoices.model import Collection, Invoice
+from billing.invoices.model import Collection, Invoice, InvoiceId
 from billing.parties.model import Customer, CustomerId, Metadata, NewCustomer
 from billing.tax.model import TaxRateId
 from kernel.decimals import Quantity, UnitPrice
@@ -179,6 +179,17 @@ class Subscription(Value, frozen=True, kw_only=True):
     @property
     def is_over(self) -> bool:
         return self.status in _OVER
+
+
+class PeriodInvoice(Value, frozen=True, kw_only=True):
+    """What a period was billed on: its own invoice is number 0, the others are of changes in it.
+
+    `stopped_at` is when a change credited what was not used of its recurring lines.
+    """
+
+    invoice_id: InvoiceId
+    change_number: int
+    stopped_at: datetime | None
 
 
 class NewSignup(Input, frozen=True, kw_only=True):

@@ -1,22 +1,82 @@
-"""What is left of a line when a subscription stops inside the period it pays for. Pure.
+"""What a part of a period costs, and what is left of a line when it is no longer used. Pure.
 
-By the day, as the seller's calendar counts them: the day of a cancellation is not used and is credited.
+Parts are counted in days of the seller's calendar, or in seconds. They are half-open: the day (or second) of
+a change is billed on the new plan, the day of a cancellation is not used and is credited.
+
+charge = price x billed days / days of the full nominal period, so that a stub costs less than a period
+credit = round_half_up(line net x unused days / days the line covers), from the line as billed
+
+The used part of a line is the rest of it: part and rest are the whole, however they are counted.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from billing.invoices.model import Line
+import msgspec
+
+from billing.invoices.model import Line, PricedLine
+from billing.parties.model import Proration
+from kernel.decimals import UnitPrice
 from kernel.money import Money, round_half_up, zero
-from kernel.periods import days_between
+from kernel.periods import Period, days_between
+from kernel.structs import Value
+from promotions.model import FixedAmount, Offer
+
+_SECOND = timedelta(seconds=1)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-def unused(line: Line, *, at: datetime, zone: ZoneInfo) -> Money:
-    """`round_half_up(net x unused days / days the line covers)`, from the line as billed."""
-    if line.period is None:
+class Share(Value, frozen=True, kw_only=True):
+    """`part` of `whole` days or seconds. Nothing of nothing is no share at all."""
+
+    part: int
+    whole: int
+
+
+def share_of(part: Period, whole: Period, zone: ZoneInfo, by: Proration) -> Share:
+    """The share that one period is of another, which may be longer on both sides."""
+    return Share(
+        part=counted(part.start, part.end, zone, by), whole=counted(whole.start, whole.end, zone, by)
+    )
+
+
+def counted(start: datetime, end: datetime, zone: ZoneInfo, by: Proration) -> int:
+    """Days or seconds that begin in `[start, end)`, the one that `start` falls into among them."""
+    assert by is not Proration.NONE, "what is not prorated has no parts"
+    if by is Proration.DAY:
+        return days_between(start, end, zone)
+    return (end - _EPOCH) // _SECOND - (start - _EPOCH) // _SECOND
+
+
+def prorated(lines: Sequence[PricedLine], share: Share, period: Period) -> list[PricedLine]:
+    """The share of lines that are not discounted yet, for the period given; of no days there are none."""
+    if not share.part:
+        return []
+    return [_prorated(line, share, period) for line in lines]
+
+
+def _prorated(line: PricedLine, share: Share, period: Period) -> PricedLine:
+    amount = line.unit_price.times(line.quantity, line.amount.currency, part=share.part, whole=share.whole)
+    unit_price = UnitPrice.giving(amount, line.quantity)
+    return msgspec.structs.replace(line, unit_price=unit_price, amount=amount, period=period)
+
+
+def offer_for(offer: Offer, share: Share) -> Offer:
+    """What a held offer gives for a part of a period: a percentage as it is, of an amount the share."""
+    if not isinstance(offer.benefit, FixedAmount):
+        return offer
+    amount = offer.benefit.amount
+    part = Money(round_half_up(amount.minor * share.part, share.whole), amount.currency)
+    return msgspec.structs.replace(offer, benefit=FixedAmount(amount=part))
+
+
+def unused(line: Line, *, at: datetime, zone: ZoneInfo, by: Proration) -> Money:
+    """What of the line as billed pays for the time from `at` on; only what recurs can be left unused."""
+    if line.period is None or not line.recurring:
         return zero(line.net.currency)
-    covered = line.period.days(zone)
-    left = min(max(days_between(at, line.period.end, zone), 0), covered)
+    covered = counted(line.period.start, line.period.end, zone, by)
+    left = min(max(counted(at, line.period.end, zone, by), 0), covered)
     if not covered:
         return zero(line.net.currency)
     return Money(round_half_up(line.net.minor * left, covered), line.net.currency)

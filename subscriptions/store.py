@@ -13,7 +13,7 @@ from kernel.ids import Id
 from kernel.paging import Page, Window, next_cursor
 from kernel.periods import Interval, Period, Unit
 from kernel.structs import Row, load
-from subscriptions.model import Grant, Plan, PlanId, Price, Subscription, SubscriptionId
+from subscriptions.model import Grant, PeriodInvoice, Plan, PlanId, Price, Subscription, SubscriptionId
 
 # ── Plans ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -377,18 +377,53 @@ async def link_invoice(tx: Tx, subscription: Subscription, invoice_id: InvoiceId
     )
 
 
-async def invoice_of_period(tx: Tx, subscription: Subscription) -> InvoiceId | None:
-    found = await tx.conn.fetchval(
+async def link_change(tx: Tx, subscription: Subscription, invoice_id: InvoiceId) -> None:
+    """The next invoice of a change in the current period. The subscription has been locked."""
+    await tx.conn.execute(
         """
-        SELECT invoice_id
+        INSERT INTO subscription_invoices
+            (tenant_id, subscription_id, period_start, period_end, invoice_id, change_number)
+        SELECT $1, $2, $3, $4, $5, COALESCE(max(change_number), 0) + 1
         FROM subscription_invoices
         WHERE tenant_id = $1 AND subscription_id = $2 AND period_start = $3
         """,
         tx.tenant,
         subscription.id,
         subscription.current_period.start,
+        subscription.current_period.end,
+        invoice_id,
     )
-    return InvoiceId.of(found) if found else None
+
+
+async def stop_lines(tx: Tx, subscription: Subscription) -> None:
+    """What the current period has been billed is not used from here on: it has been credited."""
+    await tx.conn.execute(
+        """
+        UPDATE subscription_invoices
+        SET stopped_at = $4
+        WHERE tenant_id = $1 AND subscription_id = $2 AND period_start = $3 AND stopped_at IS NULL
+        """,
+        tx.tenant,
+        subscription.id,
+        subscription.current_period.start,
+        tx.now,
+    )
+
+
+async def invoices_of_period(tx: Tx, subscription: Subscription) -> list[PeriodInvoice]:
+    """What the current period was billed on: its own invoice, and those of changes in it."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT invoice_id, change_number, stopped_at
+        FROM subscription_invoices
+        WHERE tenant_id = $1 AND subscription_id = $2 AND period_start = $3
+        ORDER BY change_number
+        """,
+        tx.tenant,
+        subscription.id,
+        subscription.current_period.start,
+    )
+    return [load(row, PeriodInvoice) for row in rows]
 
 
 async def first_invoice(tx: Tx, subscription_id: SubscriptionId) -> InvoiceId | None:
@@ -397,7 +432,7 @@ async def first_invoice(tx: Tx, subscription_id: SubscriptionId) -> InvoiceId | 
         SELECT invoice_id
         FROM subscription_invoices
         WHERE tenant_id = $1 AND subscription_id = $2
-        ORDER BY period_start
+        ORDER BY period_start, change_number
         LIMIT 1
         """,
         tx.tenant,

@@ -64,12 +64,10 @@ class Storyteller:
         """The money must be there before it can go back: the worker may still be charging."""
         self._until_settled(signup["invoice"]["id"])
         answer = self._do(story.cancellation(ending, signup["subscription"]["id"]))
-        if answer is None or not answer["to_refund_by_hand"]["minor"]:
-            return
-        promised = answer["to_refund_by_hand"]
-        note_id = answer["credit_note"]["id"]
-        for call in story.parts_by_hand(note_id, promised["minor"], promised["currency"]):
-            self._do(call)
+        for note in answer["credit_notes"] if answer else ():
+            promised = note["settlement"]["promised"]
+            for call in story.parts_by_hand(note["id"], promised["minor"], promised["currency"]):
+                self._do(call)
 
     def _until_settled(self, invoice_id: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -263,7 +263,9 @@ def cancellation(ending: Ending, subscription_id: str) -> Call:
 
 
 def parts_by_hand(credit_note_id: str, promised: int, currency: str) -> Iterator[Call]:
-    """What was promised goes back in two transfers."""
+    """What was promised goes back in two transfers; nothing is promised where money went by itself."""
+    if not promised:
+        return
     for n, part in enumerate((promised // 2, promised - promised // 2), start=1):
         yield Call(
             about=f"Refund by transfer, part {n} of 2",

@@ -18,7 +18,7 @@ async def get_settings(tx: NamedDependency[Tx]) -> Settings:
 
 @command("/v1/settings", scope="settings:write", method="PATCH")
 async def patch_settings(tx: NamedDependency[Tx], data: JSONBody[SettingsChange]) -> Settings:
-    """Change the settings: the refund mode, and after how many days a deferred refund is due."""
+    """Change the settings: the refund mode, after how many days a deferred refund is due, the proration."""
     return await change_settings(tx, data)
 
 

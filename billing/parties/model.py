@@ -50,6 +50,14 @@ class RefundMode(StrEnum):
     NONE = "none"
 
 
+class Proration(StrEnum):
+    """How a part of a period is counted: by calendar days where the seller is, by seconds, or not at all."""
+
+    DAY = "day"
+    SECOND = "second"
+    NONE = "none"
+
+
 class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     line1: Name
     line2: Name | None = None
@@ -139,6 +147,7 @@ class Settings(Value, frozen=True, kw_only=True):
 
     refund_mode: RefundMode = RefundMode.AUTOMATIC
     refund_after_days: int = 14
+    proration: Proration = Proration.DAY
 
 
 class NewLegalEntity(Input, frozen=True, kw_only=True):
@@ -192,3 +201,4 @@ class CustomerChange(Input, frozen=True, kw_only=True):
 class SettingsChange(Input, frozen=True, kw_only=True):
     refund_mode: RefundMode | msgspec.UnsetType = msgspec.UNSET
     refund_after_days: Annotated[int, msgspec.Meta(ge=0, le=366)] | msgspec.UnsetType = msgspec.UNSET
+    proration: Proration | msgspec.UnsetType = msgspec.UNSET

@@ -242,7 +242,7 @@ async def settings(tx: Tx) -> Settings:
     """What the tenant has set, or what holds until it does."""
     row = await tx.conn.fetchrow(
         """
-        SELECT refund_mode, refund_after_days
+        SELECT refund_mode, refund_after_days, proration
         FROM settings
         WHERE tenant_id = $1
         """,
@@ -256,18 +256,21 @@ async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
     sent, unset = sent_fields(change), Settings()
     row = await tx.conn.fetchrow(
         """
-        INSERT INTO settings AS s (tenant_id, refund_mode, refund_after_days)
-        VALUES ($1, COALESCE($2, $4), COALESCE($3::int, $5))
+        INSERT INTO settings AS s (tenant_id, refund_mode, refund_after_days, proration)
+        VALUES ($1, COALESCE($2, $4), COALESCE($3::int, $5), COALESCE($6, $7))
         ON CONFLICT (tenant_id) DO UPDATE
         SET refund_mode       = COALESCE($2, s.refund_mode),
-            refund_after_days = COALESCE($3::int, s.refund_after_days)
-        RETURNING refund_mode, refund_after_days
+            refund_after_days = COALESCE($3::int, s.refund_after_days),
+            proration         = COALESCE($6, s.proration)
+        RETURNING refund_mode, refund_after_days, proration
         """,
         tx.tenant,
         sent.get("refund_mode"),
         sent.get("refund_after_days"),
         unset.refund_mode,
         unset.refund_after_days,
+        sent.get("proration"),
+        unset.proration,
     )
     assert row is not None, "an upsert returns its row"
     return load(row, Settings)

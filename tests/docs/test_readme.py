@@ -47,7 +47,7 @@ def test_each_refund_mode_does_what_it_says(output: str) -> None:
     assert [refund["status"] for refund in automatic["refunds"]] == ["pending"]
     assert (manual["refunds"], manual["to_refund_by_hand"]["minor"]) == ([], 1740)
     assert [refund["status"] for refund in deferred["refunds"]] == ["scheduled"]
-    assert simulated["credit_note"]["total"] == automatic["credit_note"]["total"]
+    assert simulated["credit_notes"][0]["total"] == automatic["credit_notes"][0]["total"]
 
 
 def test_the_credit_note_is_a_pdf(output: str, stack: Stack) -> None:

@@ -63,7 +63,7 @@ MAY_CHANGE = {
     "events": "state",
     "jobs": "state attempt due_at last_error",
     "idempotency_answers": "fingerprint status headers body created_at",
-    "settings": "refund_mode refund_after_days",
+    "settings": "refund_mode refund_after_days proration",
     "legal_entities": "is_default",
     "customers": "name email language address vat_number siren tax_rate_id payment_method metadata",
     "draft_invoices": "customer_id currency lines discounts note metadata",
@@ -76,9 +76,10 @@ MAY_CHANGE = {
     "redemptions": "status periods_used",
     "plans": "version archived_at",
     "subscriptions": (
-        "status period_number current_period_start current_period_end next_billing_at "
-        "cancel_at cancellation cancelled_at ended_at"
+        "status plan_id version quantity anchor_at period_number current_period_start current_period_end "
+        "next_billing_at pending_change cancel_at cancellation cancelled_at ended_at"
     ),
+    "subscription_invoices": "stopped_at",
     "signups": "subscription_id created_at",
     "refunds": "status gateway_reference failure_code succeeded_on",
     "mails": "status refusal sent_at",
@@ -266,7 +267,9 @@ async def test_no_row_is_given_to_another_tenant(pool: Pool) -> None:
         "number_series.year",
         "redemptions.offer_id",
         "subscriptions.redemption_id",
-        "subscriptions.quantity",
+        "subscriptions.customer_id",
+        "subscription_invoices.invoice_id",
+        "subscription_invoices.period_start",
         "legal_entities.seller",
         "customers.reference",
         "mails.body",

@@ -104,7 +104,7 @@ async def test_cancelled_with_an_automatic_refund(
     signup = await a_customer_who_has_paid(backend, house)
     time.forward(days=HALF_A_MONTH)
     cancelled = await cancel(backend, signup, refund="automatic")
-    note = cancelled["credit_note"]
+    note = cancelled["credit_notes"][0]
     assert cancelled["subscription"]["status"] == "cancelled"
     assert (note["net"], note["tax"], note["total"]) == (euros(7_02), euros(1_40), euros(CREDITED))
     (refund,) = cancelled["refunds"]
@@ -138,7 +138,7 @@ async def test_cancelled_with_a_manual_refund_recorded_in_two_parts(
     signup = await a_customer_who_has_paid(backend, house)
     time.forward(days=HALF_A_MONTH)
     cancelled = await cancel(backend, signup, refund="manual")
-    note = cancelled["credit_note"]
+    note = cancelled["credit_notes"][0]
     assert (cancelled["refunds"], cancelled["to_refund_by_hand"]) == ([], euros(CREDITED))
     assert note["settlement"]["promised"] == euros(CREDITED)
 
@@ -195,7 +195,7 @@ async def test_cancelled_without_a_refund_leaves_a_balance(
     cancelled = await cancel(backend, signup, refund="none")
     assert (cancelled["refunds"], cancelled["to_refund_by_hand"]) == ([], euros(0))
     await drain(house)
-    assert cancelled["credit_note"]["settlement"]["left"] == euros(CREDITED)
+    assert cancelled["credit_notes"][0]["settlement"]["left"] == euros(CREDITED)
     assert (await backend.get("/v1/customers/user-42/balance"))["amounts"] == [euros(CREDITED)]
     assert await check_ledger(backend) == {"411": -CREDITED, "512": 17_40, "706": -7_48, "44571": -1_50}
 
@@ -209,7 +209,7 @@ async def test_an_unpaid_invoice_is_settled_by_its_credit_note(
     cancelled = await cancel(backend, signup, credit="full", refund="automatic")
     await drain(house)
     assert cancelled["refunds"] == []
-    assert cancelled["credit_note"]["settlement"]["applied"] == euros(17_40)
+    assert cancelled["credit_notes"][0]["settlement"]["applied"] == euros(17_40)
     assert (await backend.get(f"/v1/invoices/{signup['invoice']['id']}"))["settlement"]["status"] == "settled"
     assert (await backend.get("/v1/customers/user-42/balance"))["amounts"] in ([], [euros(0)])
     assert await check_ledger(backend) == {}

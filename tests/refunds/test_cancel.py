@@ -9,7 +9,8 @@ from billing.credit_notes.model import CreditNote, Reason
 from billing.gateways.model import Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices.model import Invoice, InvoiceId, Status
-from billing.parties.model import RefundMode
+from billing.parties.change_settings import change_settings
+from billing.parties.model import Proration, RefundMode, SettingsChange
 from billing.payments.model import OutsideMeans
 from kernel.database import Pool, Tx, leave_behind, transaction
 from kernel.errors import Conflict, Invalid
@@ -70,8 +71,8 @@ async def pay(tx: Tx, invoice: Invoice, way: str) -> tuple[int, int]:
 
 
 def note_of(cancellation: Cancellation) -> CreditNote:
-    assert cancellation.credit_note is not None
-    return cancellation.credit_note
+    (note,) = cancellation.credit_notes
+    return note
 
 
 async def bring_to_its_end(tx: Tx, cancellation: Cancellation) -> None:
@@ -102,13 +103,13 @@ async def test_in_each_mode_however_it_was_paid_every_cent_has_its_place(
     settlement = await settlement_of(tx, case.invoice)
 
     assert cancellation.subscription.status is SubscriptionStatus.CANCELLED
-    assert (cancellation.credit_note is None) == (credit is Credit.NONE)
+    assert (not cancellation.credit_notes) == (credit is Credit.NONE)
     assert sum(refund.amount.minor for refund in cancellation.refunds) == carried
     assert cancellation.to_refund_by_hand == euros(by_hand)
     assert (settlement.due, settlement.offset) == (euros(unpaid - applied), euros(applied))
     assert (settlement.status is Status.SETTLED) == (unpaid == applied)
-    if cancellation.credit_note is not None:
-        note = cancellation.credit_note.settlement
+    if cancellation.credit_notes:
+        note = note_of(cancellation).settlement
         assert (note.applied, note.held, note.promised) == (euros(applied), euros(carried), euros(by_hand))
         assert note.left == euros(given_back - carried - by_hand)
     await assert_sound(at(tx, TENTH_DAY))
@@ -143,11 +144,29 @@ async def test_the_day_of_the_cancellation_is_credited(tx: Tx, now: datetime, ne
     await assert_sound(tx)
 
 
+@pytest.mark.parametrize(
+    ("by", "net"),
+    [
+        (Proration.DAY, 19_65),  # 21 of 31 days
+        (Proration.SECOND, 19_41),  # 20 days and 18 hours: 29.00 × 20.75 / 31
+        (Proration.NONE, 19_65),  # that is for changes: a cancellation says itself what it credits
+    ],
+)
+async def test_it_is_counted_as_the_tenant_prorates(tx: Tx, by: Proration, net: int) -> None:
+    case = await billed(tx)
+    await change_settings(tx, SettingsChange(proration=by))
+
+    note = note_of(await cancel(tx, case.subscription, now=TENTH_DAY + timedelta(hours=6)))
+
+    assert note.net == euros(net)
+    await assert_sound(tx)
+
+
 async def test_on_the_day_the_period_ends_nothing_is_left_to_credit(tx: Tx) -> None:
     case = await billed(tx)
     cancellation = await cancel(tx, case.subscription, now=datetime(2026, 2, 15, 8, tzinfo=UTC))
 
-    assert (cancellation.credit_note, cancellation.refunds) == (None, ())
+    assert (cancellation.credit_notes, cancellation.refunds) == ((), ())
     assert cancellation.to_refund_by_hand == euros(0)
 
 
@@ -183,7 +202,7 @@ async def test_what_cost_nothing_gives_nothing_back(tx: Tx, offer: object) -> No
     signup = await signed_up(tx, offer=offer)  # type: ignore[arg-type]
     cancellation = await cancel(tx, signup.subscription, credit=Credit.FULL)
 
-    assert (cancellation.credit_note, cancellation.refunds) == (None, ())
+    assert (cancellation.credit_notes, cancellation.refunds) == ((), ())
 
 
 # ── Overdue ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -246,7 +265,7 @@ async def test_what_had_to_end_with_its_offer_has_ended(tx: Tx, overdue: int) ->
 
     assert cancellation.subscription.status is SubscriptionStatus.ENDED
     assert cancellation.subscription == await subscriptions.get(tx, signup.subscription.id)
-    assert (cancellation.credit_note, cancellation.refunds) == (None, ())
+    assert (cancellation.credit_notes, cancellation.refunds) == ((), ())
     assert len(await invoices_of(tx, signup.subscription)) == 1
     await leave_behind(tx)
     events = await tx.conn.fetch("SELECT type FROM events WHERE type LIKE 'subscription.%' ORDER BY id")

@@ -42,7 +42,7 @@ async def test_until_its_time_the_subscription_runs_on(tx: Tx) -> None:
     answer = await at_period_end(tx, case)
 
     assert answer.subscription.cancel_at == case.subscription.current_period.end
-    assert answer.credit_note is None
+    assert answer.credit_notes == ()
     assert await status_of(tx, case) is Status.ACTIVE
     assert await due_jobs(tx, "cancel_subscription") == [case.subscription.current_period.end]
 

@@ -1,0 +1,77 @@
+"""Crediting what the current period of a subscription was billed for and is not used."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from billing.credit_notes import crediting
+from billing.credit_notes import store as credit_notes
+from billing.credit_notes.crediting import Credited
+from billing.credit_notes.model import NewCreditLine, NewCreditNote, Reason
+from billing.invoices.model import Invoice, LineId
+from billing.parties.model import Proration, RefundMode
+from billing.settlement.apply import lock_with_sources
+from kernel.database import Tx
+from kernel.structs import Value
+from kernel.text import Note
+from refunds.credit_invoice import credit_invoice
+from refunds.model import Credit, GivenBack
+from subscriptions import proration
+from subscriptions import store as subscriptions
+from subscriptions.model import PeriodInvoice, Subscription
+
+
+class Unused(Value, frozen=True, kw_only=True):
+    """From when on the period is not used, what of it is credited, and where that is to go."""
+
+    at: datetime
+    zone: ZoneInfo
+    by: Proration
+    credit: Credit
+    reason_text: Note | None
+    refund: RefundMode | None
+    refund_on: date | None
+
+
+async def credit_period(tx: Tx, subscription: Subscription, unused: Unused) -> list[GivenBack]:
+    """A note on each of its invoices of which there is something to credit, the newest first."""
+    if unused.credit is Credit.NONE:
+        return []
+    billed = await subscriptions.invoices_of_period(tx, subscription)
+
+    given_back = []
+    for invoice in await lock_with_sources(tx, [each.invoice_id for each in billed if _meant(each, unused)]):
+        earlier = await credit_notes.credited_lines(tx, invoice.id)
+        lines = lines_to_credit(invoice, earlier, unused)
+        if lines:
+            given_back.append(await credit_invoice(tx, invoice.id, _note(lines, unused)))
+    return given_back
+
+
+def _meant(invoice: PeriodInvoice, unused: Unused) -> bool:
+    """Of what a change has stopped, the unused part is credited already."""
+    return unused.credit is Credit.FULL or invoice.stopped_at is None
+
+
+def lines_to_credit(
+    invoice: Invoice, earlier: Mapping[LineId, Credited], unused: Unused
+) -> list[NewCreditLine]:
+    """All that is left of the invoice, or the unused part of its recurring lines, capped by what is left."""
+    lines = []
+    for line in invoice.lines:
+        left = crediting.left_of(line, earlier)
+        if unused.credit is Credit.PRORATED:
+            left = min(left, proration.unused(line, at=unused.at, zone=unused.zone, by=unused.by))
+        if left:
+            lines.append(NewCreditLine(line=line.id, net=left))
+    return lines
+
+
+def _note(lines: list[NewCreditLine], unused: Unused) -> NewCreditNote:
+    return NewCreditNote(
+        reason=Reason.CANCELLATION,
+        reason_text=unused.reason_text,
+        lines=lines,
+        refund=unused.refund,
+        refund_on=unused.refund_on,
+    )

@@ -39,6 +39,7 @@ from api.routes import (
     signups,
     subscriptions,
     tax_rates,
+    test_clock,
 )
 from api.routes import (
     settings as tenant_settings,
@@ -67,6 +68,7 @@ OPERATIONS = [
     *tenant_settings.ROUTES,
     *events.ROUTES,
     *api_keys.ROUTES,
+    *test_clock.ROUTES,
 ]
 
 

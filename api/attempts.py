@@ -58,7 +58,7 @@ async def run(tx: Tx, call: Call, signer: Signer) -> bool:
     if await _answered_before(tx, call.held, attempt):
         return False
     if attempt.quote is not None:
-        attempt.quote.check_for(attempt.fingerprint, now=call.now)
+        attempt.quote.check_for(attempt.fingerprint, now=tx.now, wall=call.now)
         tx.now = attempt.quote.decided_at
 
     await call.answer()

@@ -100,7 +100,7 @@ async def _open_account(pool: Pool, name: str) -> Opened:
 async def _create_key(pool: Pool, settings: Settings, tenant_text: str, request: NewApiKey) -> CreatedApiKey:
     hasher = Hasher(settings.subkey("api keys"))
     async with inside(pool, tenant_text) as tx:
-        return await create_key(tx, request, own_scopes=ALL, hasher=hasher, now=tx.now)
+        return await create_key(tx, request, own_scopes=ALL, hasher=hasher, now=tx.wall)
 
 
 async def _list_keys(pool: Pool, tenant_text: str) -> list[ApiKey]:
@@ -110,7 +110,7 @@ async def _list_keys(pool: Pool, tenant_text: str) -> list[ApiKey]:
 
 async def _revoke_key(pool: Pool, tenant_text: str, api_key_id: ApiKeyId) -> ApiKey:
     async with inside(pool, tenant_text) as tx:
-        return await revoke_key(tx, api_key_id, now=tx.now)
+        return await revoke_key(tx, api_key_id, now=tx.wall)
 
 
 # ── reading and showing ──────────────────────────────────────────────────────────────────────────

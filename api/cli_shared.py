@@ -14,6 +14,7 @@ from api import clock
 from api.access import store
 from api.access.model import Tenant
 from api.settings import Settings
+from kernel import clocks
 from kernel.database import Pool, Tx, open_pool, transaction
 from kernel.errors import Invalid
 from kernel.ids import TenantId
@@ -60,6 +61,7 @@ async def with_pool(act: Callable[[Pool, Settings], Awaitable[T]]) -> T:
 async def inside(pool: Pool, tenant_text: str) -> AsyncIterator[Tx]:
     found = await find_tenant(pool, tenant_text)
     async with transaction(pool, found.id, now=clock.now()) as tx:
+        await clocks.go_by(tx)
         yield tx
 
 

@@ -91,7 +91,9 @@ class Commands(ASGIMiddleware):
 
     async def _admit(self, tx: Tx, call: Call, row: DirectoryRow) -> None:
         """The key as it stands in this transaction: revoked means refused at once."""
-        caller = await store.get(tx, row.api_key_id)
+        caller, own_time = await store.admitted(tx, row.api_key_id)
+        if own_time is not None:
+            tx.go_by(own_time)
         call.scope["state"].update(tx=tx, caller=caller, now=call.now)
         caller.check_usable(now=call.now)
         caller.check_scope(call.operation.scope)

@@ -16,10 +16,10 @@ from billing.invoices.events import InvoiceIssued
 from billing.invoices.model import Collection
 from billing.payments.collect import collect_payment
 from billing.payments.events import PaymentFailed, PaymentRequested
-from kernel.database import Tx, transaction
+from kernel.database import Door, Tx
 from kernel.errors import Conflict
 from kernel.events import Event, type_of
-from kernel.ids import EventId, TenantId
+from kernel.ids import EventId
 from kernel.jobs import Job
 from kernel.structs import Value, from_wire
 from notifications import letters
@@ -45,7 +45,7 @@ class Work(Value, frozen=True, kw_only=True):
     """One run of one job."""
 
     house: House
-    tenant: TenantId
+    door: Door
     job: Job
 
     def event(self, kind: type[E]) -> E:
@@ -65,41 +65,26 @@ async def collect_issued(work: Work) -> timedelta | None:
     event = work.event(InvoiceIssued)
     if event.collection is Collection.SEND_INVOICE:
         return None
-    decided = await collect_payment(
-        work.house.pool,
-        work.house.gateway,
-        work.tenant,
-        work.event_id,
-        event.invoice_id,
-        now=work.house.now,
-    )
+    decided = await collect_payment(work.door, work.house.gateway, work.event_id, event.invoice_id)
     return None if decided else NOT_DECIDED
 
 
 async def collect_requested(work: Work) -> timedelta | None:
-    decided = await collect_payment(
-        work.house.pool,
-        work.house.gateway,
-        work.tenant,
-        work.event_id,
-        work.event(PaymentRequested).invoice_id,
-        now=work.house.now,
-    )
+    event = work.event(PaymentRequested)
+    decided = await collect_payment(work.door, work.house.gateway, work.event_id, event.invoice_id)
     return None if decided else NOT_DECIDED
 
 
 async def send_due_refund(work: Work) -> timedelta | None:
     refund_id = RefundId.parse(str(work.job.data["refund_id"]))
-    decided = await send_refund(
-        work.house.pool, work.house.gateway, work.tenant, refund_id, now=work.house.now
-    )
+    decided = await send_refund(work.door, work.house.gateway, refund_id)
     return None if decided else NOT_DECIDED
 
 
 async def renew_due(work: Work) -> timedelta | None:
     subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
     try:
-        async with transaction(work.house.pool, work.tenant, now=work.house.now()) as tx:
+        async with work.door.open() as tx:
             await renew(tx, subscription_id)
     except Conflict as refusal:
         if refusal.code != "renewal_not_due":  # that is: renewed by somebody else, or over
@@ -109,7 +94,7 @@ async def renew_due(work: Work) -> timedelta | None:
 
 async def cancel_when_due(work: Work) -> None:
     subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
-    async with transaction(work.house.pool, work.tenant, now=work.house.now()) as tx:
+    async with work.door.open() as tx:
         await cancel_due(tx, subscription_id)
 
 
@@ -139,14 +124,7 @@ async def mail_cancellation(work: Work) -> None:
 
 
 async def _mail(work: Work, read: Callable[[Tx], Awaitable[Letter]]) -> None:
-    await send_mail(
-        work.house.pool,
-        work.house.mailer,
-        work.tenant,
-        work.event_id,
-        read,
-        now=work.house.now,
-    )
+    await send_mail(work.door, work.house.mailer, work.event_id, read)
 
 
 BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {

@@ -88,4 +88,5 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "patch_settings": {"refund_mode": "deferred", "refund_after_days": 14},
     "create_api_key": {"name": "Signup backend", "scopes": ["signup_backend"]},
     "rotate_api_key": {"overlap_seconds": 3600},
+    "advance_test_clock": {"to": "2026-12-01T00:00:00Z"},
 }

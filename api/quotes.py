@@ -31,10 +31,11 @@ class Quote(Value, frozen=True, kw_only=True):
     expires_at: datetime
     digest: bytes
 
-    def check_for(self, fingerprint: bytes, *, now: datetime) -> None:
+    def check_for(self, fingerprint: bytes, *, now: datetime, wall: datetime) -> None:
+        """`now` is the tenant's own time: a quote does not outlast it by a test clock either."""
         if self.fingerprint != fingerprint:
             raise Conflict("quote_stale", "This quote was given for another request.", param="If-Quote")
-        if now >= self.expires_at:
+        if wall >= self.expires_at or now >= self.decided_at + VALID:
             raise Conflict("quote_stale", "This quote has expired. Ask again.", param="If-Quote")
 
     def check_answer(self, body: bytes) -> None:

@@ -2,60 +2,112 @@
 
 PostgreSQL knows what there is to do; whoever calls `drain` is only told that it might be worth looking.
 Any number of workers may do it at the same time, and any of them may be killed at any point.
+
+Inside a tenant that has a clock, one worker at a time does one thing after the other, as they fell due, and
+moves the clock on when it advances and nothing is left to do where it stands.
 """
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID, uuid4
 
 import structlog
 
+from api import clockwork, due
 from api.consequences import BY_KIND, KINDS_BY_EVENT, Work
 from api.house import House
-from kernel import directory, jobs, outbox
-from kernel.database import transaction
+from kernel import clocks, directory, jobs, outbox
+from kernel.clocks import Clock
+from kernel.database import Door, transaction
 from kernel.ids import TenantId
-from kernel.jobs import Job
+from kernel.structs import Value
 
 LANES = 4  # jobs of one tenant that run side by side
-JOB_SECONDS = 45.0  # less than the lease of a job, so that nobody else takes it meanwhile
+JOB_SECONDS = 45.0  # less than the lease of a job or a clock, so that nobody else takes it meanwhile
 SHIFT_SECONDS = 10.0  # then nothing more is begun; what is left is found by the next to look
 
 log = structlog.get_logger("worker")
 
 
+class Shift(Value, frozen=True, kw_only=True):
+    """Until when a worker begins anything, and the name under which it holds clocks."""
+
+    house: House
+    ends_at: float
+    holder: UUID
+
+    @property
+    def is_over(self) -> bool:
+        return _clock() >= self.ends_at
+
+    def door(self, tenant: TenantId, clock: Clock | None = None) -> Door:
+        return Door(
+            pool=self.house.pool,
+            tenant=tenant,
+            now=self.house.now,
+            clock=clock.now_at if clock else None,
+        )
+
+
 async def drain(house: House, *, seconds: float = SHIFT_SECONDS) -> int:
     """Work until no tenant has anything due, or the shift is over. Returns how many it looked into."""
-    ends_at = _clock() + seconds
+    shift = Shift(house=house, ends_at=_clock() + seconds, holder=uuid4())
     tenants = 0
-    while _clock() < ends_at and (hint := await directory.take(house.pool, now=house.now())) is not None:
+    while not shift.is_over and (hint := await directory.take(house.pool, now=house.now())) is not None:
         await directory.clear(house.pool, hint, now=house.now())
-        await work_inside(house, hint.tenant_id, ends_at=ends_at)
+        await work_inside(shift, hint.tenant_id)
         async with transaction(house.pool, hint.tenant_id, now=house.now()) as tx:
             await directory.lock(tx)
-            await directory.put_back(tx, hint, due=await jobs.next_due(tx))
+            await clocks.release(tx, shift.holder)
+            await directory.put_back(tx, hint, due=await due.next_look(tx))
         tenants += 1
     return tenants
 
 
-async def work_inside(house: House, tenant: TenantId, *, ends_at: float) -> None:
+async def work_inside(shift: Shift, tenant: TenantId) -> None:
     """Dispatch the tenant's events and run its due jobs, until neither is left."""
-    while await _dispatch(house, tenant) or await _run_due(house, tenant, ends_at):
-        pass
+    door = shift.door(tenant)
+    async with door.open() as tx:
+        clock = await clocks.find(tx)
+
+    if clock is not None:
+        await _by_its_clock(shift, tenant)
+    else:
+        while await _dispatch(door) or await _run_due(shift, door):
+            pass
 
 
-async def _dispatch(house: House, tenant: TenantId) -> int:
-    async with transaction(house.pool, tenant, now=house.now()) as tx:
+async def _by_its_clock(shift: Shift, tenant: TenantId) -> None:
+    """Somebody else may be there already, who will look after us."""
+    while not shift.is_over and (clock := await _hold(shift, tenant)) is not None:
+        door = shift.door(tenant, clock)
+        if not (await _dispatch(door) or await _run_some(shift, door) or await _tick(door, clock)):
+            return
+
+
+async def _hold(shift: Shift, tenant: TenantId) -> Clock | None:
+    async with shift.door(tenant).open() as tx:
+        return await clocks.hold(tx, shift.holder)
+
+
+async def _tick(door: Door, clock: Clock) -> bool:
+    async with door.open() as tx:
+        return await clockwork.tick(tx, clock)
+
+
+async def _dispatch(door: Door) -> int:
+    async with door.open() as tx:
         return await outbox.dispatch(tx, KINDS_BY_EVENT)
 
 
-async def _run_due(house: House, tenant: TenantId, ends_at: float) -> int:
-    return sum(await asyncio.gather(*(_run_some(house, tenant, ends_at) for _ in range(LANES))))
+async def _run_due(shift: Shift, door: Door) -> int:
+    return sum(await asyncio.gather(*(_run_some(shift, door) for _ in range(LANES))))
 
 
-async def _run_some(house: House, tenant: TenantId, ends_at: float) -> int:
+async def _run_some(shift: Shift, door: Door) -> int:
     ran = 0
-    while _clock() < ends_at and (job := await _claim(house, tenant)) is not None:
-        await _run(house, tenant, job)
+    while not shift.is_over and (work := await _claim(shift, door)) is not None:
+        await _run(work)
         ran += 1
     return ran
 
@@ -64,23 +116,27 @@ def _clock() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def _claim(house: House, tenant: TenantId) -> Job | None:
-    async with transaction(house.pool, tenant, now=house.now()) as tx:
-        return await jobs.claim(tx)
+async def _claim(shift: Shift, door: Door) -> Work | None:
+    async with door.open() as tx:
+        if tx.has_clock and await clocks.hold(tx, shift.holder) is None:
+            return None
+        job = await jobs.claim(tx)
+    return None if job is None else Work(house=shift.house, door=door, job=job)
 
 
-async def _run(house: House, tenant: TenantId, job: Job) -> None:
+async def _run(work: Work) -> None:
     """Whatever goes wrong, the job is tried again, and parked in the end for a person to look at."""
-    line = log.bind(tenant=str(tenant), job=str(job.id), kind=job.kind, attempt=job.attempt)
+    job = work.job
+    line = log.bind(tenant=str(work.door.tenant), job=str(job.id), kind=job.kind, attempt=job.attempt)
     try:
         async with asyncio.timeout(JOB_SECONDS):
-            again = await BY_KIND[job.kind](Work(house=house, tenant=tenant, job=job))
+            again = await BY_KIND[job.kind](work)
     except Exception as error:  # noqa: BLE001 - see above
         line.warning("job failed", error=name_of(error))
-        await _retry(house, tenant, job, error=name_of(error))
+        await _retry(work, error=name_of(error))
     else:
         line.info("job done" if again is None else "job to be looked at again")
-        await (_finish(house, tenant, job) if again is None else _later(house, tenant, job, again))
+        await (_finish(work) if again is None else _later(work, again))
 
 
 def name_of(error: Exception) -> str:
@@ -91,16 +147,16 @@ def name_of(error: Exception) -> str:
     return f"{type(error).__name__} {code}".strip()
 
 
-async def _finish(house: House, tenant: TenantId, job: Job) -> None:
-    async with transaction(house.pool, tenant, now=house.now()) as tx:
-        await jobs.finish(tx, job)
+async def _finish(work: Work) -> None:
+    async with work.door.open() as tx:
+        await jobs.finish(tx, work.job)
 
 
-async def _retry(house: House, tenant: TenantId, job: Job, *, error: str) -> None:
-    async with transaction(house.pool, tenant, now=house.now()) as tx:
-        await jobs.retry(tx, job, error=error)
+async def _retry(work: Work, *, error: str) -> None:
+    async with work.door.open() as tx:
+        await jobs.retry(tx, work.job, error=error)
 
 
-async def _later(house: House, tenant: TenantId, job: Job, after: timedelta) -> None:
-    async with transaction(house.pool, tenant, now=house.now()) as tx:
-        await jobs.postpone(tx, job, after=after)
+async def _later(work: Work, after: timedelta) -> None:
+    async with work.door.open() as tx:
+        await jobs.postpone(tx, work.job, after=after)

@@ -49,8 +49,8 @@ async def tidy(ctx: Context) -> None:
     for tenant in await all_tenants(house.pool):
         async with transaction(house.pool, tenant.id, now=house.now()) as tx:
             await idempotency.forget_lapsed(tx)
-            await jobs.forget_done(tx, before=tx.now - DONE_KEPT)
-            tx.leaves_work(tx.now)
+            await jobs.forget_done(tx, before=tx.wall - DONE_KEPT)
+            tx.leaves_work(tx.wall)
 
 
 async def start(ctx: Context) -> None:

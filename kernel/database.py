@@ -4,8 +4,8 @@ A transaction belongs to one tenant, from its first statement to its last. Row l
 tenant that `SET LOCAL` names, so a statement that forgets to name one finds nothing.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +14,7 @@ import msgspec
 
 from kernel.events import Event, type_of
 from kernel.ids import EventId, TenantId
-from kernel.structs import encode
+from kernel.structs import Value, encode
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
@@ -38,25 +38,54 @@ Conn: TypeAlias = "Connection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 class Tx:
     """One open transaction: the connection, whose rows it may see, and the times it goes by.
 
-    `now` is what it decides by, and what it writes: the tenant's own time, where a test tenant has a clock.
-    `wall` is the time of the world, which leases, retries and keys go by.
+    `now` is what it decides by, and what it writes: the tenant's own time. `wall` is the time of the world,
+    which leases, retries and keys go by. They differ where a test tenant has a clock: then `wall` is given.
 
     Events are kept until the transaction ends, and `due` is the earliest wall time at which it left work
     for a worker: both are written in one statement before the commit.
     """
 
-    __slots__ = ("conn", "due", "events", "now", "tenant", "wall")
+    __slots__ = ("conn", "due", "events", "has_clock", "now", "tenant", "wall")
 
     def __init__(self, conn: Conn, tenant: TenantId, now: datetime, *, wall: datetime | None = None) -> None:
         self.conn = conn
         self.tenant = tenant
         self.now = now
         self.wall = wall or now
+        self.has_clock = wall is not None
         self.due: datetime | None = None
         self.events: list[Event] = []
 
+    def go_by(self, clock: datetime) -> None:
+        """From here on by the tenant's own clock."""
+        self.now = clock
+        self.has_clock = True
+
     def leaves_work(self, due: datetime) -> None:
+        """For workers to look at from this wall time on."""
         self.due = due if self.due is None else min(self.due, due)
+
+    def schedules(self, at: datetime) -> None:
+        """Work for a time of the tenant's own. If it has a clock, nobody need look until that is there."""
+        if at <= self.now:
+            self.leaves_work(self.wall)
+        elif not self.has_clock:
+            self.leaves_work(at)
+
+
+class Door(Value, frozen=True, kw_only=True):
+    """The door of one tenant: transactions at its time, which is the world's unless it has a `clock`."""
+
+    pool: Pool
+    tenant: TenantId
+    now: Callable[[], datetime]
+    clock: datetime | None = None
+
+    def open(self) -> AbstractAsyncContextManager[Tx]:
+        wall = self.now()
+        if self.clock is None:
+            return transaction(self.pool, self.tenant, now=wall)
+        return transaction(self.pool, self.tenant, now=self.clock, wall=wall)
 
 
 async def open_pool(url: str, *, size: int = 8) -> Pool:

@@ -61,7 +61,7 @@ async def remember(tx: Tx, key: str, answer: Answer) -> None:
         answer.status,
         answer.headers,
         answer.body,
-        tx.now,
+        tx.wall,
     )
 
 
@@ -72,7 +72,7 @@ async def forget_lapsed(tx: Tx) -> None:
         WHERE tenant_id = $1 AND created_at < $2
         """,
         tx.tenant,
-        tx.now - KEPT,
+        tx.wall - KEPT,
     )
 
 
@@ -83,7 +83,7 @@ async def _hold(tx: Tx, key: str) -> bool:
 
 
 async def _find(tx: Tx, key: str) -> Answer | None:
-    oldest: datetime = tx.now - KEPT
+    oldest: datetime = tx.wall - KEPT
     row = await tx.conn.fetchrow(
         """
         SELECT fingerprint, status, headers, body

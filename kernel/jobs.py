@@ -8,6 +8,9 @@ waiting ──claim──▶ running ──finish──▶ done
 
 Whoever claims a job raises its `attempt`; only the holder of the newest attempt may finish it. A worker
 that was killed leaves a running job whose lease ends, and the next one takes it: every job may run twice.
+
+A job has two times. It is scheduled for one of the tenant's own, which may have a clock; and wall time says
+when it may be tried next, or how long its lease is.
 """
 
 from collections.abc import Mapping
@@ -46,20 +49,28 @@ def backoff(attempt: int) -> timedelta:
     return timedelta(seconds=min(2 ** (attempt - 1), 6 * 3600))
 
 
+class Due(Value, frozen=True, kw_only=True):
+    """What has fallen due can be tried `at` a wall time; `next_at`, by the tenant's own, more falls due."""
+
+    at: datetime | None
+    next_at: datetime | None
+
+
 async def schedule(tx: Tx, kind: str, data: Mapping[str, object], *, due: datetime) -> JobId:
-    """Leave work for later, in this transaction."""
+    """Leave work for later, in this transaction; `due` is the tenant's own time."""
     job_id = JobId.new()
-    tx.leaves_work(due)
+    tx.schedules(due)
     await tx.conn.execute(
         """
-        INSERT INTO jobs (tenant_id, id, kind, data, due_at, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO jobs (tenant_id, id, kind, data, scheduled_for, due_at, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         """,
         tx.tenant,
         job_id,
         kind,
         data,
         due,
+        tx.wall,
         tx.now,
     )
     return job_id
@@ -72,20 +83,21 @@ async def claim(tx: Tx, *, lease: timedelta = LEASE) -> Job | None:
         WITH due AS (
             SELECT id
             FROM jobs
-            WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND due_at <= $2
-            ORDER BY due_at, id
+            WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND scheduled_for <= $2 AND due_at <= $3
+            ORDER BY scheduled_for, due_at, id
             LIMIT 1
             FOR UPDATE SKIP LOCKED
         )
         UPDATE jobs
-        SET state = 'running', attempt = attempt + 1, due_at = $3
+        SET state = 'running', attempt = attempt + 1, due_at = $4
         FROM due
         WHERE jobs.tenant_id = $1 AND jobs.id = due.id
         RETURNING jobs.id, kind, event_id, data, attempt
         """,
         tx.tenant,
         tx.now,
-        tx.now + lease,
+        tx.wall,
+        tx.wall + lease,
     )
     return load(row, Job) if row else None
 
@@ -100,7 +112,7 @@ async def retry(tx: Tx, job: Job, *, error: str) -> None:
         if await _settle(tx, job, state="parked", due=None, error=error):
             outbox.publish(tx, JobParked(job_id=job.id, kind=job.kind, error=error))
     else:
-        due = tx.now + backoff(job.attempt)
+        due = tx.wall + backoff(job.attempt)
         await _settle(tx, job, state="waiting", due=due, error=error)
 
 
@@ -115,7 +127,7 @@ async def postpone(tx: Tx, job: Job, *, after: timedelta) -> None:
         tx.tenant,
         job.id,
         job.attempt,
-        tx.now + after,
+        tx.wall + after,
     )
 
 
@@ -138,20 +150,75 @@ async def _settle(tx: Tx, job: Job, *, state: str, due: datetime | None, error: 
     return settled is not None
 
 
-async def next_due(tx: Tx) -> datetime | None:
-    """When this tenant next has something to do: an event to dispatch, or a job to run."""
-    due: datetime | None = await tx.conn.fetchval(
+async def due(tx: Tx) -> Due:
+    """An event to dispatch, or a job to run."""
+    row = await tx.conn.fetchrow(
         """
-        SELECT LEAST(
-            (SELECT min(due_at) FROM jobs
-             WHERE tenant_id = $1 AND state IN ('waiting', 'running')),
-            (SELECT min(created_at) FROM events
-             WHERE tenant_id = $1 AND state = 'pending')
-        )
+        SELECT
+            CASE
+                WHEN EXISTS (SELECT FROM events WHERE tenant_id = $1 AND state = 'pending') THEN $3
+                ELSE (SELECT min(due_at) FROM jobs
+                      WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND scheduled_for <= $2)
+            END AS at,
+            (SELECT min(scheduled_for) FROM jobs
+             WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND scheduled_for > $2) AS next_at
         """,
         tx.tenant,
+        tx.now,
+        tx.wall,
     )
-    return due
+    assert row is not None, "a SELECT without FROM has one row"
+    return load(row, Due)
+
+
+async def awaited(tx: Tx, *, after: datetime | None, until: datetime) -> bool:
+    """Whether a clock that stands at `tx.now` has to wait: for events, and for what fell due `after` a time.
+
+    What runs is waited for, and so is what is tried again by `until`, wall time, unless it failed twice.
+    """
+    found: bool = await tx.conn.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM events WHERE tenant_id = $1 AND state = 'pending')
+            OR EXISTS (
+                SELECT FROM jobs
+                WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND scheduled_for <= $2
+                  AND (state = 'running'
+                       OR (attempt < 2 AND due_at <= $4 AND ($3::timestamptz IS NULL OR scheduled_for > $3)))
+            )
+        """,
+        tx.tenant,
+        tx.now,
+        after,
+        until,
+    )
+    return found
+
+
+class Unfinished(Value, frozen=True, kw_only=True):
+    """A job that has fallen due and is not done. One that was given up is not tried again."""
+
+    id: JobId
+    kind: str
+    attempts: int
+    last_error: str | None
+    scheduled_for: datetime
+    next_try_at: datetime | None
+
+
+async def unfinished(tx: Tx) -> list[Unfinished]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, kind, attempt AS attempts, last_error, scheduled_for,
+               CASE state WHEN 'parked' THEN NULL ELSE due_at END AS next_try_at
+        FROM jobs
+        WHERE tenant_id = $1 AND state IN ('waiting', 'running', 'parked') AND scheduled_for <= $2
+        ORDER BY scheduled_for, id
+        LIMIT 100
+        """,
+        tx.tenant,
+        tx.now,
+    )
+    return [load(row, Unfinished) for row in rows]
 
 
 class Parked(Value, frozen=True, kw_only=True):
@@ -180,7 +247,7 @@ async def parked(tx: Tx) -> list[Parked]:
 
 async def revive(tx: Tx, job_id: JobId) -> bool:
     """A parked job is tried again, from the first attempt; False when there is no such job."""
-    tx.leaves_work(tx.now)
+    tx.leaves_work(tx.wall)
     revived = await tx.conn.fetchval(
         """
         UPDATE jobs
@@ -190,7 +257,7 @@ async def revive(tx: Tx, job_id: JobId) -> bool:
         """,
         tx.tenant,
         job_id,
-        tx.now,
+        tx.wall,
     )
     return revived is not None
 

@@ -112,8 +112,8 @@ async def _claim(tx: Tx, limit: int) -> list[Pending]:
 async def _insert_jobs(tx: Tx, jobs: Sequence[tuple[Pending, str]]) -> None:
     await tx.conn.execute(
         """
-        INSERT INTO jobs (tenant_id, id, kind, event_id, data, due_at, created_at)
-        SELECT $1, j.id, j.kind, j.event_id, j.data, $6, $6
+        INSERT INTO jobs (tenant_id, id, kind, event_id, data, scheduled_for, due_at, created_at)
+        SELECT $1, j.id, j.kind, j.event_id, j.data, $6, $7, $6
         FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::jsonb[]) AS j (id, kind, event_id, data)
         ON CONFLICT (tenant_id, event_id, kind) DO NOTHING
         """,
@@ -123,4 +123,5 @@ async def _insert_jobs(tx: Tx, jobs: Sequence[tuple[Pending, str]]) -> None:
         [event.id for event, _ in jobs],
         [event.data for event, _ in jobs],
         tx.now,
+        tx.wall,
     )

@@ -1,11 +1,10 @@
 """Sending a mail because of an event: queued in one transaction, sent in none, and marked in another."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import TypeAlias
 
-from kernel.database import Pool, Tx, transaction
-from kernel.ids import EventId, TenantId
+from kernel.database import Door, Tx
+from kernel.ids import EventId
 from notifications import store
 from notifications.mailer import Mailer, Refused
 from notifications.message import message_of
@@ -14,20 +13,12 @@ from notifications.model import Letter, Mail, MailId, Status
 Read: TypeAlias = Callable[[Tx], Awaitable[Letter]]
 
 
-async def send_mail(
-    pool: Pool,
-    mailer: Mailer,
-    tenant: TenantId,
-    event_id: EventId,
-    read: Read,
-    *,
-    now: Callable[[], datetime],
-) -> None:
+async def send_mail(door: Door, mailer: Mailer, event_id: EventId, read: Read) -> None:
     """Send the letter that `read` reads. A second run finds the mail of the first, and nothing to do.
 
     Whatever keeps the server from answering is raised, to be tried again; the mail is then the same one.
     """
-    async with transaction(pool, tenant, now=now()) as tx:
+    async with door.open() as tx:
         letter = await read(tx)
         mail = await _queue(tx, event_id, letter, mailer)
     if mail.status is not Status.QUEUED:
@@ -35,7 +26,7 @@ async def send_mail(
 
     refusal = await _hand_over(mailer, mail, letter)
 
-    async with transaction(pool, tenant, now=now()) as tx:
+    async with door.open() as tx:
         status = Status.SENT if refusal is None else Status.REFUSED
         sent_at = tx.now if refusal is None else None
         await store.update_outcome(tx, mail, status=status, refusal=refusal, sent_at=sent_at)

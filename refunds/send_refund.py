@@ -4,9 +4,6 @@ The provider keeps our id, so the same refund cannot be made twice, and it is as
 id before anything is sent: a worker that died after the call finds its answer there.
 """
 
-from collections.abc import Callable
-from datetime import datetime
-
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNote
 from billing.gateways.model import Gateway, Outcome
@@ -21,19 +18,16 @@ from billing.payments import store as payments
 from billing.payments.model import Payment
 from billing.settlement.rules import used_with
 from kernel import outbox
-from kernel.database import Pool, Tx, transaction
-from kernel.ids import TenantId
+from kernel.database import Door, Tx
 from kernel.periods import local_date
 from refunds import store
 from refunds.events import RefundFailed, RefundSucceeded
 from refunds.model import Refund, RefundId, Status
 
 
-async def send_refund(
-    pool: Pool, gateway: Gateway, tenant: TenantId, refund_id: RefundId, *, now: Callable[[], datetime]
-) -> bool:
+async def send_refund(door: Door, gateway: Gateway, refund_id: RefundId) -> bool:
     """False while the provider has not decided yet: ask again later."""
-    async with transaction(pool, tenant, now=now()) as tx:
+    async with door.open() as tx:
         refund, payment = await start_refund(tx, refund_id)
     if refund.status is not Status.PENDING:
         return True
@@ -43,7 +37,7 @@ async def send_refund(
         refund.id, payment.gateway_reference, refund.amount
     )
 
-    async with transaction(pool, tenant, now=now()) as tx:
+    async with door.open() as tx:
         await finish_refund(tx, refund_id, outcome)
     return outcome.status is not OutcomeStatus.PENDING
 

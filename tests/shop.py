@@ -19,7 +19,7 @@ from billing.payments.model import NewPayment, OutsideMeans, Payment
 from billing.payments.record import record_payment
 from billing.tax.add_tax_rate import add_tax_rate
 from billing.tax.model import NewTaxRate
-from kernel.database import Pool, Tx, begin, commit, rollback, transaction
+from kernel.database import Door, Pool, Tx, begin, commit, rollback, transaction
 from kernel.decimals import Quantity, Rate
 from kernel.ids import TenantId
 from kernel.text import Email, Name, Reference
@@ -46,6 +46,10 @@ def at(tx: Tx, now: datetime) -> Tx:
     later = Tx(tx.conn, tx.tenant, now)
     later.events = tx.events
     return later
+
+
+def a_door(pool: Pool, tenant: TenantId, *, now: datetime = NOON, clock: datetime | None = None) -> Door:
+    return Door(pool=pool, tenant=tenant, now=lambda: now, clock=clock)
 
 
 async def while_open(

@@ -21,6 +21,7 @@ RESOURCES = (
     "settings",
     "subscriptions",
     "tax_rates",
+    "test_clock",
 )
 ALL = frozenset(f"{resource}:{act}" for resource in RESOURCES for act in ("read", "write"))
 READ = frozenset(scope for scope in ALL if scope.endswith(":read"))

@@ -153,6 +153,24 @@ async def get(tx: Tx, api_key_id: ApiKeyId) -> ApiKey:
     return load(row, ApiKey)
 
 
+async def admitted(tx: Tx, api_key_id: ApiKeyId) -> tuple[ApiKey, datetime | None]:
+    """The key of whoever calls, and what the tenant's own clock says, if it has one."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT k.id, k.public_id, k.name, k.scopes, k.created_at, k.expires_at, k.revoked_at,
+               k.last_used_at, k.successor_id, c.now_at
+        FROM api_keys k
+        LEFT JOIN test_clocks c ON c.tenant_id = k.tenant_id
+        WHERE k.tenant_id = $1 AND k.id = $2
+        """,
+        tx.tenant,
+        api_key_id,
+    )
+    if row is None:
+        raise not_found("api key", api_key_id)
+    return load(row, ApiKey), row["now_at"]
+
+
 async def lock(tx: Tx, api_key_id: ApiKeyId) -> ApiKey:
     row = await tx.conn.fetchrow(
         """

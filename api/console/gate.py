@@ -21,6 +21,7 @@ from api.console.declare import Reach
 from api.console.here import Here
 from api.held import Held
 from api.wake import Waker
+from kernel import clocks
 from kernel.database import Conn, Pool, Tx, begin, commit, rollback
 from kernel.ids import TenantId
 
@@ -98,6 +99,7 @@ class Gate(ASGIMiddleware):
         tx = await begin(conn, state["here"].tenant_id, now=state["now"], read_only=not acts)
         state["tx"] = tx
         try:
+            await clocks.go_by(tx)
             await app(scope, receive, held.send)
         except BaseException:
             await rollback(tx)

@@ -4,9 +4,6 @@ The payment takes the id of the event that called for it, so that asking twice i
 gateway is asked what it knows of that id before anything is sent again.
 """
 
-from collections.abc import Callable
-from datetime import datetime
-
 from billing.gateways.model import Gateway, Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
@@ -18,9 +15,9 @@ from billing.payments.model import Means, Payment, PaymentId, Status
 from billing.payments.received import receive
 from billing.settlement.settle import settle
 from kernel import outbox
-from kernel.database import Pool, Tx, transaction
+from kernel.database import Door, Tx
 from kernel.errors import Conflict
-from kernel.ids import EventId, TenantId
+from kernel.ids import EventId
 from kernel.money import zero
 from kernel.periods import local_date
 
@@ -47,18 +44,10 @@ async def request_payment(tx: Tx, invoice_id: InvoiceId) -> Invoice:
     return invoice
 
 
-async def collect_payment(
-    pool: Pool,
-    gateway: Gateway,
-    tenant: TenantId,
-    event_id: EventId,
-    invoice_id: InvoiceId,
-    *,
-    now: Callable[[], datetime],
-) -> bool:
+async def collect_payment(door: Door, gateway: Gateway, event_id: EventId, invoice_id: InvoiceId) -> bool:
     """False while the gateway has not decided yet: ask again later."""
     payment_id = PaymentId(event_id.bytes)
-    async with transaction(pool, tenant, now=now()) as tx:
+    async with door.open() as tx:
         payment = await start_payment(tx, gateway.name, payment_id, invoice_id)
     if payment is None or payment.status is not Status.PENDING:
         return True
@@ -67,7 +56,7 @@ async def collect_payment(
         payment.id, payment.amount, payment.payment_method or ""
     )
 
-    async with transaction(pool, tenant, now=now()) as tx:
+    async with door.open() as tx:
         await finish_payment(tx, payment, outcome)
     return outcome.status is not OutcomeStatus.PENDING
 

@@ -1,10 +1,12 @@
 """The examples in the documentation are true: every one of them is sent, in an order that makes sense."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from api import clock
 from api.access.create_tenant import Opened
 from api.app import OPERATIONS
 from api.demo.seller import furnish
@@ -26,7 +28,9 @@ async def furnished(pool: Pool, opened: Opened) -> None:
 
 
 @pytest.mark.usefixtures("furnished")
-async def test_every_example_is_accepted(client: httpx.AsyncClient) -> None:
+async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 23, 12, tzinfo=UTC))
+
     async def send(operation: str, path: str, method: str = "POST") -> dict[str, Any]:
         response = await client.request(method, f"/v1/{path}", json=EXAMPLES[operation])
         assert response.is_success, f"{operation}: {response.text}"
@@ -58,6 +62,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient) -> None:
     key = await send("create_api_key", "api_keys")
     await send("rotate_api_key", f"api_keys/{key['id']}/rotate")
     await send("patch_settings", "settings", "PATCH")
+    await send("advance_test_clock", "test_clock/advance")
     # The demo's seller brought this rate along, so here it has another name.
     response = await client.post(
         "/v1/tax_rates", json={**EXAMPLES["create_tax_rate"], "reference": "fr-5.5-again"}

@@ -24,7 +24,7 @@ from kernel.money import Currency, Money
 from kernel.text import Name
 from tests.books import assert_sound
 from tests.makers import NOON, a_line, euros, with_discount
-from tests.shop import a_payment, a_shop, an_issued_invoice, at, while_open
+from tests.shop import a_door, a_payment, a_shop, an_issued_invoice, at, while_open
 
 TODAY = date(2026, 1, 15)
 
@@ -201,7 +201,7 @@ async def collect(
     now: datetime = NOON,
 ) -> bool:
     return await collect_payment(
-        pool, gateway or Sandbox(pool), tenant, event_id or EventId.new(), invoice.id, now=lambda: now
+        a_door(pool, tenant, now=now), gateway or Sandbox(pool), event_id or EventId.new(), invoice.id
     )
 
 

@@ -24,6 +24,7 @@ COMMANDS = sorted(o.id for o in (h.opt["operation"] for h in OPERATIONS) if not 
 
 # What others do between quote and call, so that it would no longer come out as quoted.
 MEANWHILE: dict[str, Meanwhile] = {
+    "advance_test_clock": lambda b, _: b.post("/v1/test_clock/advance", {"to": "2026-01-18T00:00:00Z"}),
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "create_credit_note": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/credit_notes",

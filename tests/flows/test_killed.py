@@ -239,7 +239,7 @@ async def undone(owner: Owner, backend: Backend) -> int:
         await owner.fetchval(
             """
             SELECT (SELECT count(*) FROM events WHERE tenant_id = $1 AND state = 'pending')
-                 + (SELECT count(*) FROM jobs WHERE tenant_id = $1 AND state <> 'done' AND due_at < $2)
+                 + (SELECT count(*) FROM jobs WHERE tenant_id = $1 AND state <> 'done' AND scheduled_for < $2)
             """,
             backend.tenant,
             clock.now() + timedelta(days=1),

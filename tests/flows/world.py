@@ -26,6 +26,7 @@ from tests.makers import NOON
 World: TypeAlias = "dict[str, str]"  # resource → id, plus the line of the invoice
 
 BODIES: dict[str, Callable[[World], Json | None]] = {
+    "advance_test_clock": lambda _: {"to": "2026-01-20T00:00:00Z"},
     "cancel_subscription": lambda _: {"credit": "full", "refund": "manual"},
     "create_api_key": lambda _: {"name": "New", "scopes": ["events:read"]},
     "create_credit_note": lambda w: {

@@ -7,14 +7,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
+from uuid import uuid4
 
 import pytest
 from aiosmtplib import SMTPRecipientRefused, SMTPRecipientsRefused, SMTPResponseException
 
 from api import consequences, work
 from api.consequences import Consequence, Work
+from api.due import next_look
 from api.house import House
-from api.work import drain, name_of, work_inside
+from api.work import Shift, drain, name_of, work_inside
 from billing.gateways.sandbox import Sandbox
 from billing.parties.change_customer import change_customer
 from billing.parties.events import CustomerCreated
@@ -31,6 +33,7 @@ from kernel.jobs import MAX_ATTEMPTS
 from kernel.text import Name, Reference
 from notifications.mailer import Mailer
 from subscriptions import store as subscriptions
+from subscriptions.sign_up import RENEWAL
 from tests.makers import NOON
 from tests.shop import until_it_waits
 from tests.subscriptions.plans import signed_up
@@ -44,6 +47,10 @@ Teach: TypeAlias = Callable[[Consequence], None]
 def a_house(pool: Pool, now: datetime = THEN) -> House:
     mailer = Mailer("smtp://127.0.0.1:1", "Ristourne <billing@ristourne.example>")
     return House(pool=pool, gateway=Sandbox(pool), mailer=mailer, now=lambda: now)
+
+
+def a_shift(pool: Pool, now: datetime) -> Shift:
+    return Shift(house=a_house(pool, now), ends_at=asyncio.get_running_loop().time() + 30, holder=uuid4())
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +82,7 @@ async def hints_of(pool: Pool, tenant: TenantId) -> list[datetime]:
 
 async def states_of(pool: Pool, tenant: TenantId) -> list[tuple[str, int, str | None]]:
     async with transaction(pool, tenant, now=THEN) as tx:
-        rows = await tx.conn.fetch("SELECT state, attempt, last_error FROM jobs ORDER BY due_at, id")
+        rows = await tx.conn.fetch("SELECT state, attempt, last_error FROM jobs ORDER BY scheduled_for, id")
         return [tuple(row) for row in rows]
 
 
@@ -98,7 +105,7 @@ async def test_a_hint_is_not_dropped_for_one_whose_holder_has_looked_already(
     async with pool.acquire() as conn:
         looking = await begin(conn, tenant, now=THEN)
         await directory.lock(looking)
-        assert await jobs.next_due(looking) is None
+        assert await next_look(looking) is None
 
         await a_job(pool, tenant, due=TOMORROW)
         second = asyncio.create_task(drain(a_house(pool)))
@@ -123,7 +130,7 @@ async def test_who_was_relied_upon_sees_what_was_left(pool: Pool, tenant: Tenant
             await directory.lock(tx)
             await jobs.schedule(tx, "work", {}, due=TOMORROW)
             tx.due = None  # a job that an event led to has no hint of its own
-            await directory.put_back(tx, hint, due=await jobs.next_due(tx))
+            await directory.put_back(tx, hint, due=await next_look(tx))
             other.append(tx)
 
         teach(meanwhile)
@@ -252,17 +259,16 @@ async def test_a_renewal_that_is_refused_is_tried_again(pool: Pool, tenant: Tena
         await leave_behind(tx)
         await tx.conn.execute("UPDATE events SET state = 'dispatched'")
     due = signup.subscription.current_period.end
-    end = asyncio.get_running_loop().time() + 30
 
     async with transaction(pool, tenant, now=NOON) as tx:
         await add_tax_rate(tx, REVERSED)
         await change_customer(tx, "user-77", CustomerChange(tax_rate="reverse"))
-    await work_inside(a_house(pool, due), tenant, ends_at=end)
+    await work_inside(a_shift(pool, due), tenant)
     assert await states_of(pool, tenant) == [("waiting", 1, "Conflict buyer_vat_number_missing")]
 
     async with transaction(pool, tenant, now=NOON) as tx:
         await change_customer(tx, "user-77", CustomerChange(vat_number=Name("FR83404833048")))
-    await work_inside(a_house(pool, due + timedelta(seconds=1)), tenant, ends_at=end)
+    await work_inside(a_shift(pool, due + timedelta(seconds=1)), tenant)
     async with transaction(pool, tenant, now=NOON) as tx:
         assert (await subscriptions.get(tx, signup.subscription.id)).period_number == 1
 
@@ -272,11 +278,11 @@ async def test_a_renewal_that_somebody_else_has_done_is_done(pool: Pool, tenant:
         signup = await signed_up(tx)
         await leave_behind(tx)
         await tx.conn.execute("UPDATE events SET state = 'dispatched'")
-        await tx.conn.execute("UPDATE jobs SET due_at = $1", NOON)
+        await jobs.schedule(tx, RENEWAL, {"subscription_id": str(signup.subscription.id)}, due=NOON)
 
-    await work_inside(a_house(pool, NOON), tenant, ends_at=asyncio.get_running_loop().time() + 30)
+    await work_inside(a_shift(pool, NOON), tenant)
 
-    assert await states_of(pool, tenant) == [("done", 1, None)]
+    assert await states_of(pool, tenant) == [("done", 1, None), ("waiting", 0, None)]
     async with transaction(pool, tenant, now=NOON) as tx:
         assert await subscriptions.get(tx, signup.subscription.id) == signup.subscription
 

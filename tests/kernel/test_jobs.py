@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from kernel import jobs
 from kernel.database import Pool, Tx, begin, commit, leave_behind, transaction
 from kernel.ids import TenantId
-from kernel.jobs import LEASE, MAX_ATTEMPTS, Job, backoff
+from kernel.jobs import LEASE, MAX_ATTEMPTS, Due, Job, backoff
 from tests.makers import NOON
 from tests.shop import at
 
@@ -59,7 +59,7 @@ async def test_a_job_that_is_done_does_not_come_back(tx: Tx) -> None:
     await jobs.finish(tx, await claimed(tx))
 
     assert await jobs.claim(at(tx, NOON + timedelta(days=365))) is None
-    assert await jobs.next_due(tx) is None
+    assert await jobs.due(tx) == Due(at=None, next_at=None)
 
 
 async def test_two_workers_do_not_claim_the_same_job(pool: Pool, tenant: TenantId) -> None:
@@ -104,7 +104,7 @@ async def test_a_job_that_failed_is_tried_again_later(tx: Tx) -> None:
     await jobs.retry(tx, await claimed(tx), error="no route")
 
     assert await state_of(tx) == ("waiting", 1, "no route")
-    assert await jobs.next_due(tx) == NOON + SECOND
+    assert await jobs.due(tx) == Due(at=NOON + SECOND, next_at=None)
     assert await jobs.claim(tx) is None
     assert (await claimed(at(tx, NOON + SECOND))).attempt == 2
 
@@ -153,7 +153,7 @@ async def test_only_what_is_done_and_of_that_age_is_forgotten(tx: Tx) -> None:
     for due in (NOON - age - SECOND, NOON - age):
         for state in ("waiting", "running", "done", "parked"):
             job_id = await jobs.schedule(tx, state, {}, due=due)
-            await tx.conn.execute("UPDATE jobs SET state = $1 WHERE id = $2", state, job_id)
+            await tx.conn.execute("UPDATE jobs SET state = $1, due_at = $2 WHERE id = $3", state, due, job_id)
 
     await jobs.forget_done(tx, before=NOON - age)
 
@@ -173,8 +173,8 @@ async def test_looking_again_later_is_not_an_attempt(tx: Tx) -> None:
 
 
 async def test_the_next_due_time_is_that_of_the_earliest_job(tx: Tx) -> None:
-    assert await jobs.next_due(tx) is None
     await a_job(tx, due=NOON + 2 * SECOND)
     await a_job(tx, due=NOON + SECOND)
 
-    assert await jobs.next_due(tx) == NOON + SECOND
+    assert await jobs.due(tx) == Due(at=None, next_at=NOON + SECOND)
+    assert await jobs.due(at(tx, NOON + SECOND)) == Due(at=NOON, next_at=NOON + 2 * SECOND)

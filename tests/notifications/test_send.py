@@ -1,7 +1,7 @@
 """A mail goes out once for an event, and is the same mail however often it takes."""
 
 import asyncio
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from email.message import EmailMessage
 
 import aiosmtplib
@@ -35,10 +35,7 @@ from tests import shop
 from tests.makers import EUR, NOON, euros
 from tests.notifications.inbox import Inbox
 from tests.servers import Database
-
-
-def at_noon() -> datetime:
-    return NOON
+from tests.shop import a_door
 
 
 @pytest.fixture
@@ -110,7 +107,7 @@ async def test_an_invoice_arrives_with_its_page(
     read: Read,
     invoice: Invoice,
 ) -> None:
-    await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
+    await send_mail(a_door(pool, tenant), mailer, event_id, read)
 
     (message,) = inbox.messages
     mail = await mails_of(pool, tenant, event_id)
@@ -137,7 +134,7 @@ async def test_the_page_that_was_sent_is_the_one_that_is_kept(
     read: Read,
     invoice: Invoice,
 ) -> None:
-    await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
+    await send_mail(a_door(pool, tenant), mailer, event_id, read)
 
     (attachment,) = inbox.messages[0].iter_attachments()
     async with transaction(pool, tenant, now=NOON) as tx:
@@ -155,7 +152,7 @@ async def test_an_english_customer_reads_english(
         note = await shop.an_issued_credit_note(tx, invoice)
 
     await send_mail(
-        pool, mailer, tenant, event_id, lambda tx: letters.credit_note_issued(tx, note.id), now=at_noon
+        a_door(pool, tenant), mailer, event_id, lambda tx: letters.credit_note_issued(tx, note.id)
     )
 
     (message,) = inbox.messages
@@ -173,9 +170,7 @@ async def test_a_failed_payment_brings_its_invoice_along(
     async with transaction(pool, tenant, now=NOON) as tx:
         await payments.insert(tx, a_failed_payment(payment_id, invoice))
 
-    await send_mail(
-        pool, mailer, tenant, event_id, lambda tx: letters.payment_failed(tx, payment_id), now=at_noon
-    )
+    await send_mail(a_door(pool, tenant), mailer, event_id, lambda tx: letters.payment_failed(tx, payment_id))
 
     (message,) = inbox.messages
     assert message["Subject"] == f"Votre paiement de la facture {invoice.number} n’a pas abouti"
@@ -229,7 +224,7 @@ async def test_a_refund_is_told(
         await refunds.insert(tx, refund)
 
     await send_mail(
-        pool, mailer, tenant, event_id, lambda tx: letters.refund_succeeded(tx, refund.id), now=at_noon
+        a_door(pool, tenant), mailer, event_id, lambda tx: letters.refund_succeeded(tx, refund.id)
     )
 
     (message,) = inbox.messages
@@ -251,12 +246,7 @@ async def test_a_cancelled_subscription_is_told(
 
     subscription_id = cancelled.subscription.id
     await send_mail(
-        pool,
-        mailer,
-        tenant,
-        event_id,
-        lambda tx: letters.subscription_cancelled(tx, subscription_id),
-        now=at_noon,
+        a_door(pool, tenant), mailer, event_id, lambda tx: letters.subscription_cancelled(tx, subscription_id)
     )
 
     (message,) = inbox.messages
@@ -270,8 +260,8 @@ async def test_a_cancelled_subscription_is_told(
 async def test_a_second_run_sends_nothing(
     pool: Pool, mailer: Mailer, inbox: Inbox, tenant: TenantId, event_id: EventId, read: Read
 ) -> None:
-    await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
-    await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
+    await send_mail(a_door(pool, tenant), mailer, event_id, read)
+    await send_mail(a_door(pool, tenant), mailer, event_id, read)
 
     assert len(inbox.messages) == 1
     assert (await mails_of(pool, tenant, event_id)).status is Status.SENT
@@ -282,11 +272,11 @@ async def test_a_server_that_was_down_gets_the_same_mail_later(
 ) -> None:
     await inbox.close()
     with pytest.raises(aiosmtplib.SMTPConnectError):
-        await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
+        await send_mail(a_door(pool, tenant), mailer, event_id, read)
     queued = await mails_of(pool, tenant, event_id)
 
     await inbox.open()
-    await send_mail(pool, mailer, tenant, event_id, read, now=lambda: NOON + timedelta(hours=1))
+    await send_mail(a_door(pool, tenant, now=NOON + timedelta(hours=1)), mailer, event_id, read)
 
     sent = await mails_of(pool, tenant, event_id)
     (message,) = inbox.messages
@@ -300,8 +290,8 @@ async def test_a_worker_that_died_after_the_server_took_it_sends_the_same_mail_a
     pool: Pool, mailer: Mailer, inbox: Inbox, tenant: TenantId, event_id: EventId, read: Read
 ) -> None:
     with pytest.raises(Killed):
-        await send_mail(pool, KilledAfterwards(mailer), tenant, event_id, read, now=at_noon)
-    await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
+        await send_mail(a_door(pool, tenant), KilledAfterwards(mailer), event_id, read)
+    await send_mail(a_door(pool, tenant), mailer, event_id, read)
 
     first, second = inbox.messages
     assert first["Message-ID"] == second["Message-ID"]
@@ -328,7 +318,7 @@ async def test_no_transaction_is_open_while_the_server_is_spoken_to(
     one_connection = await open_pool(database.app_url, size=1)
     looking = Looking(mailer, one_connection)
 
-    await send_mail(one_connection, looking, tenant, event_id, read, now=at_noon)
+    await send_mail(a_door(one_connection, tenant), looking, event_id, read)
 
     await one_connection.close()
     assert looking.saw_a_free_connection
@@ -355,9 +345,9 @@ async def test_a_recipient_that_is_refused_for_good_ends_it(
 ) -> None:
     inbox.answers["compta@atelier.example"] = "550 5.1.1 No such user here"
 
-    await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
+    await send_mail(a_door(pool, tenant), mailer, event_id, read)
     inbox.answers.clear()
-    await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
+    await send_mail(a_door(pool, tenant), mailer, event_id, read)
 
     mail = await mails_of(pool, tenant, event_id)
     assert (mail.status, mail.refusal) == (Status.REFUSED, "550 5.1.1 No such user here")
@@ -370,11 +360,11 @@ async def test_a_recipient_that_is_refused_for_now_is_tried_again(
 ) -> None:
     inbox.answers["compta@atelier.example"] = "451 4.7.1 Greylisted, come back"
     with pytest.raises(aiosmtplib.SMTPRecipientsRefused):
-        await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
+        await send_mail(a_door(pool, tenant), mailer, event_id, read)
     assert (await mails_of(pool, tenant, event_id)).status is Status.QUEUED
 
     inbox.answers.clear()
-    await send_mail(pool, mailer, tenant, event_id, read, now=at_noon)
+    await send_mail(a_door(pool, tenant), mailer, event_id, read)
 
     assert len(inbox.messages) == 1
     assert (await mails_of(pool, tenant, event_id)).status is Status.SENT

@@ -32,9 +32,11 @@ async def status_of(tx: Tx, case: Billed) -> Status:
 
 async def due_jobs(tx: Tx, kind: str) -> list[datetime]:
     rows = await tx.conn.fetch(
-        "SELECT due_at FROM jobs WHERE tenant_id = $1 AND kind = $2 ORDER BY due_at", tx.tenant, kind
+        "SELECT scheduled_for FROM jobs WHERE tenant_id = $1 AND kind = $2 ORDER BY scheduled_for",
+        tx.tenant,
+        kind,
     )
-    return [row["due_at"] for row in rows]
+    return [row["scheduled_for"] for row in rows]
 
 
 async def test_until_its_time_the_subscription_runs_on(tx: Tx) -> None:

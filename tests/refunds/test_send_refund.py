@@ -23,7 +23,7 @@ from refunds.model import Refund, Status
 from refunds.send_refund import send_refund
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, euros
-from tests.shop import a_shop, an_issued_invoice, at
+from tests.shop import a_door, a_shop, an_issued_invoice, at
 
 LATER = NOON + timedelta(days=1)
 
@@ -39,7 +39,7 @@ async def a_refund(
     """Of an invoice of 179.76 that was charged and then credited as a whole."""
     async with transaction(pool, tenant, now=NOON) as tx:
         invoice = await an_issued_invoice(tx, await a_shop(tx, payment_method=method))
-    await collect_payment(pool, Sandbox(pool), tenant, EventId.new(), invoice.id, now=lambda: NOON)
+    await collect_payment(a_door(pool, tenant), Sandbox(pool), EventId.new(), invoice.id)
     async with transaction(pool, tenant, now=NOON) as tx:
         request = NewCreditNote(reason=Reason.RETURN_OR_DISPUTE, refund=mode, refund_on=on)
         (refund,) = (await credit_invoice(tx, invoice.id, request)).refunds
@@ -47,7 +47,7 @@ async def a_refund(
 
 
 async def send(pool: Pool, tenant: TenantId, refund: Refund, gateway: Gateway | None = None) -> bool:
-    return await send_refund(pool, gateway or Sandbox(pool), tenant, refund.id, now=lambda: LATER)
+    return await send_refund(a_door(pool, tenant, now=LATER), gateway or Sandbox(pool), refund.id)
 
 
 async def after(pool: Pool, tenant: TenantId, refund: Refund) -> tuple[Refund, CreditNoteSettlement]:

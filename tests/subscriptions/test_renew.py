@@ -43,10 +43,10 @@ async def test_the_next_period_begins_where_the_last_one_ended(tx: Tx) -> None:
 
 async def test_a_renewal_leaves_the_next_one_to_be_done(tx: Tx) -> None:
     subscription = (await renewed(tx, (await signed_up(tx)).subscription)).subscription
-    due = await tx.conn.fetch("SELECT due_at FROM jobs ORDER BY due_at")
+    due = await tx.conn.fetch("SELECT scheduled_for FROM jobs ORDER BY scheduled_for")
 
-    assert [row["due_at"] for row in due][-1] == subscription.next_billing_at
-    assert await jobs.next_due(at(tx, NOON)) is not None
+    assert [row["scheduled_for"] for row in due][-1] == subscription.next_billing_at
+    assert (await jobs.due(at(tx, NOON))).next_at is not None
 
 
 async def test_before_the_period_is_over_it_is_refused(tx: Tx) -> None:

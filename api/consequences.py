@@ -17,7 +17,6 @@ from billing.invoices.model import Collection
 from billing.payments.collect import collect_payment
 from billing.payments.events import PaymentFailed, PaymentRequested
 from kernel.database import Door, Tx
-from kernel.errors import Conflict
 from kernel.events import Event, type_of
 from kernel.ids import EventId
 from kernel.jobs import Job
@@ -32,8 +31,6 @@ from refunds.model import RefundId
 from refunds.send_refund import send_refund
 from subscriptions.events import SubscriptionCancelled
 from subscriptions.model import SubscriptionId
-from subscriptions.renew import renew
-from subscriptions.sign_up import RENEWAL
 
 E = TypeVar("E", bound=Event)
 
@@ -79,17 +76,6 @@ async def send_due_refund(work: Work) -> timedelta | None:
     refund_id = RefundId.parse(str(work.job.data["refund_id"]))
     decided = await send_refund(work.door, work.house.gateway, refund_id)
     return None if decided else NOT_DECIDED
-
-
-async def renew_due(work: Work) -> timedelta | None:
-    subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
-    try:
-        async with work.door.open() as tx:
-            await renew(tx, subscription_id)
-    except Conflict as refusal:
-        if refusal.code != "renewal_not_due":  # that is: renewed by somebody else, or over
-            raise
-    return None
 
 
 async def cancel_when_due(work: Work) -> None:
@@ -138,7 +124,6 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
 }
 
 WHEN_DUE: Mapping[str, Consequence] = {
-    RENEWAL: renew_due,
     SENDING: send_due_refund,
     CANCELLING: cancel_when_due,
 }

@@ -11,6 +11,7 @@ from kernel import clocks, jobs
 from kernel.clocks import Clock
 from kernel.database import Tx
 from kernel.jobs import Due
+from subscriptions import billing_store
 
 # How long a clock that advances waits, by wall time, for what has fallen due and is not to be had at once.
 PATIENCE = timedelta(seconds=5)
@@ -18,7 +19,7 @@ PATIENCE = timedelta(seconds=5)
 Earliest: TypeAlias = Callable[[Tx], Awaitable[datetime | None]]
 
 # Beside events and jobs: each tells the earliest time of the tenant's own at which there is work of its kind.
-BY_DATE: Sequence[Earliest] = ()
+BY_DATE: Sequence[Earliest] = (billing_store.next_renewal,)
 
 
 async def next_look(tx: Tx) -> datetime | None:

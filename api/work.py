@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from api import clockwork, due
+from api import billing, clockwork, due
 from api.consequences import BY_KIND, KINDS_BY_EVENT, Work
 from api.house import House
 from kernel import clocks, directory, jobs, outbox
@@ -65,7 +65,7 @@ async def drain(house: House, *, seconds: float = SHIFT_SECONDS) -> int:
 
 
 async def work_inside(shift: Shift, tenant: TenantId) -> None:
-    """Dispatch the tenant's events and run its due jobs, until neither is left."""
+    """Dispatch the tenant's events, run its due jobs and bill what is due, until nothing is left."""
     door = shift.door(tenant)
     async with door.open() as tx:
         clock = await clocks.find(tx)
@@ -73,7 +73,7 @@ async def work_inside(shift: Shift, tenant: TenantId) -> None:
     if clock is not None:
         await _by_its_clock(shift, tenant)
     else:
-        while await _dispatch(door) or await _run_due(shift, door):
+        while await _dispatch(door) or await _run_due(shift, door) or await _bill(shift, door):
             pass
 
 
@@ -81,7 +81,13 @@ async def _by_its_clock(shift: Shift, tenant: TenantId) -> None:
     """Somebody else may be there already, who will look after us."""
     while not shift.is_over and (clock := await _hold(shift, tenant)) is not None:
         door = shift.door(tenant, clock)
-        if not (await _dispatch(door) or await _run_some(shift, door) or await _tick(door, clock)):
+        did = (
+            await _dispatch(door)
+            or await _run_some(shift, door)
+            or await _bill(shift, door, lanes=1)
+            or await _tick(door, clock)
+        )
+        if not did:
             return
 
 
@@ -98,6 +104,10 @@ async def _tick(door: Door, clock: Clock) -> bool:
 async def _dispatch(door: Door) -> int:
     async with door.open() as tx:
         return await outbox.dispatch(tx, KINDS_BY_EVENT)
+
+
+async def _bill(shift: Shift, door: Door, *, lanes: int = billing.LANES) -> int:
+    return await billing.bill_due(door, lanes=lanes, over=lambda: shift.is_over)
 
 
 async def _run_due(shift: Shift, door: Door) -> int:

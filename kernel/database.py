@@ -132,6 +132,20 @@ async def commit(tx: Tx) -> None:
     assert outcome == "COMMIT", "an error inside the transaction was swallowed: nothing is kept"
 
 
+@asynccontextmanager
+async def savepoint(tx: Tx) -> AsyncIterator[None]:
+    """What is done inside is undone when it fails, and the transaction goes on; its locks stay."""
+    published = len(tx.events)
+    await tx.conn.execute("SAVEPOINT attempt")
+    try:
+        yield
+    except Exception:
+        await tx.conn.execute("ROLLBACK TO SAVEPOINT attempt")
+        del tx.events[published:]
+        raise
+    await tx.conn.execute("RELEASE SAVEPOINT attempt")
+
+
 async def leave_behind(tx: Tx) -> None:
     """Write the events so far, and tell the workers that there is something to do: one round trip."""
     if tx.events:

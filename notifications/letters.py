@@ -55,7 +55,8 @@ async def refund_succeeded(tx: Tx, refund_id: RefundId) -> Letter:
 
 async def subscription_cancelled(tx: Tx, subscription_id: SubscriptionId) -> Letter:
     subscription = await subscriptions.get(tx, subscription_id)
-    plan = await subscriptions.plan(tx, subscription.plan_id, subscription.version)
+    version = (subscription.plan_id, subscription.version)
+    plan = (await subscriptions.versions_of(tx, [version]))[version]
     customer = await parties.customer(tx, subscription.customer_id)
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
     assert subscription.ended_at is not None, "what was cancelled has ended"

@@ -8,12 +8,25 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 
+import msgspec
+
 from billing.invoices import totals
 from billing.invoices.model import NewDiscount
 from kernel.money import Currency, Money, allocate, total
 from kernel.structs import Value
 from kernel.text import Reference
-from promotions.model import FixedAmount, Forever, FreePeriod, Offer, OfferId, Once, Percent, Periods
+from promotions.model import (
+    FixedAmount,
+    Forever,
+    FreePeriod,
+    Offer,
+    OfferId,
+    Once,
+    Percent,
+    Periods,
+    Redemption,
+    Status,
+)
 
 
 class Basket(Value, frozen=True, kw_only=True):
@@ -54,6 +67,16 @@ class Refusal(Value, frozen=True, kw_only=True):
 class Decision(Value, frozen=True, kw_only=True):
     allocations: tuple[Allocation, ...]
     refusals: tuple[Refusal, ...]
+
+
+NOTHING = Decision(allocations=(), refusals=())
+
+
+class Held(Value, frozen=True, kw_only=True):
+    """An offer a customer has been given."""
+
+    offer: Offer
+    redemption: Redemption
 
 
 def evaluate(basket: Basket, offers: Iterable[InReach], *, now: datetime) -> Decision:
@@ -128,6 +151,13 @@ def is_used_up(offer: Offer, periods_used: int) -> bool:
             return periods_used >= count
         case Forever():
             return False
+
+
+def after_invoice(held: Held, *, served: bool) -> Redemption:
+    """The redemption after one more invoice, which it has served or not: exhausted when it can no more."""
+    used = held.redemption.periods_used + served
+    status = Status.EXHAUSTED if is_used_up(held.offer, used) else held.redemption.status
+    return msgspec.structs.replace(held.redemption.to(status), periods_used=used)
 
 
 def free_days(offer: Offer) -> int:

@@ -100,7 +100,7 @@ class NewOffer(Input, frozen=True, kw_only=True):
 
 
 class Offer(Value, frozen=True, kw_only=True):
-    """`redeemed` counts against `max_redemptions`."""
+    """`redeemed` counts against `max_redemptions`, where there is such a cap."""
 
     id: OfferId
     reference: Reference

@@ -1,11 +1,14 @@
 """Every SQL statement about offers and redemptions."""
 
+from collections.abc import Iterable, Sequence
+
 from billing.parties.model import CustomerId
 from kernel.database import Tx
 from kernel.errors import Conflict, not_found
 from kernel.paging import Page, Window, page_of
 from kernel.structs import load
-from promotions.model import Offer, OfferId, Redemption, RedemptionId, Status
+from promotions.engine import Held
+from promotions.model import Offer, OfferId, Redemption, RedemptionId
 
 
 async def insert_offer(tx: Tx, offer: Offer) -> None:
@@ -38,18 +41,22 @@ async def insert_offer(tx: Tx, offer: Offer) -> None:
         )
 
 
-async def offer(tx: Tx, key: str | OfferId) -> Offer:
-    """By id or by reference."""
+async def offer(tx: Tx, key: str | OfferId, *, counted: bool = False) -> Offer:
+    """By id or by reference. Without a cap its redemptions are only counted when asked for."""
     row = await tx.conn.fetchrow(
         """
         SELECT id, reference, name, lane, benefit, conditions, duration, at_end, max_redemptions,
-               redeemed, active, created_at
-        FROM offers
+               CASE WHEN $4 AND max_redemptions IS NULL
+                    THEN (SELECT count(*) FROM redemptions r WHERE r.tenant_id = $1 AND r.offer_id = o.id)
+                    ELSE redeemed END AS redeemed,
+               active, created_at
+        FROM offers o
         WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
         """,
         tx.tenant,
         OfferId.read(key),
         str(key),
+        counted,
     )
     if row is None:
         raise not_found("offer", key)
@@ -60,8 +67,11 @@ async def page(tx: Tx, window: Window) -> Page[Offer]:
     rows = await tx.conn.fetch(
         """
         SELECT id, reference, name, lane, benefit, conditions, duration, at_end, max_redemptions,
-               redeemed, active, created_at
-        FROM offers
+               CASE WHEN max_redemptions IS NULL
+                    THEN (SELECT count(*) FROM redemptions r WHERE r.tenant_id = $1 AND r.offer_id = o.id)
+                    ELSE redeemed END AS redeemed,
+               active, created_at
+        FROM offers o
         WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC
         LIMIT $3
@@ -73,30 +83,28 @@ async def page(tx: Tx, window: Window) -> Page[Offer]:
     return page_of(rows, Offer, window)
 
 
-async def take_slot(tx: Tx, offer_id: OfferId) -> bool:
-    """Count one redemption against the cap; False when the cap is reached."""
-    taken = await tx.conn.fetchval(
-        """
-        UPDATE offers
-        SET redeemed = redeemed + 1
-        WHERE tenant_id = $1 AND id = $2 AND (max_redemptions IS NULL OR redeemed < max_redemptions)
-        RETURNING id
-        """,
-        tx.tenant,
-        offer_id,
-    )
-    return taken is not None
+async def insert_redemption(tx: Tx, held: Held) -> tuple[bool, bool]:
+    """Whether it is the customer's first of the offer, and whether it is within the cap.
 
-
-async def insert_redemption(tx: Tx, redemption: Redemption) -> bool:
-    """False when the customer has redeemed the offer before."""
-    inserted = await tx.conn.fetchval(
+    An offer without a cap is not counted on its row, where all who redeem it would have to queue.
+    """
+    offer, redemption = held.offer, held.redemption
+    row = await tx.conn.fetchrow(
         """
-        INSERT INTO redemptions
-            (tenant_id, id, offer_id, customer_id, status, periods_used, redeemed_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (tenant_id, customer_id, offer_id) DO NOTHING
-        RETURNING id
+        WITH redemption AS (
+            INSERT INTO redemptions
+                (tenant_id, id, offer_id, customer_id, status, periods_used, redeemed_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (tenant_id, customer_id, offer_id) DO NOTHING
+            RETURNING id
+        ), slot AS (
+            UPDATE offers
+            SET redeemed = redeemed + 1
+            WHERE tenant_id = $1 AND id = $3 AND redeemed < max_redemptions
+              AND EXISTS (SELECT FROM redemption)
+            RETURNING id
+        )
+        SELECT EXISTS (SELECT FROM redemption) AS inserted, EXISTS (SELECT FROM slot) AS counted
         """,
         tx.tenant,
         redemption.id,
@@ -106,35 +114,57 @@ async def insert_redemption(tx: Tx, redemption: Redemption) -> bool:
         redemption.periods_used,
         redemption.redeemed_at,
     )
-    return inserted is not None
+    assert row is not None, "a SELECT of two answers has a row"
+    return row["inserted"], row["counted"] or offer.max_redemptions is None
 
 
-async def redemption(tx: Tx, redemption_id: RedemptionId) -> Redemption:
-    row = await tx.conn.fetchrow(
+async def held(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> dict[RedemptionId, Held]:
+    """Redemptions with their offers, in two statements however many they are."""
+    if not redemption_ids:
+        return {}
+    rows = await tx.conn.fetch(
         """
         SELECT id, offer_id, customer_id, status, periods_used, redeemed_at
         FROM redemptions
-        WHERE tenant_id = $1 AND id = $2
+        WHERE tenant_id = $1 AND id = ANY($2::uuid[])
         """,
         tx.tenant,
-        redemption_id,
+        redemption_ids,
     )
-    if row is None:
-        raise not_found("redemption", redemption_id)
-    return load(row, Redemption)
+    redemptions = [load(row, Redemption) for row in rows]
+    offers = await _offers(tx, {redemption.offer_id for redemption in redemptions})
+    return {each.id: Held(offer=offers[each.offer_id], redemption=each) for each in redemptions}
 
 
-async def count_period(tx: Tx, redemption_id: RedemptionId, status: Status, *, periods: int) -> None:
+async def _offers(tx: Tx, offer_ids: Iterable[OfferId]) -> dict[OfferId, Offer]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, reference, name, lane, benefit, conditions, duration, at_end, max_redemptions,
+               redeemed, active, created_at
+        FROM offers
+        WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+        """,
+        tx.tenant,
+        list(offer_ids),
+    )
+    return {offer.id: offer for offer in (load(row, Offer) for row in rows)}
+
+
+async def count_periods(tx: Tx, redemptions: Sequence[Redemption]) -> None:
+    """Write how far they have served."""
+    if not redemptions:
+        return
     await tx.conn.execute(
         """
-        UPDATE redemptions
-        SET periods_used = $4, status = $3
-        WHERE tenant_id = $1 AND id = $2
+        UPDATE redemptions r
+        SET periods_used = c.periods_used, status = c.status
+        FROM unnest($2::uuid[], $3::int[], $4::text[]) AS c (id, periods_used, status)
+        WHERE r.tenant_id = $1 AND r.id = c.id
         """,
         tx.tenant,
-        redemption_id,
-        status,
-        periods,
+        [redemption.id for redemption in redemptions],
+        [redemption.periods_used for redemption in redemptions],
+        [redemption.status for redemption in redemptions],
     )
 
 

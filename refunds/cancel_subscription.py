@@ -24,7 +24,6 @@ from subscriptions import store as subscriptions
 from subscriptions.events import CancellationScheduled, CancellationUndone, SubscriptionCancelled
 from subscriptions.model import Status, Subscription, SubscriptionId
 from subscriptions.renew import renew
-from subscriptions.sign_up import RENEWAL
 
 CANCELLING = "cancel_subscription"
 
@@ -70,10 +69,6 @@ async def undo_cancellation(tx: Tx, subscription_id: SubscriptionId) -> Subscrip
         raise Conflict("cancellation_not_scheduled", "No cancellation of this subscription is to come.")
 
     await subscriptions.put_cancellation(tx, subscription.id, None, None)
-    # The renewal may have come up meanwhile, and found the subscription about to be cancelled.
-    await jobs.schedule(
-        tx, RENEWAL, {"subscription_id": str(subscription.id)}, due=subscription.current_period.end
-    )
     outbox.publish(
         tx, CancellationUndone(subscription_id=subscription.id, customer_id=subscription.customer_id)
     )

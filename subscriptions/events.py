@@ -28,6 +28,14 @@ class SubscriptionRenewed(Event, frozen=True, kw_only=True, tag="subscription.re
     invoice_id: InvoiceId
 
 
+class RenewalFailed(Event, frozen=True, kw_only=True, tag="subscription.renewal_failed"):
+    """The period could not be billed, and is tried again later; `code` and `detail` are a problem's."""
+
+    subscription_id: SubscriptionId
+    code: str
+    detail: str
+
+
 class SubscriptionCancelled(Event, frozen=True, kw_only=True, tag="subscription.cancelled"):
     subscription_id: SubscriptionId
     customer_id: CustomerId

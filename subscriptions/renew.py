@@ -1,48 +1,50 @@
-"""Renewing a subscription: the next period begins and is billed."""
+"""Renewing subscriptions: the next period begins and is billed, for one or for thousands."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
+from billing.invoices.issue import issue_invoices
 from billing.parties import store as parties
-from billing.parties.model import LegalEntity
-from kernel import jobs, outbox
+from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
+from kernel.events import Event
 from kernel.periods import nth_period
-from promotions import engine
+from kernel.structs import Value
 from promotions import store as promotions
-from promotions.model import AtEnd
-from subscriptions import store
-from subscriptions.bill_period import bill_period
+from subscriptions import billing_store, store
+from subscriptions.bill import Bill, Terms, bill_of, ends
 from subscriptions.events import SubscriptionEnded, SubscriptionRenewed
-from subscriptions.model import Plan, Renewal, Status, Subscription, SubscriptionId
-from subscriptions.sign_up import RENEWAL
+from subscriptions.model import Renewal, Status, Subscription, SubscriptionId
+from subscriptions.terms import terms_of
+
+
+class NextPeriod(Value, frozen=True, kw_only=True):
+    """A subscription as its next period begins, with the bill of it; without one, it has ended."""
+
+    subscription: Subscription
+    bill: Bill | None
 
 
 async def renew(tx: Tx, subscription_id: SubscriptionId) -> Renewal:
     """Raises Conflict `renewal_not_due` before the current period is over, or when there is none."""
     found = await store.get(tx, subscription_id)
-    customer = await parties.lock_customer(tx, found.customer_id)
+    await parties.lock_customer(tx, found.customer_id)
     subscription = await store.lock(tx, subscription_id)
-    plan = await store.plan(tx, subscription.plan_id, subscription.version)
-    entity = await parties.legal_entity(tx, customer.legal_entity_id)
+    terms = await terms_of(tx, [subscription])
 
-    check(subscription, tx)
-    if await _ends_with_its_offer(tx, subscription):
-        return await _end(tx, subscription)
-    renewed = next_period(subscription, plan, entity)
+    check(subscription, now=tx.now)
+    decided = next_period(subscription, terms[subscription.id], now=tx.now)
 
-    await store.update(tx, renewed)
-    invoice = await bill_period(tx, customer, renewed, plan)
-    await jobs.schedule(tx, RENEWAL, {"subscription_id": str(renewed.id)}, due=renewed.current_period.end)
-    outbox.publish(
-        tx,
-        SubscriptionRenewed(subscription_id=renewed.id, customer_id=customer.id, invoice_id=invoice.id),
-    )
-    return Renewal(subscription=renewed, invoice=invoice)
+    [renewal] = await record(tx, [decided])
+    await billing_store.forget_failures(tx, [subscription.id])
+    return renewal
 
 
-def check(subscription: Subscription, tx: Tx) -> None:
+def check(subscription: Subscription, *, now: datetime) -> None:
     if subscription.next_billing_at is None:
         raise Conflict("renewal_not_due", f"The subscription is {subscription.status}.")
-    if subscription.next_billing_at > tx.now:
+    if subscription.next_billing_at > now:
         raise Conflict(
             "renewal_not_due",
             f"The current period ends at {subscription.next_billing_at.isoformat()}.",
@@ -54,24 +56,41 @@ def check(subscription: Subscription, tx: Tx) -> None:
         )
 
 
-def next_period(subscription: Subscription, plan: Plan, entity: LegalEntity) -> Subscription:
+def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> NextPeriod:
+    """Decides and writes nothing. Raises Conflict where the period cannot be billed."""
+    if ends(terms):
+        over = subscription.to(Status.ENDED, next_billing_at=None, ended_at=now)
+        return NextPeriod(subscription=over, bill=None)
     number = subscription.period_number + 1
-    period = nth_period(subscription.anchor_at, plan.interval, number, entity.zone)
+    period = nth_period(subscription.anchor_at, terms.plan.interval, number, terms.entity.zone)
     status = Status.ACTIVE if subscription.status is Status.TRIALING else subscription.status
-    return subscription.to(status, period_number=number, current_period=period, next_billing_at=period.end)
+    begun = subscription.to(status, period_number=number, current_period=period, next_billing_at=period.end)
+    return NextPeriod(subscription=begun, bill=bill_of(begun, terms, now=now))
 
 
-async def _ends_with_its_offer(tx: Tx, subscription: Subscription) -> bool:
-    if subscription.redemption_id is None:
-        return False
-    redemption = await promotions.redemption(tx, subscription.redemption_id)
-    offer = await promotions.offer(tx, redemption.offer_id)
-    return offer.at_end is AtEnd.END and engine.is_used_up(offer, redemption.periods_used)
+async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
+    """In the same few statements, one or thousands of them. The invoices, which are numbered, come last."""
+    bills = [each.bill for each in decided if each.bill]
+    await billing_store.advance(
+        tx, [(each.subscription, each.bill.invoice.id if each.bill else None) for each in decided]
+    )
+    await promotions.count_periods(tx, [bill.redemption for bill in bills if bill.redemption])
+    outbox.publish(tx, *(_event(each) for each in decided))
+    issued = await issue_invoices(tx, [bill.invoice for bill in bills])
+
+    invoices = {invoice.id: invoice for invoice in issued}
+    return [
+        Renewal(subscription=each.subscription, invoice=invoices[each.bill.invoice.id] if each.bill else None)
+        for each in decided
+    ]
 
 
-async def _end(tx: Tx, subscription: Subscription) -> Renewal:
-    ended = subscription.to(Status.ENDED, next_billing_at=None, ended_at=tx.now)
-
-    await store.update(tx, ended)
-    outbox.publish(tx, SubscriptionEnded(subscription_id=ended.id, customer_id=ended.customer_id))
-    return Renewal(subscription=ended, invoice=None)
+def _event(decided: NextPeriod) -> Event:
+    subscription, bill = decided.subscription, decided.bill
+    if bill is None:
+        return SubscriptionEnded(subscription_id=subscription.id, customer_id=subscription.customer_id)
+    return SubscriptionRenewed(
+        subscription_id=subscription.id,
+        customer_id=subscription.customer_id,
+        invoice_id=bill.invoice.id,
+    )

@@ -1,34 +1,39 @@
 """Signing up: the customer, the welcome offer, the subscription and what it entitles to, in one act."""
 
+from collections.abc import Sequence
+
 from billing.invoices import store as invoices
-from billing.invoices.model import Invoice
+from billing.invoices.issue import issue_invoices
 from billing.parties import store as parties
-from billing.parties.add_customer import find_or_add_customer, take_over_payment_method
+from billing.parties.add_customer import Found, find_or_add_customer, take_over_payment_method
 from billing.parties.model import Customer
-from kernel import jobs, outbox
+from billing.tax import store as tax_rates
+from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
+from kernel.ids import Id
 from kernel.money import Currency
 from promotions import engine
 from promotions import store as promotions
-from promotions.engine import Basket
-from promotions.model import Offer, OfferId, Redemption
-from promotions.redeem import redeem
+from promotions.engine import Basket, Held
+from promotions.model import Offer, OfferId
+from promotions.redeem import grant, redeem
 from subscriptions import pricing, schedule, store
-from subscriptions.bill_period import bill_period
-from subscriptions.entitlements import grants_of
+from subscriptions.bill import Bill, Terms, bill_of
+from subscriptions.entitlements import grants_of, merged
 from subscriptions.events import SubscriptionStarted
 from subscriptions.model import (
+    Grants,
     NewSignup,
     NewSubscription,
     Plan,
+    Price,
     Signup,
     Status,
     Subscription,
     SubscriptionId,
 )
-
-RENEWAL = "renew_subscription"
+from subscriptions.terms import tax_rate_of
 
 
 async def sign_up(tx: Tx, request: NewSignup) -> Signup:
@@ -37,9 +42,9 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
     Raises Conflict `signup_differs` when it runs on other terms, and with the engine's code when the offer
     cannot be had.
     """
-    customer, is_new = await find_or_add_customer(tx, request.customer)
+    found = await find_or_add_customer(tx, request.customer)
     terms = NewSubscription(
-        customer=str(customer.id),
+        customer=str(found.customer.id),
         plan=request.plan,
         offer=request.offer,
         quantity=request.quantity,
@@ -50,52 +55,91 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
     plan = await store.plan(tx, terms.plan)
     offer = None if terms.offer is None else await promotions.offer(tx, terms.offer)
 
-    earlier = None if is_new else await _earlier(tx, customer, offer)
+    earlier = None if found.is_new else await _earlier(tx, found.customer, offer)
     if earlier is not None:
         check_same(earlier, await _offer_of(tx, earlier), plan, offer, terms)
-        return await _signup(tx, customer, earlier, offer, await _first_invoice(tx, earlier), is_new=False)
-    customer = await take_over_payment_method(tx, customer, request.customer.payment_method)
-    subscription, invoice = await start(tx, customer, plan, offer, terms)
-
-    await store.put_signup(tx, subscription, [plan.id, *([offer.id] if offer else [])])
-    return await _signup(tx, customer, subscription, offer, invoice, is_new=True)
+        return await _again(tx, found.customer, earlier, offer)
+    customer = await take_over_payment_method(tx, found.customer, request.customer.payment_method)
+    buyer = Found(customer=customer, entity=found.entity, is_new=found.is_new)
+    granted = [plan.id, *([offer.id] if offer else [])]
+    return await _start(tx, buyer, plan, offer, terms, granted=granted)
 
 
 async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
     """A further subscription of a customer: each call makes one."""
     customer = await parties.lock_customer(tx, request.customer)
+    entity = await parties.legal_entity(tx, customer.legal_entity_id)
     plan = await store.plan(tx, request.plan)
     offer = None if request.offer is None else await promotions.offer(tx, request.offer)
 
-    subscription, invoice = await start(tx, customer, plan, offer, request)
+    buyer = Found(customer=customer, entity=entity, is_new=False)
+    return await _start(tx, buyer, plan, offer, request, granted=())
 
-    return await _signup(tx, customer, subscription, offer, invoice, is_new=True)
 
-
-async def start(
-    tx: Tx, customer: Customer, plan: Plan, offer: Offer | None, request: NewSubscription
-) -> tuple[Subscription, Invoice | None]:
+async def _start(
+    tx: Tx,
+    buyer: Found,
+    plan: Plan,
+    offer: Offer | None,
+    request: NewSubscription,
+    *,
+    granted: Sequence[Id],
+) -> Signup:
     """Begin the subscription: with free days it is trialing, otherwise its first period is billed."""
-    entity = await parties.legal_entity(tx, customer.legal_entity_id)
     price = pricing.price_in(plan, request.currency)
-    redemption = await _redeem(tx, customer, plan, offer, price.currency)
-
-    starts = schedule.start(
-        plan.interval,
-        free_days=engine.free_days(offer) if offer else 0,
-        now=tx.now,
-        zone=entity.zone,
+    held = await _grant(tx, buyer, plan, offer, price.currency)
+    rate = tax_rate_of(buyer.customer, buyer.entity, plan)
+    terms = Terms(
+        entity=buyer.entity,
+        customer=buyer.customer,
+        plan=plan,
+        tax=(await tax_rates.groups_of(tx, [rate]))[rate],
+        held=held,
     )
-    subscription = Subscription(
+
+    subscription = _subscription(request, terms, price, tx)
+    bill = None if subscription.status is Status.TRIALING else bill_of(subscription, terms, now=tx.now)
+
+    if held is not None:
+        await redeem(tx, billed(held, bill))
+    await store.insert(tx, subscription, invoice_id=bill.invoice.id if bill else None, granted=granted)
+    outbox.publish(
+        tx, SubscriptionStarted(subscription_id=subscription.id, customer_id=subscription.customer_id)
+    )
+    issued = await issue_invoices(tx, [bill.invoice] if bill else [])
+    return Signup(
+        is_new=True,
+        customer=buyer.customer,
+        subscription=subscription,
+        offer_id=offer.id if offer else None,
+        invoice=issued[0] if issued else None,
+        entitlements=await _grants(tx, buyer, plan),
+    )
+
+
+def billed(held: Held, bill: Bill | None) -> Held:
+    """The offer as the first invoice leaves it."""
+    after = bill.redemption if bill else None
+    return Held(offer=held.offer, redemption=after or held.redemption)
+
+
+def _subscription(request: NewSubscription, terms: Terms, price: Price, tx: Tx) -> Subscription:
+    starts = schedule.start(
+        terms.plan.interval,
+        free_days=engine.free_days(terms.held.offer) if terms.held else 0,
+        now=tx.now,
+        zone=terms.entity.zone,
+    )
+    return Subscription(
         id=SubscriptionId.new(),
-        customer_id=customer.id,
-        plan_id=plan.id,
-        version=plan.version,
+        customer_id=terms.customer.id,
+        plan_id=terms.plan.id,
+        version=terms.plan.version,
         currency=price.currency,
         quantity=pricing.billed_quantity(price, request.quantity),
         status=Status.TRIALING if starts.trial_ends_at else Status.ACTIVE,
         collection=request.collection,
-        redemption_id=redemption.id if redemption else None,
+        redemption_id=terms.held.redemption.id if terms.held else None,
         anchor_at=starts.anchor_at,
         period_number=starts.period_number,
         current_period=starts.period,
@@ -108,28 +152,24 @@ async def start(
         created_at=tx.now,
     )
 
-    await store.insert(tx, subscription)
-    await jobs.schedule(
-        tx, RENEWAL, {"subscription_id": str(subscription.id)}, due=subscription.current_period.end
-    )
-    outbox.publish(tx, SubscriptionStarted(subscription_id=subscription.id, customer_id=customer.id))
-    if subscription.trial_ends_at is not None:
-        return subscription, None
-    return subscription, await bill_period(tx, customer, subscription, plan)
 
-
-async def _redeem(
-    tx: Tx, customer: Customer, plan: Plan, offer: Offer | None, currency: Currency
-) -> Redemption | None:
+async def _grant(tx: Tx, buyer: Found, plan: Plan, offer: Offer | None, currency: Currency) -> Held | None:
     if offer is None:
         return None
     basket = Basket(
         plan=plan.reference,
         currency=currency,
-        is_new_customer=not await store.has_subscribed(tx, customer.id),
+        is_new_customer=buyer.is_new or not await store.has_subscribed(tx, buyer.customer.id),
         lines=(),
     )
-    return await redeem(tx, offer, customer.id, basket)
+    return grant(offer, buyer.customer.id, basket, now=tx.now)
+
+
+async def _grants(tx: Tx, buyer: Found, plan: Plan) -> Grants:
+    """A customer who is new has what the plan gives, and nothing else."""
+    if buyer.is_new:
+        return Grants(customer_id=buyer.customer.id, features=merged([plan.entitlements]))
+    return await grants_of(tx, buyer.customer.id)
 
 
 async def _earlier(tx: Tx, customer: Customer, offer: Offer | None) -> Subscription | None:
@@ -151,7 +191,8 @@ async def _earlier(tx: Tx, customer: Customer, offer: Offer | None) -> Subscript
 async def _offer_of(tx: Tx, subscription: Subscription) -> OfferId | None:
     if subscription.redemption_id is None:
         return None
-    return (await promotions.redemption(tx, subscription.redemption_id)).offer_id
+    held = await promotions.held(tx, [subscription.redemption_id])
+    return held[subscription.redemption_id].offer.id
 
 
 def check_same(
@@ -168,25 +209,14 @@ def check_same(
         )
 
 
-async def _first_invoice(tx: Tx, subscription: Subscription) -> Invoice | None:
-    found = await store.first_invoice(tx, subscription.id)
-    return await invoices.get(tx, found) if found else None
-
-
-async def _signup(
-    tx: Tx,
-    customer: Customer,
-    subscription: Subscription,
-    offer: Offer | None,
-    invoice: Invoice | None,
-    *,
-    is_new: bool,
-) -> Signup:
+async def _again(tx: Tx, customer: Customer, earlier: Subscription, offer: Offer | None) -> Signup:
+    """What the signup led to, as it is now."""
+    first = await store.first_invoice(tx, earlier.id)
     return Signup(
-        is_new=is_new,
+        is_new=False,
         customer=customer,
-        subscription=subscription,
+        subscription=earlier,
         offer_id=offer.id if offer else None,
-        invoice=invoice,
+        invoice=await invoices.get(tx, first) if first else None,
         entitlements=await grants_of(tx, customer.id),
     )

@@ -1,7 +1,7 @@
 """Every SQL statement about plans, subscriptions and signups."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -103,85 +103,118 @@ async def lock_plan(tx: Tx, key: str) -> Plan:
     return await plan(tx, key)
 
 
-async def plan(tx: Tx, key: str | PlanId, version: int | None = None) -> Plan:
-    """By id or by reference; in its newest version when none is named."""
-    row = await tx.conn.fetchrow(
+async def plan(tx: Tx, key: str | PlanId) -> Plan:
+    """By id or by reference, in its newest version."""
+    rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.entitlements, p.created_at
+               v.entitlements, p.created_at,
+               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers
         FROM plans p
-        JOIN plan_versions v
-          ON v.tenant_id = p.tenant_id AND v.plan_id = p.id AND v.version = COALESCE($4, p.version)
+        JOIN plan_versions v ON v.tenant_id = p.tenant_id AND v.plan_id = p.id AND v.version = p.version
+        JOIN prices r ON r.tenant_id = v.tenant_id AND r.plan_id = v.plan_id AND r.version = v.version
         WHERE p.tenant_id = $1 AND (p.id = $2 OR p.reference = $3)
+        ORDER BY r.currency
         """,
         tx.tenant,
         PlanId.read(key),
         str(key),
-        version,
     )
-    if row is None:
+    found = _plans(rows)
+    if not found:
         raise not_found("plan", key)
-    prices = await _prices_of(tx, [row])
-    return _plan(row, prices)
+    return found[0]
+
+
+async def versions_of(tx: Tx, keys: Collection[tuple[PlanId, int]]) -> dict[tuple[PlanId, int], Plan]:
+    """Plans in the versions that are asked for."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
+               v.entitlements, p.created_at,
+               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers
+        FROM plans p
+        JOIN plan_versions v ON v.tenant_id = p.tenant_id AND v.plan_id = p.id
+        JOIN prices r ON r.tenant_id = v.tenant_id AND r.plan_id = v.plan_id AND r.version = v.version
+        JOIN unnest($2::uuid[], $3::int[]) AS k (plan_id, version)
+          ON k.plan_id = v.plan_id AND k.version = v.version
+        WHERE p.tenant_id = $1
+        ORDER BY r.currency
+        """,
+        tx.tenant,
+        [plan_id for plan_id, _ in keys],
+        [version for _, version in keys],
+    )
+    return {(plan.id, plan.version): plan for plan in _plans(rows)}
 
 
 async def plans(tx: Tx, window: Window) -> Page[Plan]:
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.entitlements, p.created_at
-        FROM plans p
-        JOIN plan_versions v
-          ON v.tenant_id = p.tenant_id AND v.plan_id = p.id AND v.version = p.version
-        WHERE p.tenant_id = $1 AND p.id < $2
-        ORDER BY p.id DESC
-        LIMIT $3
+               v.entitlements, p.created_at,
+               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers
+        FROM (
+            SELECT id, reference, name, version, created_at, tenant_id
+            FROM plans
+            WHERE tenant_id = $1 AND id < $2
+            ORDER BY id DESC
+            LIMIT $3
+        ) p
+        JOIN plan_versions v ON v.tenant_id = $1 AND v.plan_id = p.id AND v.version = p.version
+        JOIN prices r ON r.tenant_id = $1 AND r.plan_id = v.plan_id AND r.version = v.version
+        ORDER BY p.id DESC, r.currency
         """,
         tx.tenant,
         window.before,
         window.rows,
     )
-    prices = await _prices_of(tx, rows)
-    shown = [_plan(row, prices) for row in rows[: window.limit]]
-    return Page(data=shown, next_cursor=next_cursor(rows, window))
-
-
-async def _prices_of(tx: Tx, versions: Sequence[Row]) -> dict[tuple[UUID, int], list[Price]]:
-    rows = await tx.conn.fetch(
-        """
-        SELECT p.id, p.plan_id, p.version, p.model, p.currency, p.unit_price, p.package_size,
-               p.tiers
-        FROM prices p
-        JOIN unnest($2::uuid[], $3::int[]) AS v (plan_id, version)
-          ON v.plan_id = p.plan_id AND v.version = p.version
-        WHERE p.tenant_id = $1
-        ORDER BY p.plan_id, p.version, p.currency
-        """,
-        tx.tenant,
-        [row["id"] for row in versions],
-        [row["version"] for row in versions],
+    found = _plans(rows)
+    return Page(
+        data=found[: window.limit], next_cursor=next_cursor([{"id": plan.id.uuid} for plan in found], window)
     )
-    prices: dict[tuple[UUID, int], list[Price]] = defaultdict(list)
+
+
+def _plans(rows: Iterable[Row]) -> list[Plan]:
+    """Each row is a price, with the plan and version that it is of."""
+    prices: dict[tuple[UUID, int], list[Row]] = defaultdict(list)
     for row in rows:
-        prices[row["plan_id"], row["version"]].append(load(row, Price))
-    return prices
-
-
-def _plan(row: Row, prices: dict[tuple[UUID, int], list[Price]]) -> Plan:
-    return load(
-        row,
-        Plan,
-        interval=Interval(Unit(row["interval_unit"]), row["interval_count"]),
-        prices=tuple(prices[row["id"], row["version"]]),
-    )
+        prices[row["id"], row["version"]].append(row)
+    return [
+        load(
+            of_one[0],
+            Plan,
+            interval=Interval(Unit(of_one[0]["interval_unit"]), of_one[0]["interval_count"]),
+            prices=tuple(load(row, Price, id=row["price_id"]) for row in of_one),
+        )
+        for of_one in prices.values()
+    ]
 
 
 # ── Subscriptions ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def insert(tx: Tx, subscription: Subscription) -> None:
+async def insert(
+    tx: Tx, subscription: Subscription, *, invoice_id: InvoiceId | None, granted: Sequence[Id]
+) -> None:
+    """With the invoice of its first period, and what it was signed up for, where it was.
+
+    A signup for a plan may come again when the first one is over: the newest counts.
+    """
     await tx.conn.execute(
         """
+        WITH link AS (
+            INSERT INTO subscription_invoices
+                (tenant_id, subscription_id, period_start, period_end, invoice_id)
+            SELECT $1, $2, $13, $14, $19
+            WHERE $19::uuid IS NOT NULL
+        ), signup AS (
+            INSERT INTO signups (tenant_id, customer_id, granted, subscription_id, created_at)
+            SELECT $1, $3, g.id, $2, $18
+            FROM unnest($20::uuid[]) AS g (id)
+            ON CONFLICT (tenant_id, customer_id, granted) DO UPDATE
+            SET subscription_id = EXCLUDED.subscription_id, created_at = EXCLUDED.created_at
+        )
         INSERT INTO subscriptions
             (tenant_id, id, customer_id, plan_id, version, currency, quantity, status, collection,
              redemption_id, anchor_at, period_number, current_period_start, current_period_end,
@@ -206,6 +239,8 @@ async def insert(tx: Tx, subscription: Subscription) -> None:
         subscription.next_billing_at,
         subscription.metadata,
         subscription.created_at,
+        invoice_id,
+        granted,
     )
 
 
@@ -274,7 +309,7 @@ async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
     )
     if row is None:
         raise not_found("subscription", subscription_id)
-    return _subscription(row)
+    return subscription_of(row)
 
 
 async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
@@ -293,7 +328,7 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
     )
     if row is None:
         raise not_found("subscription", subscription_id)
-    return _subscription(row)
+    return subscription_of(row)
 
 
 async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Page[Subscription]:
@@ -312,7 +347,7 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
         window.rows,
         customer_id,
     )
-    shown = [_subscription(row) for row in rows[: window.limit]]
+    shown = [subscription_of(row) for row in rows[: window.limit]]
     return Page(data=shown, next_cursor=next_cursor(rows, window))
 
 
@@ -350,7 +385,7 @@ async def entitlements(tx: Tx, customer_id: CustomerId) -> list[dict[str, Grant]
     return [row["entitlements"] for row in rows]
 
 
-def _subscription(row: Row) -> Subscription:
+def subscription_of(row: Row) -> Subscription:
     return load(
         row,
         Subscription,
@@ -359,22 +394,6 @@ def _subscription(row: Row) -> Subscription:
 
 
 # ── Which invoice paid for which period ─────────────────────────────────────────────────────────────────
-
-
-async def link_invoice(tx: Tx, subscription: Subscription, invoice_id: InvoiceId) -> None:
-    """The key of this table is what makes billing a period twice impossible."""
-    await tx.conn.execute(
-        """
-        INSERT INTO subscription_invoices
-            (tenant_id, subscription_id, period_start, period_end, invoice_id)
-        VALUES ($1, $2, $3, $4, $5)
-        """,
-        tx.tenant,
-        subscription.id,
-        subscription.current_period.start,
-        subscription.current_period.end,
-        invoice_id,
-    )
 
 
 async def link_change(tx: Tx, subscription: Subscription, invoice_id: InvoiceId) -> None:
@@ -474,21 +493,3 @@ async def running_signup(tx: Tx, customer_id: CustomerId) -> SubscriptionId | No
         customer_id,
     )
     return SubscriptionId.of(found) if found else None
-
-
-async def put_signup(tx: Tx, subscription: Subscription, granted: Sequence[Id]) -> None:
-    """A signup for a plan may come again when the first one is over: the newest counts."""
-    await tx.conn.execute(
-        """
-        INSERT INTO signups (tenant_id, customer_id, granted, subscription_id, created_at)
-        SELECT $1, $2, g.id, $4, $5
-        FROM unnest($3::uuid[]) AS g (id)
-        ON CONFLICT (tenant_id, customer_id, granted) DO UPDATE
-        SET subscription_id = EXCLUDED.subscription_id, created_at = EXCLUDED.created_at
-        """,
-        tx.tenant,
-        subscription.customer_id,
-        granted,
-        subscription.id,
-        tx.now,
-    )

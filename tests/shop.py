@@ -9,8 +9,9 @@ from typing import TypeVar
 from billing.credit_notes.issue import issue_credit_note
 from billing.credit_notes.model import CreditNote, NewCreditLine, NewCreditNote, Reason, Refunding
 from billing.invoices import store as invoices
-from billing.invoices.issue import ToIssue, issue_invoice
+from billing.invoices.issue import issue_invoice
 from billing.invoices.model import Collection, Invoice, InvoiceId, Line, PricedLine
+from billing.invoices.ready import ToIssue
 from billing.parties import store as parties
 from billing.parties.add_customer import add_customer
 from billing.parties.add_legal_entity import add_legal_entity

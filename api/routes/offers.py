@@ -20,7 +20,7 @@ async def list_offers(tx: NamedDependency[Tx], window: NamedDependency[Window]) 
 @query("/v1/offers/{offer}", scope="offers:read")
 async def get_offer(tx: NamedDependency[Tx], offer: FromPath[str]) -> Offer:
     """Read an offer, by id or reference."""
-    return await store.offer(tx, offer)
+    return await store.offer(tx, offer, counted=True)
 
 
 @command("/v1/offers", scope="offers:write", status=201)

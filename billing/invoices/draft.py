@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from billing.invoices import store, totals
-from billing.invoices.issue import ToIssue, issue_invoice
+from billing.invoices.issue import issue_invoice
 from billing.invoices.model import (
     Collection,
     Draft,
@@ -16,6 +16,7 @@ from billing.invoices.model import (
     NewLine,
     PricedLine,
 )
+from billing.invoices.ready import ToIssue
 from billing.parties import store as parties
 from billing.parties.model import Customer, LegalEntity
 from billing.tax import store as tax_rates

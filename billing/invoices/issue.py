@@ -1,56 +1,30 @@
 """Issuing invoices: from here on each has a number and never changes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from itertools import groupby
 
-from billing.invoices import issuable, record, totals
+from billing.invoices import record
 from billing.invoices.events import InvoiceIssued, InvoiceSettled
-from billing.invoices.model import (
-    Collection,
-    Invoice,
-    InvoiceId,
-    InvoiceSettlement,
-    Line,
-    LineId,
-    PricedLine,
-    Status,
-)
-from billing.invoices.record import Ready
-from billing.ledger import postings
+from billing.invoices.model import Invoice, InvoiceSettlement, Status
+from billing.invoices.ready import Ready, ToIssue, ready_to_issue
 from billing.numbering import Numbered
-from billing.parties.model import Customer, LegalEntity, LegalEntityId
+from billing.parties.model import LegalEntityId
 from kernel import outbox
 from kernel.database import Tx
 from kernel.events import Event
-from kernel.money import Currency, total, zero
-from kernel.structs import Value
-
-
-class ToIssue(Value, frozen=True, kw_only=True):
-    """Everything an invoice says that its number does not decide. The entity is the customer's."""
-
-    id: InvoiceId
-    entity: LegalEntity
-    customer: Customer
-    currency: Currency
-    lines: Sequence[PricedLine]
-    collection: Collection
-    note: str | None = None
-    metadata: dict[str, str] = {}
+from kernel.money import zero
 
 
 async def issue_invoice(tx: Tx, request: ToIssue) -> Invoice:
-    [invoice] = await issue_invoices(tx, [request])
+    [invoice] = await issue_invoices(tx, [ready_to_issue(request)])
     return invoice
 
 
-async def issue_invoices(tx: Tx, requests: Iterable[ToIssue]) -> list[Invoice]:
+async def issue_invoices(tx: Tx, ready: Iterable[Ready]) -> list[Invoice]:
     """Number them, keep them, book them: one statement a seller. Their number series are the last locks."""
-    ready = sorted((ready_to_issue(request) for request in requests), key=_seller)
-
     issued = []
-    for _, of_one_seller in groupby(ready, key=_seller):
+    for _, of_one_seller in groupby(sorted(ready, key=_seller), key=_seller):
         invoices = list(of_one_seller)
         numbers = await record.insert(tx, invoices)
         issued += [_invoice(each, number, tx) for each, number in zip(invoices, numbers, strict=True)]
@@ -61,44 +35,6 @@ async def issue_invoices(tx: Tx, requests: Iterable[ToIssue]) -> list[Invoice]:
 
 def _seller(invoice: Ready) -> LegalEntityId:
     return invoice.entity.id
-
-
-def ready_to_issue(request: ToIssue) -> Ready:
-    """Added up, checked and ready to be booked. Raises Conflict where the law wants more said."""
-    sums = totals.totals_of(request.lines, request.currency)
-    issuable.check(request.entity.seller, request.customer.buyer, sums.taxes, request.currency)
-    booked = [each for each in postings.invoice_issued(sums, request.entity.vat_due) if each.amount]
-    assert not total((each.amount for each in booked), request.currency), "an invoice balances"
-    return Ready(
-        id=request.id,
-        entity=request.entity,
-        customer=request.customer,
-        currency=request.currency,
-        collection=request.collection,
-        terms_days=0 if request.collection is Collection.AUTOMATIC else request.entity.payment_terms_days,
-        lines=tuple(_line(line) for line in request.lines),
-        sums=sums,
-        status=totals.status_of(total=sums.total, settled=zero(request.currency)),
-        postings=booked,
-        note=request.note,
-        metadata=request.metadata,
-    )
-
-
-def _line(line: PricedLine) -> Line:
-    return Line(
-        id=LineId.new(),
-        description=line.description,
-        quantity=line.quantity,
-        unit_price=line.unit_price,
-        recurring=line.recurring,
-        period=line.period,
-        amount=line.amount,
-        discount=line.discount,
-        net=line.net,
-        allowances=line.allowances,
-        tax=line.tax,
-    )
 
 
 def _invoice(ready: Ready, numbered: Numbered, tx: Tx) -> Invoice:

@@ -8,32 +8,12 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from billing.invoices.model import Collection, InvoiceId, Line, Status
-from billing.invoices.totals import Totals
-from billing.ledger.model import EntryId, Posting, TransactionId
+from billing.invoices.ready import Ready
+from billing.ledger.model import EntryId, TransactionId
 from billing.numbering import Numbered, Series, numbering
-from billing.parties.model import Customer, LegalEntity
 from billing.tax.model import TaxGroup
 from kernel.database import Tx
-from kernel.money import Currency
-from kernel.structs import Value, load
-
-
-class Ready(Value, frozen=True, kw_only=True):
-    """An invoice that wants nothing but its number."""
-
-    id: InvoiceId
-    entity: LegalEntity
-    customer: Customer
-    currency: Currency
-    collection: Collection
-    terms_days: int
-    lines: tuple[Line, ...]
-    sums: Totals
-    status: Status
-    postings: Sequence[Posting]
-    note: str | None
-    metadata: dict[str, str]
+from kernel.structs import load
 
 
 async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:

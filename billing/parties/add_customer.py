@@ -5,39 +5,55 @@ import msgspec
 from billing.parties import rules, store
 from billing.parties.events import CustomerChanged, CustomerCreated
 from billing.parties.model import Customer, CustomerId, LegalEntity, NewCustomer
-from billing.tax import store as tax_rates
 from billing.tax.model import TaxRateId
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
-from kernel.text import Name
+from kernel.structs import Value
+from kernel.text import Name, Reference
+
+
+class Found(Value, frozen=True, kw_only=True):
+    """A customer with the seller they are billed by."""
+
+    customer: Customer
+    entity: LegalEntity
+    is_new: bool
 
 
 async def add_customer(tx: Tx, request: NewCustomer) -> Customer:
     """Raises Conflict `reference_taken` when there is a customer of this reference."""
-    customer, is_new = await find_or_add_customer(tx, request)
-    if not is_new:
+    found = await find_or_add_customer(tx, request)
+    if not found.is_new:
         raise Conflict(
             "reference_taken",
             f"There is a customer {request.reference!r} already.",
             param="reference",
         )
-    return customer
+    return found.customer
 
 
-async def find_or_add_customer(tx: Tx, request: NewCustomer) -> tuple[Customer, bool]:
-    """The customer of this reference, locked, and whether it is new."""
-    entity = await _entity(tx, request)
-    tax_rate_id = await _tax_rate_id(tx, request)
-
-    customer = rules.checked_customer(
-        _customer(request, entity, tax_rate_id, tx), has_gateway=await store.has_gateway(tx)
+async def find_or_add_customer(tx: Tx, request: NewCustomer) -> Found:
+    """The customer of this reference, locked."""
+    entity, tax_rate_id, has_gateway = await store.seller_for(
+        tx, entity=request.legal_entity, tax_rate=request.tax_rate
     )
 
+    customer = rules.checked_customer(_customer(request, entity, tax_rate_id, tx), has_gateway=has_gateway)
+
     if not await store.insert_customer(tx, customer):
-        return await store.lock_customer(tx, request.reference), False
+        return await _there_already(tx, request.reference)
     outbox.publish(tx, CustomerCreated(customer_id=customer.id))
-    return customer, True
+    return Found(customer=customer, entity=entity, is_new=True)
+
+
+async def _there_already(tx: Tx, reference: Reference) -> Found:
+    customer = await store.lock_customer(tx, reference)
+    return Found(
+        customer=customer,
+        entity=await store.legal_entity(tx, customer.legal_entity_id),
+        is_new=False,
+    )
 
 
 async def take_over_payment_method(tx: Tx, customer: Customer, payment_method: Name | None) -> Customer:
@@ -69,13 +85,3 @@ def _customer(request: NewCustomer, entity: LegalEntity, tax_rate_id: TaxRateId 
         metadata=request.metadata,
         created_at=tx.now,
     )
-
-
-async def _entity(tx: Tx, request: NewCustomer) -> LegalEntity:
-    if request.legal_entity is None:
-        return await store.default_legal_entity(tx)
-    return await store.legal_entity(tx, request.legal_entity)
-
-
-async def _tax_rate_id(tx: Tx, request: NewCustomer) -> TaxRateId | None:
-    return None if request.tax_rate is None else (await tax_rates.get(tx, request.tax_rate)).id

@@ -1,5 +1,7 @@
 """Every SQL statement about legal entities, customers and a tenant's settings."""
 
+from collections.abc import Collection
+
 from billing.parties.model import (
     Customer,
     CustomerId,
@@ -8,8 +10,9 @@ from billing.parties.model import (
     Settings,
     SettingsChange,
 )
+from billing.tax.model import TaxRateId
 from kernel.database import Tx
-from kernel.errors import Conflict, not_found
+from kernel.errors import Conflict, DomainError, not_found
 from kernel.paging import Page, Window, page_of
 from kernel.structs import load, sent_fields
 
@@ -103,10 +106,7 @@ async def default_legal_entity(tx: Tx) -> LegalEntity:
         tx.tenant,
     )
     if row is None:
-        raise Conflict(
-            "legal_entity_missing",
-            "Documents need a seller: create one with POST /v1/legal_entities first.",
-        )
+        raise _no_seller(None)
     return load(row, LegalEntity)
 
 
@@ -125,6 +125,60 @@ async def legal_entities(tx: Tx, window: Window) -> Page[LegalEntity]:
         window.rows,
     )
     return page_of(rows, LegalEntity, window)
+
+
+async def legal_entities_of(
+    tx: Tx, entity_ids: Collection[LegalEntityId]
+) -> dict[LegalEntityId, LegalEntity]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, reference, seller, language, time_zone, vat_due, tax_rate_id, payment_terms_days,
+               invoice_number_format, credit_note_number_format, is_default, created_at
+        FROM legal_entities
+        WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+        """,
+        tx.tenant,
+        list(entity_ids),
+    )
+    return {entity.id: entity for entity in (load(row, LegalEntity) for row in rows)}
+
+
+async def seller_for(
+    tx: Tx, *, entity: str | None, tax_rate: str | None
+) -> tuple[LegalEntity, TaxRateId | None, bool]:
+    """What a new customer needs: the seller named or the default one, the rate named, and whether there is
+    a provider to charge them through."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT e.id, e.reference, e.seller, e.language, e.time_zone, e.vat_due, e.tax_rate_id,
+               e.payment_terms_days, e.invoice_number_format, e.credit_note_number_format, e.is_default,
+               e.created_at, r.id AS own_tax_rate_id, t.mode IS DISTINCT FROM 'live' AS has_gateway
+        FROM legal_entities e
+        LEFT JOIN tax_rates r ON r.tenant_id = $1 AND (r.id = $4 OR r.reference = $5)
+        LEFT JOIN tenants t ON t.id = e.tenant_id
+        WHERE e.tenant_id = $1 AND (CASE WHEN $3::text IS NULL THEN e.is_default
+                                         ELSE e.id = $2 OR e.reference = $3 END)
+        """,
+        tx.tenant,
+        entity and LegalEntityId.read(entity),
+        entity,
+        tax_rate and TaxRateId.read(tax_rate),
+        tax_rate,
+    )
+    if row is None:
+        raise _no_seller(entity)
+    if tax_rate is not None and row["own_tax_rate_id"] is None:
+        raise not_found("tax rate", tax_rate)
+    own = TaxRateId.of(row["own_tax_rate_id"]) if row["own_tax_rate_id"] else None
+    return load(row, LegalEntity), own, row["has_gateway"]
+
+
+def _no_seller(key: str | None) -> DomainError:
+    if key is not None:
+        return not_found("legal entity", key)
+    return Conflict(
+        "legal_entity_missing", "Documents need a seller: create one with POST /v1/legal_entities first."
+    )
 
 
 # ── Customers ───────────────────────────────────────────────────────────────────────────────────────────
@@ -197,6 +251,20 @@ async def customer(tx: Tx, key: str | CustomerId) -> Customer:
     if row is None:
         raise not_found("customer", key)
     return load(row, Customer)
+
+
+async def customers_of(tx: Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, reference, name, email, language, address, vat_number, siren, legal_entity_id,
+               tax_rate_id, payment_method, metadata, created_at
+        FROM customers
+        WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+        """,
+        tx.tenant,
+        list(customer_ids),
+    )
+    return {customer.id: customer for customer in (load(row, Customer) for row in rows)}
 
 
 async def lock_customer(tx: Tx, key: str | CustomerId) -> Customer:

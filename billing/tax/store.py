@@ -1,6 +1,8 @@
 """Every SQL statement about VAT rates."""
 
-from billing.tax.model import TaxRate, TaxRateId
+from collections.abc import Collection
+
+from billing.tax.model import TaxGroup, TaxRate, TaxRateId
 from kernel.database import Tx
 from kernel.errors import Conflict, not_found
 from kernel.paging import Page, Window, page_of
@@ -45,6 +47,34 @@ async def get(tx: Tx, key: str | TaxRateId) -> TaxRate:
     if row is None:
         raise not_found("tax rate", key)
     return load(row, TaxRate)
+
+
+async def groups_of(tx: Tx, rate_ids: Collection[TaxRateId]) -> dict[TaxRateId, TaxGroup]:
+    """What is taxed at these rates. A rate never changes, so one that was read is remembered."""
+    known = {rate_id: _remembered[rate_id] for rate_id in rate_ids if rate_id in _remembered}
+    if unknown := [rate_id for rate_id in rate_ids if rate_id not in known]:
+        known |= await _groups(tx, unknown)
+        if len(_remembered) > MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered.update(known)
+    return known
+
+
+MOST_REMEMBERED = 10_000
+_remembered: dict[TaxRateId, TaxGroup] = {}
+
+
+async def _groups(tx: Tx, rate_ids: Collection[TaxRateId]) -> dict[TaxRateId, TaxGroup]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, reference, name, category, rate_ppm AS rate, reason, created_at
+        FROM tax_rates
+        WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+        """,
+        tx.tenant,
+        rate_ids,
+    )
+    return {rate.id: rate.group for rate in (load(row, TaxRate) for row in rows)}
 
 
 async def page(tx: Tx, window: Window) -> Page[TaxRate]:

@@ -74,6 +74,7 @@ MAY_CHANGE = {
     "payments": "refunded_minor status received_on gateway_reference failure_code",
     "settlements": "undone_at",
     "offers": "redeemed active",
+    "renewal_failures": "code detail attempts failed_at retry_at",
     "redemptions": "status periods_used",
     "plans": "version archived_at",
     "subscriptions": (

@@ -33,7 +33,6 @@ from kernel.jobs import MAX_ATTEMPTS
 from kernel.text import Name, Reference
 from notifications.mailer import Mailer
 from subscriptions import store as subscriptions
-from subscriptions.sign_up import RENEWAL
 from tests.makers import NOON
 from tests.shop import until_it_waits
 from tests.subscriptions.plans import signed_up
@@ -264,27 +263,15 @@ async def test_a_renewal_that_is_refused_is_tried_again(pool: Pool, tenant: Tena
         await add_tax_rate(tx, REVERSED)
         await change_customer(tx, "user-77", CustomerChange(tax_rate="reverse"))
     await work_inside(a_shift(pool, due), tenant)
-    assert await states_of(pool, tenant) == [("waiting", 1, "Conflict buyer_vat_number_missing")]
+    async with transaction(pool, tenant, now=due) as tx:
+        retry = await next_look(tx)
+        assert retry == due + timedelta(hours=1)
 
     async with transaction(pool, tenant, now=NOON) as tx:
         await change_customer(tx, "user-77", CustomerChange(vat_number=Name("FR83404833048")))
-    await work_inside(a_shift(pool, due + timedelta(seconds=1)), tenant)
+    await work_inside(a_shift(pool, retry), tenant)
     async with transaction(pool, tenant, now=NOON) as tx:
         assert (await subscriptions.get(tx, signup.subscription.id)).period_number == 1
-
-
-async def test_a_renewal_that_somebody_else_has_done_is_done(pool: Pool, tenant: TenantId) -> None:
-    async with transaction(pool, tenant, now=NOON) as tx:
-        signup = await signed_up(tx)
-        await leave_behind(tx)
-        await tx.conn.execute("UPDATE events SET state = 'dispatched'")
-        await jobs.schedule(tx, RENEWAL, {"subscription_id": str(signup.subscription.id)}, due=NOON)
-
-    await work_inside(a_shift(pool, NOON), tenant)
-
-    assert await states_of(pool, tenant) == [("done", 1, None), ("waiting", 0, None)]
-    async with transaction(pool, tenant, now=NOON) as tx:
-        assert await subscriptions.get(tx, signup.subscription.id) == signup.subscription
 
 
 async def events_of(tx: Tx, kind: str) -> list[dict[str, object]]:

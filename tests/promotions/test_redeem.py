@@ -4,21 +4,29 @@ import asyncio
 
 import pytest
 
-from billing.parties.model import Customer
+from billing.parties.model import Customer, CustomerId
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.ids import TenantId
+from kernel.paging import Window
 from kernel.text import Reference
 from promotions import store
 from promotions.create_offer import create_offer
-from promotions.engine import Basket
+from promotions.engine import Basket, Held, after_invoice
 from promotions.model import Benefit, Conditions, NewOffer, Offer, Once, Periods, Redemption, Status
-from promotions.redeem import count_period, redeem
+from promotions.redeem import grant
+from promotions.redeem import redeem as redeem_held
 from tests.makers import EUR, NOON
 from tests.promotions.offers import a_new_offer, days, fixed, percent
 from tests.shop import a_shop, another_customer, while_open
 
 BASKET = Basket(plan=Reference("pro"), currency=EUR, is_new_customer=True, lines=())
+
+
+async def redeem(tx: Tx, offer: Offer, customer_id: CustomerId, basket: Basket) -> Redemption:
+    held = grant(offer, customer_id, basket, now=tx.now)
+    await redeem_held(tx, held)
+    return held.redemption
 
 
 async def try_to_redeem(pool: Pool, tenant: TenantId, offer: Offer, customer: Customer) -> str:
@@ -122,7 +130,7 @@ async def test_a_customer_redeems_an_offer_once_also_at_the_same_moment(pool: Po
         await while_open(pool, tenant, again, again)
     assert refused.value.code == "offer_redeemed_before"
     async with transaction(pool, tenant, now=NOON) as tx:
-        assert (await store.offer(tx, "WELCOME")).redeemed == 1
+        assert (await store.offer(tx, "WELCOME", counted=True)).redeemed == 1
 
 
 async def test_a_redemption_is_exhausted_with_its_last_period(tx: Tx) -> None:
@@ -130,15 +138,36 @@ async def test_a_redemption_is_exhausted_with_its_last_period(tx: Tx) -> None:
     offer = await create_offer(tx, a_new_offer(duration=Periods(count=2)))
     redemption = await redeem(tx, offer, customer.id, BASKET)
 
-    assert await count_period(tx, offer, redemption) is Status.REDEEMED
-    once = await store.redemption(tx, redemption.id)
-    assert await count_period(tx, offer, once) is Status.EXHAUSTED
-    twice = await store.redemption(tx, redemption.id)
+    once = after_invoice(Held(offer=offer, redemption=redemption), served=True)
+    assert (once.status, once.periods_used) == (Status.REDEEMED, 1)
+    twice = after_invoice(Held(offer=offer, redemption=once), served=True)
     assert (twice.status, twice.periods_used) == (Status.EXHAUSTED, 2)
+    await store.count_periods(tx, [twice])
+    assert (await store.held(tx, [redemption.id]))[redemption.id].redemption == twice
+
+
+async def test_an_invoice_that_it_could_not_serve_is_not_counted(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    offer = await create_offer(tx, a_new_offer(duration=Periods(count=2)))
+    redemption = await redeem(tx, offer, customer.id, BASKET)
+
+    assert after_invoice(Held(offer=offer, redemption=redemption), served=False) == redemption
 
 
 async def test_an_offer_for_one_invoice_is_exhausted_by_it(tx: Tx) -> None:
     customer = await a_shop(tx)
     offer = await create_offer(tx, a_new_offer(duration=Once()))
+    redemption = await redeem(tx, offer, customer.id, BASKET)
 
-    assert await count_period(tx, offer, await redeem(tx, offer, customer.id, BASKET)) is Status.EXHAUSTED
+    after = after_invoice(Held(offer=offer, redemption=redemption), served=True)
+    assert after.status is Status.EXHAUSTED
+
+
+async def test_an_offer_without_a_cap_is_counted_when_somebody_looks(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    offer = await create_offer(tx, a_new_offer())
+    await redeem(tx, offer, customer.id, BASKET)
+
+    assert (await store.offer(tx, "WELCOME")).redeemed == 0
+    assert (await store.offer(tx, "WELCOME", counted=True)).redeemed == 1
+    assert [each.redeemed for each in (await store.page(tx, Window())).data] == [1]

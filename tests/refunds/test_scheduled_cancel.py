@@ -10,7 +10,7 @@ from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
 from refunds.cancel_subscription import cancel_due, cancel_subscription, undo_cancellation
 from refunds.model import Cancellation, Credit, NewCancellation, When
-from subscriptions import store
+from subscriptions import billing_store, store
 from subscriptions.model import Status
 from subscriptions.renew import renew
 from tests.books import assert_sound
@@ -119,12 +119,13 @@ async def test_it_can_be_undone_and_the_subscription_renews(tx: Tx) -> None:
     assert (await renew(then, case.subscription.id)).invoice is not None
 
 
-async def test_undone_after_the_renewal_was_refused_it_is_renewed_all_the_same(tx: Tx) -> None:
+async def test_what_is_about_to_be_cancelled_is_not_due_to_be_renewed_until_that_is_undone(tx: Tx) -> None:
     case = await billed(tx)
-    before = await due_jobs(tx, "renew_subscription")
     await at_period_end(tx, case)
+    assert await billing_store.next_renewal(tx) is None
+
     await undo_cancellation(tx, case.subscription.id)
-    assert await due_jobs(tx, "renew_subscription") == before * 2
+    assert await billing_store.next_renewal(tx) == case.subscription.current_period.end
 
 
 async def test_what_is_not_to_come_cannot_be_undone(tx: Tx) -> None:

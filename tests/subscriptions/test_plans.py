@@ -69,7 +69,8 @@ async def test_every_version_can_still_be_read(tx: Tx) -> None:
     first = await a_plan(tx)
     second = await add_version(tx, "pro", a_version())
 
-    assert await store.plan(tx, first.id, 1) == first
+    versions = await store.versions_of(tx, [(first.id, 1), (first.id, 2)])
+    assert versions == {(first.id, 1): first, (first.id, 2): second}
     assert await store.plan(tx, "pro") == second
 
 

@@ -11,7 +11,6 @@ from billing.documents import render
 from billing.invoices.model import Collection
 from billing.invoices.model import Status as InvoiceStatus
 from billing.parties import store as parties
-from kernel import jobs
 from kernel.database import Pool, Tx, leave_behind, transaction
 from kernel.errors import Conflict, DomainError
 from kernel.ids import TenantId
@@ -20,7 +19,7 @@ from promotions import store as promotions
 from promotions.create_offer import create_offer
 from promotions.model import AtEnd, Conditions, NewOffer, Periods
 from promotions.model import Status as RedemptionStatus
-from subscriptions import store
+from subscriptions import billing_store, store
 from subscriptions.entitlements import grants_of
 from subscriptions.model import NewSubscription, PriceModel, Signup, Status
 from subscriptions.sign_up import sign_up, subscribe
@@ -80,7 +79,7 @@ async def test_signing_up_twice_with_an_offer_redeems_it_once(tx: Tx) -> None:
     again = await sign_up(tx, a_signup(offer="WELCOME"))
 
     assert (again.is_new, again.subscription.id) == (False, first.subscription.id)
-    assert (await promotions.offer(tx, "WELCOME")).redeemed == 1
+    assert (await promotions.offer(tx, "WELCOME", counted=True)).redeemed == 1
 
 
 @pytest.mark.parametrize("offer", [None, "WELCOME"])
@@ -132,9 +131,10 @@ async def test_each_further_subscription_is_one_more(tx: Tx) -> None:
 async def test_a_renewal_is_due_when_the_period_ends(tx: Tx) -> None:
     signup = await signed_up(tx)
 
-    job = await jobs.claim(at(tx, signup.subscription.current_period.end))
-    assert job is not None
-    assert job.data == {"subscription_id": str(signup.subscription.id)}
+    end = signup.subscription.current_period.end
+    assert await billing_store.next_renewal(tx) == end
+    assert await billing_store.count_due(tx) == 0
+    assert await billing_store.claim_due(at(tx, end), limit=10, after=None) == [signup.subscription]
 
 
 # ── With an offer ───────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,80 @@
+"""An invoice before its number: added up, checked, and ready to be booked. Pure."""
+
+from collections.abc import Sequence
+
+from billing.invoices import issuable, totals
+from billing.invoices.model import Collection, InvoiceId, Line, LineId, PricedLine, Status
+from billing.invoices.totals import Totals
+from billing.ledger import postings
+from billing.ledger.model import Posting
+from billing.parties.model import Customer, LegalEntity
+from kernel.money import Currency, total, zero
+from kernel.structs import Value
+
+
+class ToIssue(Value, frozen=True, kw_only=True):
+    """Everything an invoice says that its number does not decide. The entity is the customer's."""
+
+    id: InvoiceId
+    entity: LegalEntity
+    customer: Customer
+    currency: Currency
+    lines: Sequence[PricedLine]
+    collection: Collection
+    note: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class Ready(Value, frozen=True, kw_only=True):
+    """An invoice that wants nothing but its number."""
+
+    id: InvoiceId
+    entity: LegalEntity
+    customer: Customer
+    currency: Currency
+    collection: Collection
+    terms_days: int
+    lines: tuple[Line, ...]
+    sums: Totals
+    status: Status
+    postings: Sequence[Posting]
+    note: str | None
+    metadata: dict[str, str]
+
+
+def ready_to_issue(request: ToIssue) -> Ready:
+    """Added up, checked and ready to be booked. Raises Conflict where the law wants more said."""
+    sums = totals.totals_of(request.lines, request.currency)
+    issuable.check(request.entity.seller, request.customer.buyer, sums.taxes, request.currency)
+    booked = [each for each in postings.invoice_issued(sums, request.entity.vat_due) if each.amount]
+    assert not total((each.amount for each in booked), request.currency), "an invoice balances"
+    return Ready(
+        id=request.id,
+        entity=request.entity,
+        customer=request.customer,
+        currency=request.currency,
+        collection=request.collection,
+        terms_days=0 if request.collection is Collection.AUTOMATIC else request.entity.payment_terms_days,
+        lines=tuple(_line(line) for line in request.lines),
+        sums=sums,
+        status=totals.status_of(total=sums.total, settled=zero(request.currency)),
+        postings=booked,
+        note=request.note,
+        metadata=request.metadata,
+    )
+
+
+def _line(line: PricedLine) -> Line:
+    return Line(
+        id=LineId.new(),
+        description=line.description,
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        recurring=line.recurring,
+        period=line.period,
+        amount=line.amount,
+        discount=line.discount,
+        net=line.net,
+        allowances=line.allowances,
+        tax=line.tax,
+    )

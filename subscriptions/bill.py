@@ -1,0 +1,103 @@
+"""What a period costs, from everything that decides it. Pure: a signup, a renewal and a run ask here."""
+
+from datetime import datetime
+
+from billing.invoices.model import Allowance, Collection, InvoiceId, PricedLine
+from billing.invoices.ready import Ready, ToIssue, ready_to_issue
+from billing.invoices.totals import with_allowance
+from billing.parties.model import Customer, LegalEntity
+from billing.tax.model import TaxGroup
+from kernel.structs import Value
+from promotions import engine
+from promotions.engine import Basket, Decision, Held, InReach
+from promotions.model import AtEnd, Redemption
+from subscriptions import pricing
+from subscriptions.model import Plan, Subscription
+
+
+class Terms(Value, frozen=True, kw_only=True):
+    """What the price depends on beside the subscription itself; `held` is the offer it began with."""
+
+    entity: LegalEntity
+    customer: Customer
+    plan: Plan
+    tax: TaxGroup
+    held: Held | None
+
+
+class Bill(Value, frozen=True, kw_only=True):
+    """The invoice of a period, and the redemption as it is once the period is billed."""
+
+    invoice: Ready
+    redemption: Redemption | None
+
+
+def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
+    """The current period's. Raises Conflict where it could not be issued."""
+    price = pricing.price_in(terms.plan, subscription.currency)
+    lines = pricing.lines_of(terms.plan, price, subscription.quantity, subscription.current_period, terms.tax)
+    decision = _decide(lines, terms, now=now)
+    invoice = ready_to_issue(
+        ToIssue(
+            id=InvoiceId.new(),
+            entity=terms.entity,
+            customer=terms.customer,
+            currency=price.currency,
+            lines=discounted(lines, decision),
+            collection=_collection(subscription, terms.customer),
+            metadata=subscription.metadata,
+        )
+    )
+    return Bill(invoice=invoice, redemption=_after(terms.held, decision))
+
+
+def ends(terms: Terms) -> bool:
+    """Whether the subscription is over once its offer is."""
+    held = terms.held
+    return (
+        held is not None
+        and held.offer.at_end is AtEnd.END
+        and engine.is_used_up(held.offer, held.redemption.periods_used)
+    )
+
+
+def discounted(lines: list[PricedLine], decision: Decision) -> list[PricedLine]:
+    """The lines with what each offer takes off them, frozen as allowances."""
+    for allocation in decision.allocations:
+        lines = [
+            _less(line, Allowance(source=allocation.reference, name=allocation.name, amount=amount))
+            for line, amount in zip(lines, allocation.amounts, strict=True)
+        ]
+    return lines
+
+
+def _less(line: PricedLine, allowance: Allowance) -> PricedLine:
+    return with_allowance(line, allowance) if allowance.amount else line
+
+
+def _decide(lines: list[PricedLine], terms: Terms, *, now: datetime) -> Decision:
+    if terms.held is None:
+        return engine.NOTHING
+    basket = Basket(
+        plan=terms.plan.reference,
+        currency=lines[0].amount.currency,
+        is_new_customer=False,
+        lines=tuple(line.net for line in lines),
+    )
+    return engine.evaluate(basket, [_in_reach(terms.held)], now=now)
+
+
+def _in_reach(held: Held) -> InReach:
+    return InReach(offer=held.offer, granted=True, periods_used=held.redemption.periods_used)
+
+
+def _after(held: Held | None, decision: Decision) -> Redemption | None:
+    if held is None:
+        return None
+    after = engine.after_invoice(held, served=bool(decision.allocations))
+    return after if after != held.redemption else None
+
+
+def _collection(subscription: Subscription, customer: Customer) -> Collection:
+    """Where there is nothing to charge, the invoice is sent, and says how to pay it."""
+    return subscription.collection if customer.payment_method else Collection.SEND_INVOICE

@@ -1,0 +1,86 @@
+"""A mixed population: every price model, with and without each kind of offer, due at the same time."""
+
+from itertools import product
+from typing import Any
+
+from kernel.database import Tx
+from kernel.decimals import Quantity, UnitPrice
+from promotions.create_offer import create_offer
+from promotions.model import AtEnd, Forever, NewOffer, Periods
+from subscriptions.model import NewPrice, PriceModel, Subscription, Tier
+from subscriptions.sign_up import sign_up
+from tests.makers import EUR
+from tests.promotions.offers import a_new_offer, days, fixed, percent
+from tests.shop import a_shop
+from tests.subscriptions.plans import a_plan, a_signup
+
+TIERS = (
+    Tier(up_to=Quantity(5), unit_price=UnitPrice("9.90"), flat_price=UnitPrice("3.00")),
+    Tier(up_to=Quantity(10), unit_price=UnitPrice("7.77")),
+    Tier(unit_price=UnitPrice("0.333")),
+)
+PRICES = {
+    "flat": NewPrice(currency=EUR, unit_price=UnitPrice("29.99")),
+    "per-unit": NewPrice(currency=EUR, model=PriceModel.PER_UNIT, unit_price=UnitPrice("4.013")),
+    "package": NewPrice(
+        currency=EUR, model=PriceModel.PACKAGE, unit_price=UnitPrice("12.50"), package_size=Quantity(5)
+    ),
+    "volume": NewPrice(currency=EUR, model=PriceModel.VOLUME, tiers=TIERS),
+    "graduated": NewPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS),
+}
+OFFERS: dict[str, NewOffer] = {
+    "LAUNCH": a_new_offer(percent("33.3"), reference="LAUNCH", duration=Forever()),
+    "TENNER": a_new_offer(fixed(10_00), reference="TENNER", duration=Periods(count=2)),
+    "HELLO": a_new_offer(percent("50"), reference="HELLO"),
+    "SHORT": a_new_offer(percent("10"), reference="SHORT", at_end=AtEnd.END),
+    "TRIAL": a_new_offer(days(31), reference="TRIAL"),
+    "WHOLE": a_new_offer(percent("100"), reference="WHOLE", duration=Forever()),
+}
+
+
+async def a_population(tx: Tx) -> list[Subscription]:
+    """One of each price model with each offer and with none: all are due after 31 days."""
+    await a_shop(tx)
+    for reference, price in PRICES.items():
+        await a_plan(tx, reference, price)
+    for offer in OFFERS.values():
+        await create_offer(tx, offer)
+    return [
+        (
+            await sign_up(
+                tx,
+                a_signup(
+                    customer=f"user-{plan}-{offer}".lower(),
+                    plan=plan,
+                    offer=offer,
+                    quantity="1" if plan == "flat" else "12",
+                ),
+            )
+        ).subscription
+        for plan, offer in product(PRICES, [None, *OFFERS])
+    ]
+
+
+async def documents(tx: Tx) -> list[Any]:
+    """Every invoice by whose it is, with its lines, taxes and ledger: all but ids and numbers."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT c.reference, i.issued_on, i.due_on, i.buyer, i.net_minor, i.tax_minor, i.total_minor,
+               s.status, u.status AS subscription, u.period_number, u.next_billing_at, r.periods_used,
+               (SELECT jsonb_agg(to_jsonb(l) - 'id' - 'invoice_id' - 'tenant_id' ORDER BY position)
+                FROM invoice_lines l WHERE l.invoice_id = i.id) AS lines,
+               (SELECT jsonb_agg(to_jsonb(t) - 'invoice_id' - 'tenant_id' ORDER BY category, rate_ppm)
+                FROM invoice_taxes t WHERE t.invoice_id = i.id) AS taxes,
+               (SELECT jsonb_agg(jsonb_build_array(account, tax_rate_ppm, amount_minor, booked_on)
+                                 ORDER BY account, tax_rate_ppm, amount_minor)
+                FROM ledger_entries e WHERE e.invoice_id = i.id) AS ledger
+        FROM invoices i
+        JOIN customers c ON c.id = i.customer_id
+        JOIN invoice_settlements s ON s.invoice_id = i.id
+        JOIN subscription_invoices p ON p.invoice_id = i.id
+        JOIN subscriptions u ON u.id = p.subscription_id
+        LEFT JOIN redemptions r ON r.id = u.redemption_id
+        ORDER BY c.reference, p.period_start
+        """
+    )
+    return [tuple(row.values()) for row in rows]

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from billing.dunning import schedule as dunning
+from billing.dunning.schedule import Schedule
 from billing.tax.model import TaxRateId
 from kernel.ids import Id
 from kernel.structs import Input, Value
@@ -148,6 +150,8 @@ class Settings(Value, frozen=True, kw_only=True):
     refund_mode: RefundMode = RefundMode.AUTOMATIC
     refund_after_days: int = 14
     proration: Proration = Proration.DAY
+    dunning_automatic: Schedule = dunning.AUTOMATIC
+    dunning_send_invoice: Schedule = dunning.SEND_INVOICE
 
 
 class NewLegalEntity(Input, frozen=True, kw_only=True):
@@ -199,6 +203,10 @@ class CustomerChange(Input, frozen=True, kw_only=True):
 
 
 class SettingsChange(Input, frozen=True, kw_only=True):
+    """Only the fields that are sent change. A schedule is replaced as a whole, for what is overdue later."""
+
     refund_mode: RefundMode | msgspec.UnsetType = msgspec.UNSET
     refund_after_days: Annotated[int, msgspec.Meta(ge=0, le=366)] | msgspec.UnsetType = msgspec.UNSET
     proration: Proration | msgspec.UnsetType = msgspec.UNSET
+    dunning_automatic: Schedule | msgspec.UnsetType = msgspec.UNSET
+    dunning_send_invoice: Schedule | msgspec.UnsetType = msgspec.UNSET

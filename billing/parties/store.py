@@ -14,7 +14,7 @@ from billing.tax.model import TaxRateId
 from kernel.database import Tx
 from kernel.errors import Conflict, DomainError, not_found
 from kernel.paging import Page, Window, page_of
-from kernel.structs import load, sent_fields
+from kernel.structs import Row, load, sent_fields
 
 # ── Legal entities ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -310,13 +310,13 @@ async def settings(tx: Tx) -> Settings:
     """What the tenant has set, or what holds until it does."""
     row = await tx.conn.fetchrow(
         """
-        SELECT refund_mode, refund_after_days, proration
+        SELECT refund_mode, refund_after_days, proration, dunning_automatic, dunning_send_invoice
         FROM settings
         WHERE tenant_id = $1
         """,
         tx.tenant,
     )
-    return load(row, Settings) if row else Settings()
+    return _settings(row) if row else Settings()
 
 
 async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
@@ -324,13 +324,16 @@ async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
     sent, unset = sent_fields(change), Settings()
     row = await tx.conn.fetchrow(
         """
-        INSERT INTO settings AS s (tenant_id, refund_mode, refund_after_days, proration)
-        VALUES ($1, COALESCE($2, $4), COALESCE($3::int, $5), COALESCE($6, $7))
+        INSERT INTO settings AS s
+            (tenant_id, refund_mode, refund_after_days, proration, dunning_automatic, dunning_send_invoice)
+        VALUES ($1, COALESCE($2, $4), COALESCE($3::int, $5), COALESCE($6, $7), $8::jsonb, $9::jsonb)
         ON CONFLICT (tenant_id) DO UPDATE
-        SET refund_mode       = COALESCE($2, s.refund_mode),
-            refund_after_days = COALESCE($3::int, s.refund_after_days),
-            proration         = COALESCE($6, s.proration)
-        RETURNING refund_mode, refund_after_days, proration
+        SET refund_mode          = COALESCE($2, s.refund_mode),
+            refund_after_days    = COALESCE($3::int, s.refund_after_days),
+            proration            = COALESCE($6, s.proration),
+            dunning_automatic    = COALESCE($8::jsonb, s.dunning_automatic),
+            dunning_send_invoice = COALESCE($9::jsonb, s.dunning_send_invoice)
+        RETURNING refund_mode, refund_after_days, proration, dunning_automatic, dunning_send_invoice
         """,
         tx.tenant,
         sent.get("refund_mode"),
@@ -339,9 +342,16 @@ async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
         unset.refund_after_days,
         sent.get("proration"),
         unset.proration,
+        sent.get("dunning_automatic"),
+        sent.get("dunning_send_invoice"),
     )
     assert row is not None, "an upsert returns its row"
-    return load(row, Settings)
+    return _settings(row)
+
+
+def _settings(row: Row) -> Settings:
+    """What is null was never set."""
+    return load({name: value for name, value in row.items() if value is not None}, Settings)
 
 
 # ── The payment provider ────────────────────────────────────────────────────────────────────────────────

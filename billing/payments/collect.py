@@ -4,6 +4,7 @@ The payment takes the id of the event that called for it, so that asking twice i
 gateway is asked what it knows of that id before anything is sent again.
 """
 
+from billing.dunning.begin import begin
 from billing.gateways.model import Gateway, Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
@@ -68,8 +69,11 @@ async def start_payment(tx: Tx, gateway: str, payment_id: PaymentId, invoice_id:
     earlier = await store.find(tx, payment_id)
 
     due = invoice.settlement.due - invoice.settlement.pending
-    if earlier is not None or not due or customer.payment_method is None:
+    if earlier is not None or not due:
         return earlier
+    if customer.payment_method is None:
+        await begin(tx, invoice, charge_failed=True)
+        return None
     payment = Payment(
         id=payment_id,
         customer_id=customer.id,
@@ -114,7 +118,8 @@ async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:
     if succeeded:
         await receive(tx, invoice, after, was_pending=True)
     else:
-        await settle(tx, invoice, pending=-payment.amount)
+        after_failure = await settle(tx, invoice, pending=-payment.amount)
+        await begin(tx, after_failure, charge_failed=True)
         outbox.publish(
             tx,
             PaymentFailed(

@@ -1,5 +1,6 @@
 """Moving an invoice's settlement, under its lock."""
 
+from billing.dunning.follow import follow_settlement
 from billing.invoices import store as invoices
 from billing.invoices.events import InvoiceSettled
 from billing.invoices.model import Invoice, Status
@@ -36,4 +37,5 @@ async def settle(
     )
     if settlement.status is Status.SETTLED and invoice.settlement.status is not Status.SETTLED:
         outbox.publish(tx, InvoiceSettled(invoice_id=invoice.id, customer_id=invoice.customer_id))
+    await follow_settlement(tx, invoice, after)
     return after

@@ -36,6 +36,20 @@ class RenewalFailed(Event, frozen=True, kw_only=True, tag="subscription.renewal_
     detail: str
 
 
+class SubscriptionPastDue(Event, frozen=True, kw_only=True, tag="subscription.past_due"):
+    """An invoice of it is overdue. It goes on, and entitles, until it is cancelled."""
+
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
+class SubscriptionRecovered(Event, frozen=True, kw_only=True, tag="subscription.recovered"):
+    """No invoice of it is overdue any more: it is active again."""
+
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
 class SubscriptionCancelled(Event, frozen=True, kw_only=True, tag="subscription.cancelled"):
     subscription_id: SubscriptionId
     customer_id: CustomerId

@@ -445,6 +445,34 @@ async def invoices_of_period(tx: Tx, subscription: Subscription) -> list[PeriodI
     return [load(row, PeriodInvoice) for row in rows]
 
 
+async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> SubscriptionId | None:
+    """The subscription that an invoice bills, if it bills one."""
+    found = await tx.conn.fetchval(
+        """
+        SELECT subscription_id
+        FROM subscription_invoices
+        WHERE tenant_id = $1 AND invoice_id = $2
+        """,
+        tx.tenant,
+        invoice_id,
+    )
+    return SubscriptionId.of(found) if found else None
+
+
+async def invoices_of(tx: Tx, subscription_id: SubscriptionId) -> list[InvoiceId]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT invoice_id
+        FROM subscription_invoices
+        WHERE tenant_id = $1 AND subscription_id = $2
+        ORDER BY period_start, change_number
+        """,
+        tx.tenant,
+        subscription_id,
+    )
+    return [InvoiceId.of(row["invoice_id"]) for row in rows]
+
+
 async def first_invoice(tx: Tx, subscription_id: SubscriptionId) -> InvoiceId | None:
     found = await tx.conn.fetchval(
         """

@@ -12,8 +12,12 @@ import msgspec
 
 from api.house import House
 from billing.credit_notes.events import CreditNoteIssued
+from billing.dunning.begin import OVERDUE, STEP, fall_overdue, watch
+from billing.dunning.events import DunningExhausted, InvoiceOverdue, InvoiceRecovered, InvoiceReminderDue
+from billing.dunning.take_step import take_step
+from billing.invoices import store as invoices
 from billing.invoices.events import InvoiceIssued
-from billing.invoices.model import Collection
+from billing.invoices.model import Collection, InvoiceId
 from billing.payments.collect import collect_payment
 from billing.payments.events import PaymentFailed, PaymentRequested
 from kernel.database import Door, Tx
@@ -25,11 +29,13 @@ from notifications import letters
 from notifications.model import Letter
 from notifications.send import send_mail
 from refunds.cancel_subscription import CANCELLING, cancel_due
+from refunds.end_unpaid import end_unpaid
 from refunds.events import RefundRequested, RefundSucceeded
 from refunds.give_back import SENDING
 from refunds.model import RefundId
 from refunds.send_refund import send_refund
 from subscriptions.events import SubscriptionCancelled
+from subscriptions.fall_past_due import follow_invoice
 from subscriptions.model import SubscriptionId
 
 E = TypeVar("E", bound=Event)
@@ -49,6 +55,10 @@ class Work(Value, frozen=True, kw_only=True):
         return msgspec.convert(self.job.data, kind, dec_hook=from_wire)
 
     @property
+    def invoice_id(self) -> InvoiceId:
+        return InvoiceId.parse(str(self.job.data["invoice_id"]))
+
+    @property
     def event_id(self) -> EventId:
         assert self.job.event_id is not None, f"{self.job.kind} is no consequence of an event"
         return self.job.event_id
@@ -61,6 +71,7 @@ Consequence: TypeAlias = Callable[[Work], Awaitable[timedelta | None]]
 async def collect_issued(work: Work) -> timedelta | None:
     event = work.event(InvoiceIssued)
     if event.collection is Collection.SEND_INVOICE:
+        await _inside(work, lambda tx: _wait_for(tx, event.invoice_id))
         return None
     decided = await collect_payment(work.door, work.house.gateway, work.event_id, event.invoice_id)
     return None if decided else NOT_DECIDED
@@ -84,6 +95,22 @@ async def cancel_when_due(work: Work) -> None:
         await cancel_due(tx, subscription_id)
 
 
+async def fall_overdue_when_due(work: Work) -> None:
+    await _inside(work, lambda tx: fall_overdue(tx, work.invoice_id))
+
+
+async def take_dunning_step(work: Work) -> None:
+    await _inside(work, lambda tx: take_step(tx, work.invoice_id))
+
+
+async def follow_overdue(work: Work) -> None:
+    await _inside(work, lambda tx: follow_invoice(tx, work.invoice_id))
+
+
+async def end_unpaid_subscription(work: Work) -> None:
+    await _inside(work, lambda tx: end_unpaid(tx, work.invoice_id))
+
+
 async def mail_invoice(work: Work) -> None:
     event = work.event(InvoiceIssued)
     await _mail(work, lambda tx: letters.invoice_issued(tx, event.invoice_id))
@@ -99,6 +126,10 @@ async def mail_payment_failed(work: Work) -> None:
     await _mail(work, lambda tx: letters.payment_failed(tx, event.payment_id))
 
 
+async def mail_reminder(work: Work) -> None:
+    await _mail(work, lambda tx: letters.invoice_reminder(tx, work.invoice_id))
+
+
 async def mail_refund(work: Work) -> None:
     event = work.event(RefundSucceeded)
     await _mail(work, lambda tx: letters.refund_succeeded(tx, event.refund_id))
@@ -109,7 +140,16 @@ async def mail_cancellation(work: Work) -> None:
     await _mail(work, lambda tx: letters.subscription_cancelled(tx, event.subscription_id))
 
 
-async def _mail(work: Work, read: Callable[[Tx], Awaitable[Letter]]) -> None:
+async def _wait_for(tx: Tx, invoice_id: InvoiceId) -> None:
+    await watch(tx, await invoices.get(tx, invoice_id))
+
+
+async def _inside(work: Work, act: Callable[[Tx], Awaitable[object]]) -> None:
+    async with work.door.open() as tx:
+        await act(tx)
+
+
+async def _mail(work: Work, read: Callable[[Tx], Awaitable[Letter | None]]) -> None:
     await send_mail(work.door, work.house.mailer, work.event_id, read)
 
 
@@ -117,6 +157,10 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
     InvoiceIssued: (collect_issued, mail_invoice),
     PaymentRequested: (collect_requested,),
     PaymentFailed: (mail_payment_failed,),
+    InvoiceOverdue: (follow_overdue,),
+    InvoiceReminderDue: (mail_reminder,),
+    InvoiceRecovered: (follow_overdue,),
+    DunningExhausted: (end_unpaid_subscription,),
     CreditNoteIssued: (mail_credit_note,),
     RefundRequested: (send_due_refund,),
     RefundSucceeded: (mail_refund,),
@@ -126,6 +170,8 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
 WHEN_DUE: Mapping[str, Consequence] = {
     SENDING: send_due_refund,
     CANCELLING: cancel_when_due,
+    OVERDUE: fall_overdue_when_due,
+    STEP: take_dunning_step,
 }
 
 # What the outbox and the worker go by: kinds of job are the names of the functions above.

@@ -59,6 +59,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     },
     "patch_draft_invoice": {"note": "As agreed on the phone.", "discounts": []},
     "create_payment": {"means": "transfer", "reference": "VIR 2026-11"},
+    "pause_invoice_dunning": {"until": None},
     "create_credit_note": {
         "reason": "commercial_gesture",
         "reason_text": "With our apologies for the outage of 12 November.",
@@ -85,7 +86,15 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         },
     },
     "create_tax_rate": {"reference": "fr-5.5", "name": "TVA 5,5 %", "rate": "5.5"},
-    "patch_settings": {"refund_mode": "deferred", "refund_after_days": 14},
+    "patch_settings": {
+        "refund_mode": "deferred",
+        "refund_after_days": 14,
+        "dunning_automatic": {
+            "steps": [{"after_days": 3, "retry": True}, {"after_days": 7, "retry": True}],
+            "final": {"after_days": 14, "action": "cancel", "credit": "none"},
+        },
+        "dunning_send_invoice": {"steps": [{"after_days": 7}, {"after_days": 21}]},
+    },
     "create_api_key": {"name": "Signup backend", "scopes": ["signup_backend"]},
     "rotate_api_key": {"overlap_seconds": 3600},
     "advance_test_clock": {"to": "2026-12-01T00:00:00Z"},

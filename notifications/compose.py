@@ -18,13 +18,17 @@ class Text(Value, frozen=True):
 
 
 class Facts(Value, frozen=True, kw_only=True):
-    """`about` is the number of the document or the name of the plan; `terms` a sentence of the document."""
+    """`about` is the number of the document or the name of the plan; `terms` a sentence of the document.
+
+    `again_on` is the day on which a charge that failed is tried again.
+    """
 
     seller: str
     about: str
     amount: Money | None = None
     day: date | None = None
     terms: str = ""
+    again_on: date | None = None
 
 
 def compose(kind: Kind, facts: Facts, language: Language) -> Text:
@@ -35,6 +39,7 @@ def compose(kind: Kind, facts: Facts, language: Language) -> Text:
         "terms": facts.terms,
         "amount": formats.money(facts.amount) if facts.amount is not None else "",
         "day": formats.long_date(facts.day) if facts.day else "",
+        "again": _AGAIN[language].format(formats.long_date(facts.again_on)) if facts.again_on else "",
     }
     text = _TEXTS[language][kind]
     return Text(
@@ -69,6 +74,11 @@ Any questions? Just reply to this message.
 """,
 }
 
+_AGAIN = {
+    Language.FRENCH: " Nous essaierons de nouveau le {}.",
+    Language.ENGLISH: " We will try again on {}.",
+}
+
 _FRENCH = {
     Kind.INVOICE_ISSUED: Text(
         "Votre facture {about}",
@@ -81,9 +91,17 @@ _FRENCH = {
     ),
     Kind.PAYMENT_FAILED: Text(
         "Votre paiement de la facture {about} n’a pas abouti",
-        "Le paiement de {amount} pour votre facture {about} n’a pas abouti.\n\n"
+        "Le paiement de {amount} pour votre facture {about} n’a pas abouti.{again}\n\n"
         "Le plus souvent, la carte a expiré ou son plafond est atteint. Merci de vérifier votre moyen de "
         "paiement, ou de nous écrire pour convenir d’un autre. La facture est en pièce jointe.",
+    ),
+    Kind.INVOICE_REMINDER_DUE: Text(
+        "Rappel\u00a0: votre facture {about} reste à payer",
+        "Sauf erreur de notre part, votre facture {about}, à régler au plus tard le {day}, n’est pas "
+        "encore soldée\u00a0: il reste {amount} à payer.\n\n"
+        "{terms}\n\n"
+        "Si votre paiement est déjà en route, merci de ne pas tenir compte de ce message. La facture est en "
+        "pièce jointe.",
     ),
     Kind.REFUND_SUCCEEDED: Text(
         "Votre remboursement de {amount}",
@@ -108,9 +126,16 @@ _ENGLISH = {
     ),
     Kind.PAYMENT_FAILED: Text(
         "Your payment of invoice {about} did not go through",
-        "The payment of {amount} for your invoice {about} did not go through.\n\n"
+        "The payment of {amount} for your invoice {about} did not go through.{again}\n\n"
         "Most often the card has expired or its limit is reached. Please check your payment method, or "
         "write to us to agree on another. The invoice is attached.",
+    ),
+    Kind.INVOICE_REMINDER_DUE: Text(
+        "Reminder: your invoice {about} is still to be paid",
+        "As far as we can see, your invoice {about}, which was to be paid by {day}, is not settled yet: "
+        "{amount} is still due.\n\n"
+        "{terms}\n\n"
+        "If your payment is already on its way, please disregard this message. The invoice is attached.",
     ),
     Kind.REFUND_SUCCEEDED: Text(
         "Your refund of {amount}",

@@ -6,7 +6,9 @@ from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNote, CreditNoteId
 from billing.documents import keep
 from billing.documents.render import file_name
-from billing.documents.terms import payment_terms, refund_terms
+from billing.documents.terms import payment_terms, refund_terms, reminder_terms
+from billing.dunning import rules
+from billing.dunning import store as dunning
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceId
 from billing.parties import store as parties
@@ -41,8 +43,30 @@ async def credit_note_issued(tx: Tx, credit_note_id: CreditNoteId) -> Letter:
 async def payment_failed(tx: Tx, payment_id: PaymentId) -> Letter:
     payment = await payments.get(tx, payment_id)
     invoice = await invoices.get(tx, payment.invoice_id)
-    facts = Facts(seller=invoice.seller.name, about=invoice.number, amount=payment.amount)
+    dun = await dunning.find(tx, invoice.id)
+    facts = Facts(
+        seller=invoice.seller.name,
+        about=invoice.number,
+        amount=payment.amount,
+        again_on=rules.retry_on(dun, invoice) if dun else None,
+    )
     return await _with_document(tx, Kind.PAYMENT_FAILED, invoice, facts)
+
+
+async def invoice_reminder(tx: Tx, invoice_id: InvoiceId) -> Letter | None:
+    """With what is due by now and not already on its way; None when that is nothing."""
+    invoice = await invoices.get(tx, invoice_id)
+    due = invoice.settlement.due - invoice.settlement.pending
+    if not due:
+        return None
+    facts = Facts(
+        seller=invoice.seller.name,
+        about=invoice.number,
+        amount=due,
+        day=invoice.due_on,
+        terms=reminder_terms(invoice),
+    )
+    return await _with_document(tx, Kind.INVOICE_REMINDER_DUE, invoice, facts)
 
 
 async def refund_succeeded(tx: Tx, refund_id: RefundId) -> Letter:

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     INVOICE_ISSUED = "invoice.issued"
     CREDIT_NOTE_ISSUED = "credit_note.issued"
     PAYMENT_FAILED = "payment.failed"
+    INVOICE_REMINDER_DUE = "invoice.reminder_due"
     REFUND_SUCCEEDED = "refund.succeeded"
     SUBSCRIPTION_CANCELLED = "subscription.cancelled"
 

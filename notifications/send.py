@@ -10,16 +10,19 @@ from notifications.mailer import Mailer, Refused
 from notifications.message import message_of
 from notifications.model import Letter, Mail, MailId, Status
 
-Read: TypeAlias = Callable[[Tx], Awaitable[Letter]]
+Read: TypeAlias = Callable[[Tx], Awaitable[Letter | None]]
 
 
 async def send_mail(door: Door, mailer: Mailer, event_id: EventId, read: Read) -> None:
-    """Send the letter that `read` reads. A second run finds the mail of the first, and nothing to do.
+    """Send the letter that `read` reads, unless there is nothing to say any more.
 
-    Whatever keeps the server from answering is raised, to be tried again; the mail is then the same one.
+    A second run finds the mail of the first, and nothing to do. Whatever keeps the server from answering is
+    raised, to be tried again; the mail is then the same one.
     """
     async with door.open() as tx:
         letter = await read(tx)
+        if letter is None:
+            return
         mail = await _queue(tx, event_id, letter, mailer)
     if mail.status is not Status.QUEUED:
         return

@@ -8,6 +8,9 @@ from api.filters import OfCustomer
 from api.operations import command, query
 from api.pages import pdf_response
 from billing.documents.keep import pdf_of
+from billing.dunning import store as dunning
+from billing.dunning.model import Dunning, NewPause
+from billing.dunning.pause import pause_dunning, resume_dunning
 from billing.invoices import store
 from billing.invoices.model import Invoice, InvoiceId
 from billing.payments.collect import request_payment
@@ -52,4 +55,41 @@ async def pay_invoice(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) 
     return await request_payment(tx, invoice_id)
 
 
-ROUTES = [list_invoices, get_invoice, get_invoice_pdf, create_payment, pay_invoice]
+@query("/v1/invoices/{invoice_id}/dunning", scope="invoices:read")
+async def get_invoice_dunning(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Dunning:
+    """Read where the dunning of an invoice stands: what was done, and when the next step is due.
+
+    An invoice that was never overdue, and whose dunning nobody paused, has none: 404 `dunning_not_found`.
+    """
+    await store.get(tx, invoice_id)
+    return await dunning.get(tx, invoice_id)
+
+
+@command("/v1/invoices/{invoice_id}/pause_dunning", scope="invoices:write")
+async def pause_invoice_dunning(
+    tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId], data: JSONBody[NewPause]
+) -> Dunning:
+    """Pause the dunning of an invoice until a day, or until it is resumed: the customer promised to pay.
+
+    Also before it is overdue. No reminder, charge or final action comes meanwhile; later steps come as
+    many days later.
+    """
+    return await pause_dunning(tx, invoice_id, data)
+
+
+@command("/v1/invoices/{invoice_id}/resume_dunning", scope="invoices:write")
+async def resume_invoice_dunning(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Dunning:
+    """Resume the dunning of an invoice. A step whose time is over comes right after."""
+    return await resume_dunning(tx, invoice_id)
+
+
+ROUTES = [
+    list_invoices,
+    get_invoice,
+    get_invoice_pdf,
+    create_payment,
+    pay_invoice,
+    get_invoice_dunning,
+    pause_invoice_dunning,
+    resume_invoice_dunning,
+]

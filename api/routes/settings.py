@@ -18,7 +18,11 @@ async def get_settings(tx: NamedDependency[Tx]) -> Settings:
 
 @command("/v1/settings", scope="settings:write", method="PATCH")
 async def patch_settings(tx: NamedDependency[Tx], data: JSONBody[SettingsChange]) -> Settings:
-    """Change the settings: the refund mode, after how many days a deferred refund is due, the proration."""
+    """Change the settings: the refund mode, when a deferred refund is due, proration, dunning.
+
+    `dunning_automatic` holds for invoices that are charged, `dunning_send_invoice` for those that are sent.
+    What is overdue already keeps the schedule it began with. Without steps nothing is done.
+    """
     return await change_settings(tx, data)
 
 

@@ -93,5 +93,11 @@ class Formats:
         return "1er" + text[1:] if french_first else text
 
 
+def in_fours(iban: str) -> str:
+    """As an IBAN is written, whatever the language."""
+    plain = iban.replace(" ", "")
+    return " ".join(plain[i : i + 4] for i in range(0, len(plain), 4))
+
+
 def _decimals(currency: Currency) -> str:
     return "." + "0" * currency.exponent if currency.exponent else ""

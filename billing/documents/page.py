@@ -9,7 +9,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from billing.credit_notes.model import CreditLine, CreditNote
-from billing.documents.formats import Formats
+from billing.documents.formats import Formats, in_fours
 from billing.documents.terms import payment_terms, refund_terms
 from billing.documents.words import WORDS, Words
 from billing.invoices.model import Collection, Invoice, Line
@@ -282,15 +282,10 @@ def _bank(invoice: Invoice, words: Words) -> list[Fact]:
     if not seller.iban or not invoice.total or invoice.collection is Collection.AUTOMATIC:
         return []
     return [
-        Fact(words.iban, _in_fours(seller.iban)),
+        Fact(words.iban, in_fours(seller.iban)),
         *([Fact(words.bic, seller.bic)] if seller.bic else []),
         Fact(words.payment_reference, invoice.number),
     ]
-
-
-def _in_fours(iban: str) -> str:
-    plain = iban.replace(" ", "")
-    return " ".join(plain[i : i + 4] for i in range(0, len(plain), 4))
 
 
 def _invoice_mentions(invoice: Invoice, words: Words) -> list[str]:

@@ -1,7 +1,7 @@
 """How a document is paid or given back, in its language: the same on the page and in the mail. Pure."""
 
 from billing.credit_notes.model import CreditNote
-from billing.documents.formats import Formats
+from billing.documents.formats import Formats, in_fours
 from billing.documents.words import WORDS
 from billing.invoices.model import Collection, Invoice
 
@@ -13,6 +13,16 @@ def payment_terms(invoice: Invoice) -> str:
     if invoice.collection is Collection.AUTOMATIC:
         return words.charged
     return words.to_transfer.format(date=Formats(invoice.language).long_date(invoice.due_on))
+
+
+def reminder_terms(invoice: Invoice) -> str:
+    """How to pay what was not paid in time. Who is charged automatically is told no account to pay to."""
+    words, seller = WORDS[invoice.language], invoice.seller
+    if invoice.collection is Collection.AUTOMATIC:
+        return words.by_method
+    if seller.iban is None:
+        return words.by_agreement
+    return words.by_transfer.format(iban=in_fours(seller.iban), number=invoice.number)
 
 
 def refund_terms(note: CreditNote) -> str:

@@ -61,6 +61,9 @@ class Words(Value, frozen=True, kw_only=True):
     iban: str
     bic: str
     payment_reference: str
+    by_transfer: str
+    by_agreement: str
+    by_method: str
     refund: str
     to_invoice: str
     to_provider: str
@@ -136,6 +139,9 @@ FRENCH = Words(
     iban="IBAN",
     bic="BIC",
     payment_reference="Référence à rappeler",
+    by_transfer="Pour la régler par virement\u00a0: IBAN {iban}, référence {number}.",
+    by_agreement="Merci de nous écrire pour convenir du moyen de paiement.",
+    by_method="Merci de vérifier votre moyen de paiement, ou de nous écrire pour convenir d’un autre.",
     refund="Remboursement",
     to_invoice="{amount} viennent en déduction de la facture {number}, qui n’était pas réglée.",
     to_provider="{amount} sont remboursés sur votre moyen de paiement d’origine.",
@@ -216,6 +222,9 @@ ENGLISH = Words(
     iban="IBAN",
     bic="BIC",
     payment_reference="Reference to quote",
+    by_transfer="To pay it by bank transfer: IBAN {iban}, reference {number}.",
+    by_agreement="Please write to us to agree on a means of payment.",
+    by_method="Please check your payment method, or write to us to agree on another.",
     refund="Refund",
     to_invoice="{amount} is deducted from invoice {number}, which had not been paid.",
     to_provider="{amount} is refunded to your original means of payment.",

@@ -54,10 +54,12 @@ MEANWHILE: dict[str, Meanwhile] = {
         f"/v1/draft_invoices/{w['draft_invoice']}", {"note": "Something else"}
     ),
     "patch_settings": lambda b, _: b.patch("/v1/settings", {"refund_after_days": 3}),
+    "pause_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/payments", {"means": "cash"}),
     "pay_invoice": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(1)}
     ),
     "renew_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "resume_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/resume_dunning"),
     "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
     "rotate_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/revoke"),
     "undo_cancellation": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),

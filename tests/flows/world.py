@@ -60,8 +60,10 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "lines": [{"description": "y", "unit_price": "0.01", "tax_rate": w["tax_rate"]}],
     },
     "patch_settings": lambda _: {"refund_mode": "manual"},
+    "pause_invoice_dunning": lambda _: {"until": "2026-02-20"},
     "pay_invoice": lambda _: None,
     "renew_subscription": lambda _: None,
+    "resume_invoice_dunning": lambda _: None,
     "revoke_api_key": lambda _: None,
     "rotate_api_key": lambda _: {"overlap_seconds": 60},
     "undo_cancellation": lambda _: None,
@@ -120,6 +122,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     }
     draft = await backend.post("/v1/draft_invoices", body)
     invoice, paid = [await _issued(backend, body) for _ in range(2)]
+    await backend.post(f"/v1/invoices/{invoice['id']}/pause_dunning", {})
     payment = await backend.post(f"/v1/invoices/{paid['id']}/payments", {"means": "transfer"})
     note = await backend.credit(paid, refund="manual")
     refund = await backend.post(

@@ -63,7 +63,7 @@ def lines_to_credit(
         if unused.credit is Credit.PRORATED:
             left = min(left, proration.unused(line, at=unused.at, zone=unused.zone, by=unused.by))
         if left:
-            lines.append(NewCreditLine(line=line.id, net=left))
+            lines.append(NewCreditLine(line=line.id, amount=left))
     return lines
 
 

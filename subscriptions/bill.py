@@ -6,7 +6,7 @@ from billing.invoices.model import Allowance, Collection, InvoiceId, PricedLine
 from billing.invoices.ready import Ready, ToIssue, ready_to_issue
 from billing.invoices.totals import with_allowance
 from billing.parties.model import Customer, LegalEntity
-from billing.tax.model import TaxGroup
+from billing.tax.model import TaxTreatment
 from kernel.structs import Value
 from promotions import engine
 from promotions.engine import Basket, Decision, Held, InReach
@@ -21,7 +21,7 @@ class Terms(Value, frozen=True, kw_only=True):
     entity: LegalEntity
     customer: Customer
     plan: Plan
-    tax: TaxGroup
+    tax: TaxTreatment
     held: Held | None
 
 
@@ -43,6 +43,7 @@ def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
             entity=terms.entity,
             customer=terms.customer,
             currency=price.currency,
+            tax_behavior=terms.plan.tax_behavior,
             lines=discounted(lines, decision),
             collection=_collection(subscription, terms.customer),
             metadata=subscription.metadata,
@@ -82,7 +83,7 @@ def _decide(lines: list[PricedLine], terms: Terms, *, now: datetime) -> Decision
         plan=terms.plan.reference,
         currency=lines[0].amount.currency,
         is_new_customer=False,
-        lines=tuple(line.net for line in lines),
+        lines=tuple(line.billed for line in lines),
     )
     return engine.evaluate(basket, [_in_reach(terms.held)], now=now)
 

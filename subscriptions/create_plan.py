@@ -1,5 +1,6 @@
 """Making plans and their versions."""
 
+from billing.parties import store as parties
 from billing.tax import store as tax_rates
 from kernel import outbox
 from kernel.database import Tx
@@ -14,6 +15,7 @@ async def create_plan(tx: Tx, request: NewPlan) -> Plan:
         interval=request.interval,
         prices=request.prices,
         tax_rate=request.tax_rate,
+        tax_behavior=request.tax_behavior,
         entitlements=request.entitlements,
     )
     plan = await _version(tx, terms, PlanId.new(), request.reference, request.name, version=1)
@@ -40,6 +42,7 @@ async def _version(
     tx: Tx, terms: NewVersion, plan_id: PlanId, reference: Reference, name: Name, *, version: int
 ) -> Plan:
     pricing.check(terms)
+    settings = await parties.settings(tx)
     tax_rate = None if terms.tax_rate is None else await tax_rates.get(tx, terms.tax_rate)
     return Plan(
         id=plan_id,
@@ -59,6 +62,7 @@ async def _version(
             for price in terms.prices
         ),
         tax_rate_id=tax_rate.id if tax_rate else None,
+        tax_behavior=terms.tax_behavior or settings.tax_behavior,
         entitlements=terms.entitlements,
         created_at=tx.now,
     )

@@ -17,7 +17,7 @@ import msgspec
 
 from billing.invoices.model import Collection, Invoice, InvoiceId
 from billing.parties.model import Customer, CustomerId, Metadata, NewCustomer
-from billing.tax.model import TaxRateId
+from billing.tax.model import TaxBehavior, TaxRateId
 from kernel.decimals import Quantity, UnitPrice
 from kernel.errors import Conflict
 from kernel.ids import Id
@@ -85,6 +85,7 @@ class Plan(Value, frozen=True, kw_only=True):
     interval: Interval
     prices: tuple[Price, ...]
     tax_rate_id: TaxRateId | None
+    tax_behavior: TaxBehavior
     entitlements: dict[str, Grant]
     created_at: datetime
 
@@ -100,11 +101,15 @@ class NewPrice(Input, frozen=True, kw_only=True):
 
 
 class NewVersion(Input, frozen=True, kw_only=True):
-    """Terms for new subscriptions. Existing ones keep the version they agreed to."""
+    """Terms for new subscriptions. Existing ones keep the version they agreed to.
+
+    Prices are without VAT or with it, as `tax_behavior` says, or else the settings of today.
+    """
 
     interval: Interval
     prices: Annotated[list[NewPrice], msgspec.Meta(min_length=1, max_length=150)]
     tax_rate: str | None = None
+    tax_behavior: TaxBehavior | None = None
     entitlements: Entitlements = {}
 
 
@@ -116,6 +121,7 @@ class NewPlan(Input, frozen=True, kw_only=True):
     interval: Interval
     prices: Annotated[list[NewPrice], msgspec.Meta(min_length=1, max_length=150)]
     tax_rate: str | None = None
+    tax_behavior: TaxBehavior | None = None
     entitlements: Entitlements = {}
 
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from billing.invoices import totals
 from billing.invoices.model import PricedLine
-from billing.tax.model import TaxGroup
+from billing.tax.model import TaxTreatment
 from kernel.decimals import Quantity, UnitPrice
 from kernel.errors import Invalid
 from kernel.money import Currency, Money, total
@@ -41,7 +41,9 @@ class Part(Value, frozen=True, kw_only=True):
         return self.unit_price.times(self.quantity, currency)
 
 
-def lines_of(plan: Plan, price: Price, quantity: Quantity, period: Period, tax: TaxGroup) -> list[PricedLine]:
+def lines_of(
+    plan: Plan, price: Price, quantity: Quantity, period: Period, tax: TaxTreatment
+) -> list[PricedLine]:
     """One period, in advance."""
     return [
         PricedLine(
@@ -49,7 +51,8 @@ def lines_of(plan: Plan, price: Price, quantity: Quantity, period: Period, tax: 
             quantity=part.quantity,
             unit_price=part.unit_price,
             amount=part.amount(price.currency),
-            tax=tax,
+            tax=tax.group,
+            waived=tax.waived,
             recurring=True,
             period=period,
         )

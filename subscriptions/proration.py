@@ -4,7 +4,7 @@ Parts are counted in days of the seller's calendar, or in seconds. They are half
 a change is billed on the new plan, the day of a cancellation is not used and is credited.
 
 charge = price x billed days / days of the full nominal period, so that a stub costs less than a period
-credit = round_half_up(line net x unused days / days the line covers), from the line as billed
+credit = round_half_up(billed x unused days / days the line covers), of the line as billed
 
 The used part of a line is the rest of it: part and rest are the whole, however they are counted.
 """
@@ -74,9 +74,9 @@ def offer_for(offer: Offer, share: Share) -> Offer:
 def unused(line: Line, *, at: datetime, zone: ZoneInfo, by: Proration) -> Money:
     """What of the line as billed pays for the time from `at` on; only what recurs can be left unused."""
     if line.period is None or not line.recurring:
-        return zero(line.net.currency)
+        return zero(line.billed.currency)
     covered = counted(line.period.start, line.period.end, zone, by)
     left = min(max(counted(at, line.period.end, zone, by), 0), covered)
     if not covered:
-        return zero(line.net.currency)
-    return Money(round_half_up(line.net.minor * left, covered), line.net.currency)
+        return zero(line.billed.currency)
+    return Money(round_half_up(line.billed.minor * left, covered), line.billed.currency)

@@ -7,7 +7,7 @@ from billing.invoices.issue import issue_invoices
 from billing.parties import store as parties
 from billing.parties.add_customer import Found, find_or_add_customer, take_over_payment_method
 from billing.parties.model import Customer
-from billing.tax import store as tax_rates
+from billing.tax.treatment import treatments_of
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
@@ -33,7 +33,7 @@ from subscriptions.model import (
     Subscription,
     SubscriptionId,
 )
-from subscriptions.terms import tax_rate_of
+from subscriptions.terms import taxed
 
 
 async def sign_up(tx: Tx, request: NewSignup) -> Signup:
@@ -88,12 +88,12 @@ async def _start(
     """Begin the subscription: with free days it is trialing, otherwise its first period is billed."""
     price = pricing.price_in(plan, request.currency)
     held = await _grant(tx, buyer, plan, offer, price.currency)
-    rate = tax_rate_of(buyer.customer, buyer.entity, plan)
+    sale = taxed(buyer.customer, buyer.entity, plan)
     terms = Terms(
         entity=buyer.entity,
         customer=buyer.customer,
         plan=plan,
-        tax=(await tax_rates.groups_of(tx, [rate]))[rate],
+        tax=(await treatments_of(tx, [sale]))[sale],
         held=held,
     )
 

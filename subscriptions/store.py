@@ -41,9 +41,9 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
     await tx.conn.execute(
         """
         INSERT INTO plan_versions
-            (tenant_id, plan_id, version, interval_unit, interval_count, tax_rate_id, entitlements,
-             created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            (tenant_id, plan_id, version, interval_unit, interval_count, tax_rate_id, tax_behavior,
+             entitlements, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
         tx.tenant,
         plan.id,
@@ -51,6 +51,7 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
         plan.interval.unit,
         plan.interval.count,
         plan.tax_rate_id,
+        plan.tax_behavior,
         plan.entitlements,
         tx.now,
     )
@@ -108,7 +109,7 @@ async def plan(tx: Tx, key: str | PlanId) -> Plan:
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.entitlements, p.created_at,
+               v.tax_behavior, v.entitlements, p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers
         FROM plans p
         JOIN plan_versions v ON v.tenant_id = p.tenant_id AND v.plan_id = p.id AND v.version = p.version
@@ -131,7 +132,7 @@ async def versions_of(tx: Tx, keys: Collection[tuple[PlanId, int]]) -> dict[tupl
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.entitlements, p.created_at,
+               v.tax_behavior, v.entitlements, p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers
         FROM plans p
         JOIN plan_versions v ON v.tenant_id = p.tenant_id AND v.plan_id = p.id
@@ -152,7 +153,7 @@ async def plans(tx: Tx, window: Window) -> Page[Plan]:
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.entitlements, p.created_at,
+               v.tax_behavior, v.entitlements, p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers
         FROM (
             SELECT id, reference, name, version, created_at, tenant_id

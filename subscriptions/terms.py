@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from billing.parties import store as parties
 from billing.parties.model import Customer, LegalEntity
-from billing.tax import store as tax_rates
-from billing.tax.model import TaxRateId
+from billing.tax.treatment import Taxed, treatments_of
 from kernel.database import Tx
 from promotions import store as promotions
 from subscriptions import store
@@ -24,14 +23,14 @@ async def terms_of(tx: Tx, subscriptions: Sequence[Subscription]) -> dict[Subscr
         for each in subscriptions
         for customer in [customers[each.customer_id]]
     }
-    rates = await tax_rates.groups_of(tx, {tax_rate_of(*those) for those in parts.values()})
+    treatments = await treatments_of(tx, {taxed(*those) for those in parts.values()})
 
     return {
         each.id: Terms(
             entity=entity,
             customer=customer,
             plan=plan,
-            tax=rates[tax_rate_of(customer, entity, plan)],
+            tax=treatments[taxed(customer, entity, plan)],
             held=held[each.redemption_id] if each.redemption_id else None,
         )
         for each in subscriptions
@@ -39,6 +38,7 @@ async def terms_of(tx: Tx, subscriptions: Sequence[Subscription]) -> dict[Subscr
     }
 
 
-def tax_rate_of(customer: Customer, entity: LegalEntity, plan: Plan) -> TaxRateId:
-    """The customer's own rate, or the plan's, or the seller's."""
-    return customer.tax_rate_id or plan.tax_rate_id or entity.tax_rate_id
+def taxed(customer: Customer, entity: LegalEntity, plan: Plan) -> Taxed:
+    """Priced with the plan's rate, or the seller's; the customer's own rate overrides it."""
+    own = plan.tax_rate_id or entity.tax_rate_id
+    return Taxed(own=own, charged=customer.tax_rate_id or own)

@@ -39,7 +39,7 @@ from billing.parties.model import (
     VatDue,
 )
 from billing.tax import rules
-from billing.tax.model import Category, TaxGroup
+from billing.tax.model import Category, TaxBehavior, TaxGroup
 from kernel.decimals import Quantity, Rate, UnitPrice
 from kernel.money import Currency, Money, total, zero
 from kernel.periods import Period
@@ -186,12 +186,13 @@ def an_invoice(
     *,
     customer: Customer | None = None,
     issued_on: date = date(2026, 1, 15),
+    tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE,
     **fields: Unpack[InvoiceFields],
 ) -> Invoice:
     """Issued and not yet paid; one of 0.00 is settled."""
     priced = three_lines() if lines is None else lines
     currency = priced[0].amount.currency
-    adds_up = totals.totals_of(priced, currency)
+    adds_up = totals.totals_of(priced, currency, tax_behavior)
     buyer = customer or a_customer()
     invoice = Invoice(
         number="F2026-000001",
@@ -208,7 +209,8 @@ def an_invoice(
         issued_on=issued_on,
         due_on=issued_on + timedelta(days=30),
         buyer=buyer.buyer,
-        lines=tuple(_issued(line) for line in priced),
+        tax_behavior=adds_up.tax_behavior,
+        lines=tuple(_issued(*each) for each in zip(adds_up.lines, adds_up.included_tax, strict=True)),
         taxes=adds_up.taxes,
         net=adds_up.net,
         tax=adds_up.tax,
@@ -220,7 +222,7 @@ def an_invoice(
     return replace(invoice, **fields)
 
 
-def _issued(line: PricedLine) -> Line:
+def _issued(line: PricedLine, included_tax: Money) -> Line:
     return Line(
         id=LineId.new(),
         description=line.description,
@@ -230,7 +232,8 @@ def _issued(line: PricedLine) -> Line:
         period=line.period,
         amount=line.amount,
         discount=line.discount,
-        net=line.net,
+        included_tax=included_tax,
+        net=line.billed - included_tax,
         allowances=line.allowances,
         tax=line.tax,
     )
@@ -267,8 +270,8 @@ def a_credit_note(
     """The first one on its invoice, of all of it unless told otherwise; nothing is used of it."""
     invoice = invoice or an_invoice()
     lines = [a_credit_line(line) for line in invoice.lines] if lines is None else lines
-    bases = rules.bases_of(((line.tax, line.net) for line in lines), invoice.currency)
-    taxes = rules.taxes_credited(bases, {})
+    amounts = rules.amounts_of(((line.tax, line.amount) for line in lines), invoice.currency)
+    taxes = rules.taxes_credited(amounts, {}, invoice.tax_behavior)
     net = total((line.net for line in lines), invoice.currency)
     tax = total((group.tax for group in taxes), invoice.currency)
     note = CreditNote(
@@ -291,6 +294,7 @@ def a_credit_note(
         buyer=invoice.buyer,
         vat_due=invoice.vat_due,
         time_zone=invoice.time_zone,
+        tax_behavior=invoice.tax_behavior,
         lines=tuple(lines),
         taxes=taxes,
         net=net,
@@ -316,6 +320,7 @@ def a_credit_line(line: Line, net: Money | None = None, *, quantity: Quantity | 
         description=line.description,
         quantity=quantity,
         period=line.period,
+        included_tax=zero(line.net.currency) if net else line.included_tax,
         net=net or line.net,
         tax=line.tax,
     )

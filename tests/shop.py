@@ -19,7 +19,7 @@ from billing.parties.model import Customer, Language, NewCustomer, NewLegalEntit
 from billing.payments.model import NewPayment, OutsideMeans, Payment
 from billing.payments.record import record_payment
 from billing.tax.add_tax_rate import add_tax_rate
-from billing.tax.model import NewTaxRate
+from billing.tax.model import NewTaxRate, TaxBehavior
 from kernel.database import Door, Pool, Tx, begin, commit, rollback, transaction
 from kernel.decimals import Quantity, Rate
 from kernel.ids import TenantId
@@ -119,12 +119,19 @@ async def a_shop(
     return await add_customer(tx, customer)
 
 
-async def an_issued_invoice(tx: Tx, customer: Customer, lines: Sequence[PricedLine] | None = None) -> Invoice:
+async def an_issued_invoice(
+    tx: Tx,
+    customer: Customer,
+    lines: Sequence[PricedLine] | None = None,
+    *,
+    tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE,
+) -> Invoice:
     request = ToIssue(
         id=InvoiceId.new(),
         entity=await parties.legal_entity(tx, customer.legal_entity_id),
         customer=customer,
         currency=EUR,
+        tax_behavior=tax_behavior,
         lines=three_lines() if lines is None else lines,
         collection=Collection.SEND_INVOICE,
     )
@@ -153,7 +160,7 @@ async def a_payment(
 
 
 def by_amount(line: Line, minor: int) -> NewCreditLine:
-    return NewCreditLine(line=line.id, net=euros(minor))
+    return NewCreditLine(line=line.id, amount=euros(minor))
 
 
 def by_quantity(line: Line, quantity: str) -> NewCreditLine:

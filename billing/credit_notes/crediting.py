@@ -1,8 +1,8 @@
 """What a credit note takes off an invoice. Pure.
 
-The base of a credit is the line as billed, net of its discounts. Credits by quantity telescope like VAT
-does: `round(net x q_after / Q) - round(net x q_before / Q)`, so that all units credited one by one are
-exactly the line.
+The base of a credit is the line as billed, less its discounts, net or gross as the invoice's prices are.
+Credits by quantity telescope like VAT does: `round(billed x q_after / Q) - round(billed x q_before / Q)`, so
+that all units credited one by one are exactly the line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from billing.credit_notes.model import NewCreditLine
 from billing.invoices.model import Line, LineId
 from billing.tax import rules
-from billing.tax.model import GroupTax, TaxGroup
+from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
 from kernel.decimals import Quantity
 from kernel.errors import Conflict, Invalid, not_found
 from kernel.money import Currency, Money, round_half_up, total, zero
@@ -18,25 +18,29 @@ from kernel.structs import Value
 
 
 class Credited(Value, frozen=True, kw_only=True):
-    """What earlier credit notes took off one line; `quantity` counts only credits by quantity."""
+    """What earlier credit notes took off one line, in the invoice's prices.
+
+    `quantity` counts only credits by quantity.
+    """
 
     invoice_line_id: LineId
-    net: Money
+    amount: Money
     quantity: Quantity
 
 
 class LineCredit(Value, frozen=True, kw_only=True):
-    """What this note takes off one line."""
+    """What this note takes off one line, in the invoice's prices."""
 
     line: Line
-    net: Money
+    amount: Money
     quantity: Quantity | None
 
 
 class Credit(Value, frozen=True, kw_only=True):
-    """A credit note, worked out."""
+    """A credit note, worked out; in gross prices `included_tax` is the VAT in each line's amount."""
 
     lines: tuple[LineCredit, ...]
+    included_tax: tuple[Money, ...]
     taxes: tuple[GroupTax, ...]
     net: Money
     tax: Money
@@ -50,60 +54,82 @@ def work_out(
     earlier: Mapping[LineId, Credited],
     earlier_taxes: Mapping[TaxGroup, GroupTax],
     currency: Currency,
+    behavior: TaxBehavior,
 ) -> Credit:
     """Credit the requested lines, or everything that is left. Raises Invalid or Conflict."""
     line_credits = (
         everything_left(lines, earlier)
         if requested is None
-        else [line_credit(request, lines, earlier) for request in _once_each(requested)]
+        else [line_credit(request, lines, earlier, behavior) for request in _once_each(requested)]
     )
-    taxes = rules.taxes_credited(
-        rules.bases_of(((credit.line.tax, credit.net) for credit in line_credits), currency),
-        earlier_taxes,
-    )
-    net = total((credit.net for credit in line_credits), currency)
+    credited = [(credit.line.tax, credit.amount) for credit in line_credits]
+    taxes = rules.taxes_credited(rules.amounts_of(credited, currency), earlier_taxes, behavior)
+    net = total((group.base for group in taxes), currency)
     tax = total((group.tax for group in taxes), currency)
     if not net + tax:
         raise Conflict("nothing_to_credit", "There is nothing left to credit on this invoice.")
-    return Credit(lines=tuple(line_credits), taxes=taxes, net=net, tax=tax, total=net + tax)
+    return Credit(
+        lines=tuple(line_credits),
+        included_tax=tuple(rules.included_tax(credited, taxes, behavior)),
+        taxes=taxes,
+        net=net,
+        tax=tax,
+        total=net + tax,
+    )
 
 
 def everything_left(lines: Sequence[Line], earlier: Mapping[LineId, Credited]) -> list[LineCredit]:
     left = [(line, left_of(line, earlier)) for line in lines]
-    return [LineCredit(line=line, net=net, quantity=None) for line, net in left if net]
+    return [LineCredit(line=line, amount=amount, quantity=None) for line, amount in left if amount]
 
 
 def line_credit(
-    request: NewCreditLine, lines: Sequence[Line], earlier: Mapping[LineId, Credited]
+    request: NewCreditLine,
+    lines: Sequence[Line],
+    earlier: Mapping[LineId, Credited],
+    behavior: TaxBehavior,
 ) -> LineCredit:
     line = next((line for line in lines if line.id == request.line), None)
     if line is None:
         raise not_found("invoice line", request.line)
-    if request.net is not None and request.quantity is not None:
+    if sum(part is not None for part in (request.amount, request.net, request.quantity)) > 1:
         raise Invalid(
             "credit_by_one",
-            "Credit a line by net or by quantity, not both.",
+            "Credit a line by amount or by quantity, not both.",
             param="lines",
         )
     left = left_of(line, earlier)
+    asked = _asked_amount(request, behavior)
     if request.quantity is not None:
-        net = by_quantity(line, request.quantity, earlier)
-    elif request.net is not None:
-        net = _in_currency(request.net, line)
+        amount = by_quantity(line, request.quantity, earlier)
+    elif asked is not None:
+        amount = _in_currency(asked, line)
     else:
-        net = left
-    _check(line, net, left)
-    return LineCredit(line=line, net=net, quantity=request.quantity)
+        amount = left
+    _check(line, amount, left)
+    return LineCredit(line=line, amount=amount, quantity=request.quantity)
 
 
-def _in_currency(net: Money, line: Line) -> Money:
-    if net.currency != line.net.currency:
+def _asked_amount(request: NewCreditLine, behavior: TaxBehavior) -> Money | None:
+    if request.net is None:
+        return request.amount
+    if behavior is TaxBehavior.INCLUSIVE:
         raise Invalid(
-            "currency_mismatch",
-            f"The credit is in {net.currency}, the invoice in {line.net.currency}.",
+            "credit_net_of_gross",
+            "The prices of this invoice include VAT: credit an `amount` with its VAT, not a `net`.",
             param="lines",
         )
-    return net
+    return request.net
+
+
+def _in_currency(amount: Money, line: Line) -> Money:
+    if amount.currency != line.amount.currency:
+        raise Invalid(
+            "currency_mismatch",
+            f"The credit is in {amount.currency}, the invoice in {line.amount.currency}.",
+            param="lines",
+        )
+    return amount
 
 
 def by_quantity(line: Line, quantity: Quantity, earlier: Mapping[LineId, Credited]) -> Money:
@@ -119,24 +145,24 @@ def by_quantity(line: Line, quantity: Quantity, earlier: Mapping[LineId, Credite
         )
 
     def share(micro: int) -> int:
-        return round_half_up(line.net.minor * micro, line.quantity.micro)
+        return round_half_up(line.billed.minor * micro, line.quantity.micro)
 
-    net = Money(share(after) - share(before), line.net.currency)
-    return min(net, left_of(line, earlier))
+    amount = Money(share(after) - share(before), line.billed.currency)
+    return min(amount, left_of(line, earlier))
 
 
 def left_of(line: Line, earlier: Mapping[LineId, Credited]) -> Money:
-    return line.net - earlier[line.id].net if line.id in earlier else line.net
+    return line.billed - earlier[line.id].amount if line.id in earlier else line.billed
 
 
-def _check(line: Line, net: Money, left: Money) -> None:
-    if net > left:
+def _check(line: Line, amount: Money, left: Money) -> None:
+    if amount > left:
         raise Conflict(
             "credit_exceeds_line",
-            f"{left} of {line.description!r} can still be credited, not {net}.",
+            f"{left} of {line.description!r} can still be credited, not {amount}.",
             param="lines",
         )
-    if net <= zero(net.currency):
+    if amount <= zero(amount.currency):
         raise Conflict(
             "nothing_to_credit",
             f"There is nothing left to credit of {line.description!r}.",

@@ -51,6 +51,7 @@ async def issue_credit_note(
         earlier=earlier,
         earlier_taxes=earlier_taxes,
         currency=invoice.currency,
+        behavior=invoice.tax_behavior,
     )
     applied = await settlements.lock_applications(tx, invoice.id) if invoice.settlement.offset else []
     by_notes = total((each.amount for each in applied), invoice.currency)
@@ -136,6 +137,7 @@ def _note(
         refund_mode=refund.mode,
         refund_on=refund.due_on if refund.mode is RefundMode.DEFERRED and destination.to_provider else None,
         destination=destination,
+        tax_behavior=invoice.tax_behavior,
         lines=tuple(
             CreditLine(
                 id=CreditNoteLineId.new(),
@@ -143,10 +145,11 @@ def _note(
                 description=line_credit.line.description,
                 quantity=line_credit.quantity,
                 period=line_credit.line.period,
-                net=line_credit.net,
+                included_tax=included_tax,
+                net=line_credit.amount - included_tax,
                 tax=line_credit.line.tax,
             )
-            for line_credit in credit.lines
+            for line_credit, included_tax in zip(credit.lines, credit.included_tax, strict=True)
         ),
         taxes=credit.taxes,
         net=credit.net,

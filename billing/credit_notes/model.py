@@ -22,7 +22,7 @@ from billing.parties.model import (
     Seller,
     VatDue,
 )
-from billing.tax.model import GroupTax, TaxGroup
+from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
 from kernel.decimals import Quantity
 from kernel.ids import Id
 from kernel.money import Currency, Money
@@ -58,15 +58,23 @@ class Status(StrEnum):
 
 
 class CreditLine(Value, frozen=True, kw_only=True):
-    """What is credited of one line of the invoice; `quantity` where it was credited by quantity."""
+    """What is credited of one line of the invoice; `quantity` where it was credited by quantity.
+
+    In the invoice's prices it is `net + included_tax`: in net prices the latter is nothing.
+    """
 
     id: CreditNoteLineId
     invoice_line_id: LineId
     description: Name
     quantity: Quantity | None
     period: Period | None
+    included_tax: Money
     net: Money
     tax: TaxGroup
+
+    @property
+    def amount(self) -> Money:
+        return self.net + self.included_tax
 
 
 class Destination(Value, frozen=True, kw_only=True):
@@ -115,6 +123,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     refund_mode: RefundMode
     refund_on: date | None
     destination: Destination
+    tax_behavior: TaxBehavior
     lines: tuple[CreditLine, ...]
     taxes: tuple[GroupTax, ...]
     net: Money
@@ -134,9 +143,13 @@ class Refunding(Value, frozen=True, kw_only=True):
 
 
 class NewCreditLine(Input, frozen=True, kw_only=True):
-    """One line to credit: by its net amount, by quantity, or with neither all that is left."""
+    """One line to credit: by an amount, by quantity, or with neither all that is left.
+
+    The amount is net or gross, as the prices of the invoice are; `net` says the same, where they are net.
+    """
 
     line: LineId
+    amount: Money | None = None
     net: Money | None = None
     quantity: Quantity | None = None
 

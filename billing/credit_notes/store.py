@@ -76,8 +76,8 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
         SELECT c.id, c.number, c.legal_entity_id, c.customer_id, c.invoice_id, c.invoice_number,
                c.invoice_issued_on, c.currency, c.language, c.issued_on, c.seller, c.buyer, c.vat_due,
                c.time_zone, c.reason, c.reason_text, c.refund_mode, c.refund_on, c.to_invoice_minor,
-               c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.net_minor,
-               c.tax_minor, c.total_minor, c.metadata, c.issued_at,
+               c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.tax_behavior,
+               c.net_minor, c.tax_minor, c.total_minor, c.metadata, c.issued_at,
                s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.status
         FROM credit_notes c
         JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
@@ -96,7 +96,7 @@ async def credited_lines(tx: Tx, invoice_id: InvoiceId) -> dict[LineId, Credited
     """What was credited so far of each line of an invoice. Only certain under the invoice's lock."""
     rows = await tx.conn.fetch(
         """
-        SELECT l.invoice_line_id, l.currency, sum(l.net_minor)::bigint AS net_minor,
+        SELECT l.invoice_line_id, l.currency, sum(l.net_minor + l.included_tax_minor)::bigint AS amount_minor,
                COALESCE(sum(l.quantity), 0) AS quantity
         FROM credit_note_lines l
         JOIN credit_notes c ON c.tenant_id = l.tenant_id AND c.id = l.credit_note_id
@@ -171,7 +171,7 @@ async def _lines_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, l
     rows = await tx.conn.fetch(
         """
         SELECT id, credit_note_id, invoice_line_id, description, quantity, period_start, period_end,
-               currency, net_minor, tax_category, tax_rate_ppm, tax_reason
+               currency, included_tax_minor, net_minor, tax_category, tax_rate_ppm, tax_reason
         FROM credit_note_lines
         WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[])
         ORDER BY credit_note_id, position
@@ -211,9 +211,9 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
             (tenant_id, id, number, legal_entity_id, customer_id, invoice_id, invoice_number,
              invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, time_zone, reason,
              reason_text, refund_mode, refund_on, to_invoice_minor, to_provider_minor, by_hand_minor,
-             to_balance_minor, net_minor, tax_minor, total_minor, metadata, issued_at)
+             to_balance_minor, tax_behavior, net_minor, tax_minor, total_minor, metadata, issued_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                $20, $21, $22, $23, $24, $25, $26, $27, $28)
+                $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
         """,
         tx.tenant,
         note.id,
@@ -238,6 +238,7 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
         note.destination.to_provider.minor,
         note.destination.by_hand.minor,
         note.destination.to_balance.minor,
+        note.tax_behavior,
         note.net.minor,
         note.tax.minor,
         note.total.minor,
@@ -252,13 +253,14 @@ async def _insert_lines(tx: Tx, note: CreditNote) -> None:
         """
         INSERT INTO credit_note_lines
             (tenant_id, id, credit_note_id, invoice_line_id, position, description, quantity,
-             period_start, period_end, currency, net_minor, tax_category, tax_rate_ppm, tax_reason)
+             period_start, period_end, currency, included_tax_minor, net_minor, tax_category, tax_rate_ppm,
+             tax_reason)
         SELECT $1, l.id, $2, l.invoice_line_id, l.position, l.description, l.quantity, l.period_start,
-               l.period_end, $3, l.net, l.category, l.rate, l.reason
+               l.period_end, $3, l.included_tax, l.net, l.category, l.rate, l.reason
         FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::numeric[], $8::timestamptz[],
-                    $9::timestamptz[], $10::bigint[], $11::text[], $12::int[], $13::text[])
+                    $9::timestamptz[], $10::bigint[], $11::bigint[], $12::text[], $13::int[], $14::text[])
              WITH ORDINALITY AS l (id, invoice_line_id, description, quantity, period_start, period_end,
-                                   net, category, rate, reason, position)
+                                   included_tax, net, category, rate, reason, position)
         """,
         tx.tenant,
         note.id,
@@ -269,6 +271,7 @@ async def _insert_lines(tx: Tx, note: CreditNote) -> None:
         [line.quantity for line in lines],
         [line.period and line.period.start for line in lines],
         [line.period and line.period.end for line in lines],
+        [line.included_tax.minor for line in lines],
         [line.net.minor for line in lines],
         *columns_of([line.tax for line in lines]),
     )

@@ -20,6 +20,8 @@ from billing.invoices.ready import ToIssue
 from billing.parties import store as parties
 from billing.parties.model import Customer, LegalEntity
 from billing.tax import store as tax_rates
+from billing.tax.model import TaxTreatment
+from billing.tax.treatment import Taxed, treatments_of
 from kernel.database import Tx
 from kernel.money import Currency, Money
 from kernel.structs import sent_fields
@@ -28,6 +30,7 @@ from kernel.structs import sent_fields
 async def draft_invoice(tx: Tx, request: NewDraft) -> Draft:
     customer = await parties.customer(tx, request.customer)
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
+    settings = await parties.settings(tx)
 
     draft = Draft(
         id=InvoiceId.new(),
@@ -35,6 +38,7 @@ async def draft_invoice(tx: Tx, request: NewDraft) -> Draft:
         currency=request.currency,
         lines=tuple(request.lines),
         discounts=tuple(request.discounts),
+        tax_behavior=request.tax_behavior or settings.tax_behavior,
         note=request.note,
         metadata=request.metadata,
         created_at=tx.now,
@@ -80,6 +84,7 @@ async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
             entity=entity,
             customer=customer,
             currency=draft.currency,
+            tax_behavior=draft.tax_behavior,
             lines=lines,
             collection=Collection.SEND_INVOICE,
             note=draft.note,
@@ -89,11 +94,14 @@ async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
 
 
 async def priced(tx: Tx, draft: Draft, customer: Customer, entity: LegalEntity) -> Sequence[PricedLine]:
-    """The draft's lines with their amounts, discounts and VAT as of now."""
-    default = customer.tax_rate_id or entity.tax_rate_id
-    rates = {
-        key: (await tax_rates.get(tx, key)).group
-        for key in {line.tax_rate or default for line in draft.lines}
+    """The draft's lines with their amounts, discounts and VAT as of now.
+
+    A line that names a VAT rate is priced with that one; any other is priced with the seller's.
+    """
+    sale = Taxed(own=entity.tax_rate_id, charged=customer.tax_rate_id or entity.tax_rate_id)
+    treatments: dict[str | None, TaxTreatment] = {
+        None: (await treatments_of(tx, [sale]))[sale],
+        **{key: TaxTreatment(group=(await tax_rates.get(tx, key)).group) for key in _named(draft)},
     }
     lines = [
         PricedLine(
@@ -101,14 +109,19 @@ async def priced(tx: Tx, draft: Draft, customer: Customer, entity: LegalEntity) 
             quantity=line.quantity,
             unit_price=line.unit_price,
             amount=_amount(line, draft.currency),
-            tax=rates[line.tax_rate or default],
+            tax=treatments[line.tax_rate].group,
+            waived=treatments[line.tax_rate].waived,
         )
         for line in draft.lines
     ]
     for discount in draft.discounts:
         lines = totals.discounted(lines, "draft", discount)
-    totals.totals_of(lines, draft.currency)
+    totals.totals_of(lines, draft.currency, draft.tax_behavior)
     return lines
+
+
+def _named(draft: Draft) -> set[str]:
+    return {line.tax_rate for line in draft.lines if line.tax_rate is not None}
 
 
 def _amount(line: NewLine, currency: Currency) -> Money:

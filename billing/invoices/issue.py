@@ -52,6 +52,7 @@ def _invoice(ready: Ready, numbered: Numbered, tx: Tx) -> Invoice:
         vat_due=ready.entity.vat_due,
         time_zone=ready.entity.time_zone,
         collection=ready.collection,
+        tax_behavior=ready.sums.tax_behavior,
         lines=ready.lines,
         taxes=ready.sums.taxes,
         net=ready.sums.net,

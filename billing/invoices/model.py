@@ -21,7 +21,7 @@ from billing.parties.model import (
     Seller,
     VatDue,
 )
-from billing.tax.model import GroupTax, TaxGroup
+from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
 from kernel.decimals import Quantity, Rate, UnitPrice
 from kernel.ids import Id
 from kernel.money import Currency, Money
@@ -61,7 +61,10 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PricedLine(Value, frozen=True, kw_only=True):
-    """A line before it is issued: what it costs, what came off it, and the VAT it falls under."""
+    """A line before it is issued: what it costs, what came off it, and the VAT it falls under.
+
+    `waived` is the VAT that a gross price was made with and this customer is not charged.
+    """
 
     description: Name
     quantity: Quantity
@@ -69,6 +72,7 @@ class PricedLine(Value, frozen=True, kw_only=True):
     amount: Money
     allowances: tuple[Allowance, ...] = ()
     tax: TaxGroup
+    waived: TaxGroup | None = None
     recurring: bool = False
     period: Period | None = None
 
@@ -77,12 +81,16 @@ class PricedLine(Value, frozen=True, kw_only=True):
         return sum((a.amount for a in self.allowances), Money(0, self.amount.currency))
 
     @property
-    def net(self) -> Money:
+    def billed(self) -> Money:
+        """Net or gross, as prices are."""
         return self.amount - self.discount
 
 
 class Line(Value, frozen=True, kw_only=True):
-    """A line as issued: `net = amount - discount`; `discount` is the sum of its allowances."""
+    """A line as issued: `net = amount - discount - included_tax`; `discount` is the sum of its allowances.
+
+    In gross prices `included_tax` is its share of the VAT of its group, in net ones nothing.
+    """
 
     id: LineId
     description: Name
@@ -92,9 +100,15 @@ class Line(Value, frozen=True, kw_only=True):
     period: Period | None
     amount: Money
     discount: Money
+    included_tax: Money
     net: Money
     allowances: tuple[Allowance, ...]
     tax: TaxGroup
+
+    @property
+    def billed(self) -> Money:
+        """What credits of the line are measured against: net or gross, as the invoice's prices are."""
+        return self.amount - self.discount
 
 
 class InvoiceSettlement(Value, frozen=True, kw_only=True):
@@ -125,6 +139,7 @@ class Invoice(Value, frozen=True, kw_only=True):
     vat_due: VatDue
     time_zone: str
     collection: Collection
+    tax_behavior: TaxBehavior
     lines: tuple[Line, ...]
     taxes: tuple[GroupTax, ...]
     net: Money
@@ -154,12 +169,16 @@ class NewDiscount(Input, frozen=True, kw_only=True):
 
 
 class NewDraft(Input, frozen=True, kw_only=True):
-    """An invoice to be: free lines and discounts. Edit it as often as you like, then issue it."""
+    """An invoice to be: free lines and discounts. Edit it as often as you like, then issue it.
+
+    Its prices and discounts are without VAT or with it, as `tax_behavior` says, or else the settings.
+    """
 
     customer: str
     currency: Currency
     lines: Annotated[list[NewLine], msgspec.Meta(min_length=1, max_length=1000)]
     discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] = []
+    tax_behavior: TaxBehavior | None = None
     note: Note | None = None
     metadata: Metadata = {}
 
@@ -172,6 +191,7 @@ class DraftChange(Input, frozen=True, kw_only=True):
         msgspec.UNSET
     )
     discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] | msgspec.UnsetType = msgspec.UNSET
+    tax_behavior: TaxBehavior | msgspec.UnsetType = msgspec.UNSET
     note: Note | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
 
@@ -184,6 +204,7 @@ class Draft(Value, frozen=True, kw_only=True):
     currency: Currency
     lines: tuple[NewLine, ...]
     discounts: tuple[NewDiscount, ...]
+    tax_behavior: TaxBehavior
     note: str | None
     metadata: dict[str, str]
     created_at: datetime

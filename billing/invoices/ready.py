@@ -8,7 +8,8 @@ from billing.invoices.totals import Totals
 from billing.ledger import postings
 from billing.ledger.model import Posting
 from billing.parties.model import Customer, LegalEntity
-from kernel.money import Currency, total, zero
+from billing.tax.model import TaxBehavior
+from kernel.money import Currency, Money, total, zero
 from kernel.structs import Value
 
 
@@ -19,6 +20,7 @@ class ToIssue(Value, frozen=True, kw_only=True):
     entity: LegalEntity
     customer: Customer
     currency: Currency
+    tax_behavior: TaxBehavior
     lines: Sequence[PricedLine]
     collection: Collection
     note: str | None = None
@@ -44,7 +46,7 @@ class Ready(Value, frozen=True, kw_only=True):
 
 def ready_to_issue(request: ToIssue) -> Ready:
     """Added up, checked and ready to be booked. Raises Conflict where the law wants more said."""
-    sums = totals.totals_of(request.lines, request.currency)
+    sums = totals.totals_of(request.lines, request.currency, request.tax_behavior)
     issuable.check(request.entity.seller, request.customer.buyer, sums.taxes, request.currency)
     booked = [each for each in postings.invoice_issued(sums, request.entity.vat_due) if each.amount]
     assert not total((each.amount for each in booked), request.currency), "an invoice balances"
@@ -55,7 +57,7 @@ def ready_to_issue(request: ToIssue) -> Ready:
         currency=request.currency,
         collection=request.collection,
         terms_days=0 if request.collection is Collection.AUTOMATIC else request.entity.payment_terms_days,
-        lines=tuple(_line(line) for line in request.lines),
+        lines=tuple(_line(*each) for each in zip(sums.lines, sums.included_tax, strict=True)),
         sums=sums,
         status=totals.status_of(total=sums.total, settled=zero(request.currency)),
         postings=booked,
@@ -64,7 +66,7 @@ def ready_to_issue(request: ToIssue) -> Ready:
     )
 
 
-def _line(line: PricedLine) -> Line:
+def _line(line: PricedLine, included_tax: Money) -> Line:
     return Line(
         id=LineId.new(),
         description=line.description,
@@ -74,7 +76,8 @@ def _line(line: PricedLine) -> Line:
         period=line.period,
         amount=line.amount,
         discount=line.discount,
-        net=line.net,
+        included_tax=included_tax,
+        net=line.billed - included_tax,
         allowances=line.allowances,
         tax=line.tax,
     )

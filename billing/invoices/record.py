@@ -25,10 +25,10 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
         WITH head AS (
             SELECT *
             FROM unnest($10::uuid[], $11::uuid[], $12::text[], $13::text[], $14::int[], $15::jsonb[],
-                        $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::jsonb[],
-                        $22::text[])
+                        $16::text[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[],
+                        $21::text[], $22::jsonb[], $23::text[])
                  WITH ORDINALITY AS h (id, customer_id, currency, language, terms_days, buyer, collection,
-                                       net, tax, total, note, metadata, status, position)
+                                       tax_behavior, net, tax, total, note, metadata, status, position)
         ), series AS (
             INSERT INTO number_series AS s
                 (tenant_id, legal_entity_id, kind, year, last_number, last_issued_on)
@@ -40,32 +40,32 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
         ), invoice AS (
             INSERT INTO invoices
                 (tenant_id, id, number, legal_entity_id, customer_id, currency, language, issued_on, due_on,
-                 seller, buyer, vat_due, time_zone, collection, net_minor, tax_minor, total_minor, note,
-                 metadata, issued_at)
+                 seller, buyer, vat_due, time_zone, collection, tax_behavior, net_minor, tax_minor,
+                 total_minor, note, metadata, issued_at)
             SELECT $1, id, document_number($6, $4, before + position), $2, customer_id, currency, language,
-                   issued_on, issued_on + terms_days, $7, buyer, $8, $9, collection, net, tax, total, note,
-                   metadata, $23
+                   issued_on, issued_on + terms_days, $7, buyer, $8, $9, collection, tax_behavior, net, tax,
+                   total, note, metadata, $24
             FROM head, series
         ), line AS (
             INSERT INTO invoice_lines
                 (tenant_id, id, invoice_id, position, description, quantity, unit_price, recurring,
-                 period_start, period_end, currency, amount_minor, discount_minor, net_minor, allowances,
-                 tax_category, tax_rate_ppm, tax_reason)
+                 period_start, period_end, currency, amount_minor, discount_minor, included_tax_minor,
+                 net_minor, allowances, tax_category, tax_rate_ppm, tax_reason)
             SELECT $1, l.*
-            FROM unnest($24::uuid[], $25::uuid[], $26::int[], $27::text[], $28::numeric[], $29::numeric[],
-                        $30::bool[], $31::timestamptz[], $32::timestamptz[], $33::text[], $34::bigint[],
-                        $35::bigint[], $36::bigint[], $37::jsonb[], $38::text[], $39::int[], $40::text[])
-                 AS l
+            FROM unnest($25::uuid[], $26::uuid[], $27::int[], $28::text[], $29::numeric[], $30::numeric[],
+                        $31::bool[], $32::timestamptz[], $33::timestamptz[], $34::text[], $35::bigint[],
+                        $36::bigint[], $37::bigint[], $38::bigint[], $39::jsonb[], $40::text[], $41::int[],
+                        $42::text[]) AS l
         ), tax AS (
             INSERT INTO invoice_taxes
                 (tenant_id, invoice_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
             SELECT $1, t.*
-            FROM unnest($41::uuid[], $42::text[], $43::text[], $44::int[], $45::text[], $46::bigint[],
-                        $47::bigint[]) AS t
+            FROM unnest($43::uuid[], $44::text[], $45::text[], $46::int[], $47::text[], $48::bigint[],
+                        $49::bigint[]) AS t
         ), settlement AS (
             INSERT INTO invoice_settlements
                 (tenant_id, invoice_id, currency, total_minor, status, settled_at)
-            SELECT $1, id, currency, total, status, CASE WHEN status = 'settled' THEN $23 END
+            SELECT $1, id, currency, total, status, CASE WHEN status = 'settled' THEN $24 END
             FROM head
         ), entry AS (
             INSERT INTO ledger_entries
@@ -74,9 +74,9 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
                  label, booked_on, created_at)
             SELECT $1, id, transaction_id, $2, invoice_id, 'invoice', invoice_id, customer_id, account,
                    category, rate, reason, currency, amount,
-                   'Invoice ' || document_number($6, $4, before + position), issued_on, $23
-            FROM series, unnest($48::uuid[], $49::uuid[], $50::uuid[], $51::int[], $52::uuid[], $53::text[],
-                                $54::text[], $55::int[], $56::text[], $57::text[], $58::bigint[])
+                   'Invoice ' || document_number($6, $4, before + position), issued_on, $24
+            FROM series, unnest($50::uuid[], $51::uuid[], $52::uuid[], $53::int[], $54::uuid[], $55::text[],
+                                $56::text[], $57::int[], $58::text[], $59::text[], $60::bigint[])
                          AS e (id, transaction_id, invoice_id, position, customer_id, account, category, rate,
                                reason, currency, amount)
         )
@@ -113,6 +113,7 @@ def _heads(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
     yield [each.terms_days for each in invoices]
     yield [each.customer.buyer for each in invoices]
     yield [each.collection for each in invoices]
+    yield [each.sums.tax_behavior for each in invoices]
     yield [each.sums.net.minor for each in invoices]
     yield [each.sums.tax.minor for each in invoices]
     yield [each.sums.total.minor for each in invoices]
@@ -135,6 +136,7 @@ def _lines(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
     yield [line.amount.currency for line in lines]
     yield [line.amount.minor for line in lines]
     yield [line.discount.minor for line in lines]
+    yield [line.included_tax.minor for line in lines]
     yield [line.net.minor for line in lines]
     yield [line.allowances for line in lines]
     yield from columns_of([line.tax for line in lines])

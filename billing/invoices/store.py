@@ -82,8 +82,8 @@ async def find_many(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
     heads = await tx.conn.fetch(
         """
         SELECT i.id, i.number, i.legal_entity_id, i.customer_id, i.currency, i.language, i.issued_on,
-               i.due_on, i.seller, i.buyer, i.vat_due, i.time_zone, i.collection, i.net_minor, i.tax_minor,
-               i.total_minor, i.note, i.metadata, i.issued_at,
+               i.due_on, i.seller, i.buyer, i.vat_due, i.time_zone, i.collection, i.tax_behavior, i.net_minor,
+               i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at,
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at
         FROM invoices i
         JOIN invoice_settlements s ON s.tenant_id = i.tenant_id AND s.invoice_id = i.id
@@ -122,7 +122,7 @@ async def _lines_of(tx: Tx, ids: Sequence[InvoiceId]) -> dict[InvoiceId, list[Li
     rows = await tx.conn.fetch(
         """
         SELECT id, invoice_id, description, quantity, unit_price, recurring, period_start, period_end,
-               currency, amount_minor, discount_minor, net_minor, allowances,
+               currency, amount_minor, discount_minor, included_tax_minor, net_minor, allowances,
                tax_category, tax_rate_ppm, tax_reason
         FROM invoice_lines
         WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
@@ -213,8 +213,9 @@ async def insert_draft(tx: Tx, draft: Draft) -> None:
     await tx.conn.execute(
         """
         INSERT INTO draft_invoices
-            (tenant_id, id, customer_id, currency, lines, discounts, note, metadata, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            (tenant_id, id, customer_id, currency, lines, discounts, tax_behavior, note, metadata,
+             created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """,
         tx.tenant,
         draft.id,
@@ -222,6 +223,7 @@ async def insert_draft(tx: Tx, draft: Draft) -> None:
         draft.currency,
         draft.lines,
         draft.discounts,
+        draft.tax_behavior,
         draft.note,
         draft.metadata,
         draft.created_at,
@@ -232,7 +234,8 @@ async def update_draft(tx: Tx, draft: Draft) -> None:
     await tx.conn.execute(
         """
         UPDATE draft_invoices
-        SET customer_id = $3, currency = $4, lines = $5, discounts = $6, note = $7, metadata = $8
+        SET customer_id = $3, currency = $4, lines = $5, discounts = $6, tax_behavior = $7, note = $8,
+            metadata = $9
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -241,6 +244,7 @@ async def update_draft(tx: Tx, draft: Draft) -> None:
         draft.currency,
         draft.lines,
         draft.discounts,
+        draft.tax_behavior,
         draft.note,
         draft.metadata,
     )
@@ -260,7 +264,7 @@ async def delete_draft(tx: Tx, draft_id: InvoiceId) -> None:
 async def get_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
     row = await tx.conn.fetchrow(
         """
-        SELECT id, customer_id, currency, lines, discounts, note, metadata, created_at
+        SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at
         FROM draft_invoices
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -276,7 +280,7 @@ async def lock_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
     """Issuing, editing and deleting one draft take turns."""
     row = await tx.conn.fetchrow(
         """
-        SELECT id, customer_id, currency, lines, discounts, note, metadata, created_at
+        SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at
         FROM draft_invoices
         WHERE tenant_id = $1 AND id = $2
         FOR UPDATE
@@ -292,7 +296,7 @@ async def lock_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
 async def drafts(tx: Tx, window: Window) -> Page[Draft]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, customer_id, currency, lines, discounts, note, metadata, created_at
+        SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at
         FROM draft_invoices
         WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC

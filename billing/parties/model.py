@@ -9,7 +9,7 @@ import msgspec
 
 from billing.dunning import schedule as dunning
 from billing.dunning.schedule import Schedule
-from billing.tax.model import TaxRateId
+from billing.tax.model import TaxBehavior, TaxRateId
 from kernel.ids import Id
 from kernel.structs import Input, Value
 from kernel.text import Country, Email, Name, Reference
@@ -150,6 +150,7 @@ class Settings(Value, frozen=True, kw_only=True):
     refund_mode: RefundMode = RefundMode.AUTOMATIC
     refund_after_days: int = 14
     proration: Proration = Proration.DAY
+    tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE
     dunning_automatic: Schedule = dunning.AUTOMATIC
     dunning_send_invoice: Schedule = dunning.SEND_INVOICE
 
@@ -208,5 +209,6 @@ class SettingsChange(Input, frozen=True, kw_only=True):
     refund_mode: RefundMode | msgspec.UnsetType = msgspec.UNSET
     refund_after_days: Annotated[int, msgspec.Meta(ge=0, le=366)] | msgspec.UnsetType = msgspec.UNSET
     proration: Proration | msgspec.UnsetType = msgspec.UNSET
+    tax_behavior: TaxBehavior | msgspec.UnsetType = msgspec.UNSET
     dunning_automatic: Schedule | msgspec.UnsetType = msgspec.UNSET
     dunning_send_invoice: Schedule | msgspec.UnsetType = msgspec.UNSET

@@ -310,7 +310,8 @@ async def settings(tx: Tx) -> Settings:
     """What the tenant has set, or what holds until it does."""
     row = await tx.conn.fetchrow(
         """
-        SELECT refund_mode, refund_after_days, proration, dunning_automatic, dunning_send_invoice
+        SELECT refund_mode, refund_after_days, proration, tax_behavior, dunning_automatic,
+               dunning_send_invoice
         FROM settings
         WHERE tenant_id = $1
         """,
@@ -325,25 +326,31 @@ async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
     row = await tx.conn.fetchrow(
         """
         INSERT INTO settings AS s
-            (tenant_id, refund_mode, refund_after_days, proration, dunning_automatic, dunning_send_invoice)
-        VALUES ($1, COALESCE($2, $4), COALESCE($3::int, $5), COALESCE($6, $7), $8::jsonb, $9::jsonb)
+            (tenant_id, refund_mode, refund_after_days, proration, tax_behavior, dunning_automatic,
+             dunning_send_invoice)
+        VALUES ($1, COALESCE($2, $8), COALESCE($3::int, $9), COALESCE($4, $10), COALESCE($5, $11), $6::jsonb,
+                $7::jsonb)
         ON CONFLICT (tenant_id) DO UPDATE
         SET refund_mode          = COALESCE($2, s.refund_mode),
             refund_after_days    = COALESCE($3::int, s.refund_after_days),
-            proration            = COALESCE($6, s.proration),
-            dunning_automatic    = COALESCE($8::jsonb, s.dunning_automatic),
-            dunning_send_invoice = COALESCE($9::jsonb, s.dunning_send_invoice)
-        RETURNING refund_mode, refund_after_days, proration, dunning_automatic, dunning_send_invoice
+            proration            = COALESCE($4, s.proration),
+            tax_behavior         = COALESCE($5, s.tax_behavior),
+            dunning_automatic    = COALESCE($6::jsonb, s.dunning_automatic),
+            dunning_send_invoice = COALESCE($7::jsonb, s.dunning_send_invoice)
+        RETURNING refund_mode, refund_after_days, proration, tax_behavior, dunning_automatic,
+                  dunning_send_invoice
         """,
         tx.tenant,
         sent.get("refund_mode"),
         sent.get("refund_after_days"),
-        unset.refund_mode,
-        unset.refund_after_days,
         sent.get("proration"),
-        unset.proration,
+        sent.get("tax_behavior"),
         sent.get("dunning_automatic"),
         sent.get("dunning_send_invoice"),
+        unset.refund_mode,
+        unset.refund_after_days,
+        unset.proration,
+        unset.tax_behavior,
     )
     assert row is not None, "an upsert returns its row"
     return _settings(row)

@@ -28,6 +28,13 @@ class Category(StrEnum):
     OUT_OF_SCOPE = "O"
 
 
+class TaxBehavior(StrEnum):
+    """Whether prices, fixed discounts and amounts to credit are without VAT (net) or with it (gross)."""
+
+    EXCLUSIVE = "exclusive"
+    INCLUSIVE = "inclusive"
+
+
 class TaxGroup(msgspec.Struct, frozen=True, order=True):
     """What VAT is summed and rounded over on a document: one category, rate and reason."""
 
@@ -36,8 +43,15 @@ class TaxGroup(msgspec.Struct, frozen=True, order=True):
     reason: str = ""
 
 
+class TaxTreatment(Value, frozen=True, kw_only=True):
+    """What a sale is charged, and the VAT its gross price was made with that this customer is not charged."""
+
+    group: TaxGroup
+    waived: TaxGroup | None = None
+
+
 class GroupTax(Value, frozen=True, kw_only=True):
-    """One group's part of a document: `tax = round_half_up(base x rate)`."""
+    """One group's part of a document: what is taxed, net, and the VAT on it."""
 
     group: TaxGroup
     base: Money

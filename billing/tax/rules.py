@@ -1,14 +1,18 @@
 """VAT on documents. Pure.
 
-Tax is summed and rounded per group (category, rate, reason), never per line, so that a document's VAT is
-what its bases say: `tax = round_half_up(base x rate)` (EN 16931 BR-S-09).
+Tax is summed and rounded per group (category, rate, reason), never per line (EN 16931 BR-S-09):
+
+net prices      tax = round_half_up(base x rate)
+gross prices    base = round_half_up(gross / (1 + rate)), tax = gross - base
+
+Here alone it is decided which of the two holds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from billing.tax.model import Category, GroupTax, NewTaxRate, TaxGroup
+from billing.tax.model import Category, GroupTax, NewTaxRate, TaxBehavior, TaxGroup, TaxTreatment
 from kernel.errors import Invalid
-from kernel.money import Currency, Money, zero
+from kernel.money import Currency, Money, allocate, zero
 
 
 def check(request: NewTaxRate) -> None:
@@ -26,32 +30,67 @@ def check(request: NewTaxRate) -> None:
         )
 
 
-def bases_of(nets: Iterable[tuple[TaxGroup, Money]], currency: Currency) -> dict[TaxGroup, Money]:
-    """What is taxed, per group."""
-    bases: dict[TaxGroup, Money] = {}
-    for group, net in nets:
-        bases[group] = bases.get(group, zero(currency)) + net
-    return bases
+def treatment(*, own: TaxGroup, charged: TaxGroup) -> TaxTreatment:
+    """A thing priced with its `own` VAT, and what its customer is charged instead."""
+    return TaxTreatment(group=charged, waived=own if own.rate and not charged.rate else None)
 
 
-def taxes_on(bases: Mapping[TaxGroup, Money]) -> tuple[GroupTax, ...]:
+def amounts_of(billed: Iterable[tuple[TaxGroup, Money]], currency: Currency) -> dict[TaxGroup, Money]:
+    """What was billed per group."""
+    amounts: dict[TaxGroup, Money] = {}
+    for group, amount in billed:
+        amounts[group] = amounts.get(group, zero(currency)) + amount
+    return amounts
+
+
+def taxes_on(amounts: Mapping[TaxGroup, Money], behavior: TaxBehavior) -> tuple[GroupTax, ...]:
     """The VAT of an invoice."""
-    return tuple(
-        GroupTax(group=group, base=base, tax=group.rate.of(base)) for group, base in sorted(bases.items())
-    )
+    return tuple(_taxed(group, amount, behavior) for group, amount in sorted(amounts.items()))
 
 
 def taxes_credited(
-    bases: Mapping[TaxGroup, Money], earlier: Mapping[TaxGroup, GroupTax]
+    amounts: Mapping[TaxGroup, Money], earlier: Mapping[TaxGroup, GroupTax], behavior: TaxBehavior
 ) -> tuple[GroupTax, ...]:
     """The VAT of a credit note, which telescopes over the earlier ones on the same invoice.
 
-    `tax = round_half_up(rate x credited base so far, this one included) - tax of earlier credit notes`:
-    in any order and any split the taxes add up to the invoice's.
+    All that is credited so far, this note included, is taxed like an invoice; the note is what that adds to
+    the earlier ones. In any order and any split, net and tax add up to the invoice's, and never exceed them.
     """
     taxes = []
-    for group, base in sorted(bases.items()):
-        none = GroupTax(group=group, base=zero(base.currency), tax=zero(base.currency))
+    for group, amount in sorted(amounts.items()):
+        none = GroupTax(group=group, base=zero(amount.currency), tax=zero(amount.currency))
         before = earlier.get(group, none)
-        taxes.append(GroupTax(group=group, base=base, tax=group.rate.of(before.base + base) - before.tax))
+        after = _taxed(group, _amount_of(before, behavior) + amount, behavior)
+        taxes.append(GroupTax(group=group, base=after.base - before.base, tax=after.tax - before.tax))
     return tuple(taxes)
+
+
+def included_tax(
+    billed: Sequence[tuple[TaxGroup, Money]], taxes: Iterable[GroupTax], behavior: TaxBehavior
+) -> list[Money]:
+    """The VAT in the price of each line: nothing in net prices, its share of the group's in gross ones."""
+    included = [zero(amount.currency) for _, amount in billed]
+    if behavior is TaxBehavior.EXCLUSIVE:
+        return included
+    for tax in taxes:
+        weights = [amount.minor if group == tax.group else 0 for group, amount in billed]
+        included = [sum_ + part for sum_, part in zip(included, allocate(tax.tax, weights), strict=True)]
+    return included
+
+
+def _taxed(group: TaxGroup, amount: Money, behavior: TaxBehavior) -> GroupTax:
+    match behavior:
+        case TaxBehavior.EXCLUSIVE:
+            return GroupTax(group=group, base=amount, tax=group.rate.of(amount))
+        case TaxBehavior.INCLUSIVE:
+            net = group.rate.taken_out_of(amount)
+            return GroupTax(group=group, base=net, tax=amount - net)
+
+
+def _amount_of(tax: GroupTax, behavior: TaxBehavior) -> Money:
+    """What was billed, from what came of it."""
+    match behavior:
+        case TaxBehavior.EXCLUSIVE:
+            return tax.base
+        case TaxBehavior.INCLUSIVE:
+            return tax.base + tax.tax

@@ -144,7 +144,7 @@ async def test_units_credited_by_an_earlier_note_count(tx: Tx) -> None:
     with pytest.raises(Conflict, match="1 of 3 units"):
         await a_credit(tx, invoice, by_quantity(invoice.lines[2], "2"))
     await a_credit(tx, invoice, by_quantity(invoice.lines[2], "1"))
-    assert (await store.credited_lines(tx, invoice.id))[invoice.lines[2].id].net == euros(25_83)
+    assert (await store.credited_lines(tx, invoice.id))[invoice.lines[2].id].amount == euros(25_83)
 
 
 async def test_an_invoice_of_nothing_has_nothing_to_credit(tx: Tx) -> None:

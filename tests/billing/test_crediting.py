@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from billing.credit_notes.crediting import Credit, Credited, work_out
 from billing.credit_notes.model import NewCreditLine
 from billing.invoices.model import Invoice, LineId
-from billing.tax.model import GroupTax, TaxGroup
+from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
 from kernel.decimals import Quantity
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from tests.makers import EUR, REVERSE_CHARGE, a_line, an_invoice, euros, vat, with_discount
@@ -34,6 +34,7 @@ class Credits:
             earlier=self.lines,
             earlier_taxes=self.taxes,
             currency=self.invoice.currency,
+            behavior=self.invoice.tax_behavior,
         )
         self._remember(credit)
         return credit.net.minor, credit.tax.minor
@@ -41,11 +42,11 @@ class Credits:
     def _remember(self, credit: Credit) -> None:
         for each in credit.lines:
             before = self.lines.get(
-                each.line.id, Credited(invoice_line_id=each.line.id, net=euros(0), quantity=Quantity(0))
+                each.line.id, Credited(invoice_line_id=each.line.id, amount=euros(0), quantity=Quantity(0))
             )
             self.lines[each.line.id] = Credited(
                 invoice_line_id=each.line.id,
-                net=before.net + each.net,
+                amount=before.amount + each.amount,
                 quantity=Quantity(before.quantity + (each.quantity or 0)),
             )
         for tax in credit.taxes:
@@ -59,8 +60,8 @@ class Credits:
         invoice = self.invoice
         assert self.total == invoice.total.minor
         assert {tax.group: tax for tax in invoice.taxes if tax.base} == self.taxes
-        assert {line.id: line.net for line in invoice.lines if line.net} == {
-            each.invoice_line_id: each.net for each in self.lines.values()
+        assert {line.id: line.billed for line in invoice.lines if line.billed} == {
+            each.invoice_line_id: each.amount for each in self.lines.values()
         }
 
 
@@ -91,9 +92,23 @@ def test_half_of_a_by_quantity_is_half_of_what_was_billed() -> None:
     assert Credits(invoice).credit(by_quantity(invoice.lines[0], "0.5")) == (43_06, 8_61)
 
 
+def test_in_gross_prices_half_of_a_then_the_rest_of_it_with_c_then_b() -> None:
+    invoice = an_invoice(tax_behavior=TaxBehavior.INCLUSIVE)
+    a, b, c = invoice.lines
+    credits_ = Credits(invoice)
+
+    assert credits_.credit(by_amount(a, 43_06)) == (35_88, 7_18)
+    assert credits_.credit(the_rest_of(a), the_rest_of(c)) == (57_40, 11_48)
+    assert credits_.credit(the_rest_of(b)) == (40_82, 2_24)
+    credits_.assert_all_is_credited()
+
+
+@pytest.mark.parametrize("behavior", TaxBehavior)
 @pytest.mark.parametrize("order", list(permutations(range(4))))
-def test_in_every_order_the_credits_add_up_to_the_invoice(order: Sequence[int]) -> None:
-    invoice = an_invoice()
+def test_in_every_order_the_credits_add_up_to_the_invoice(
+    order: Sequence[int], behavior: TaxBehavior
+) -> None:
+    invoice = an_invoice(tax_behavior=behavior)
     a, b, c = invoice.lines
     steps = [by_amount(a, 43_06), by_amount(a, 43_05), by_amount(b, 43_06), by_amount(c, 25_83)]
     credits_ = Credits(invoice)
@@ -185,11 +200,22 @@ def test_the_units_credited_before_count() -> None:
 def test_a_line_is_named_once_and_in_one_way() -> None:
     invoice = an_invoice()
     line = invoice.lines[0]
-    both = NewCreditLine(line=line.id, net=euros(1), quantity=Quantity(1))
+    both = NewCreditLine(line=line.id, amount=euros(1), quantity=Quantity(1))
 
     assert refusal(Credits(invoice), by_amount(line, 1), by_amount(line, 1)) == "credit_line_twice"
     with pytest.raises(Invalid, match="not both"):
         Credits(invoice).credit(both)
+
+
+def test_a_net_amount_is_not_taken_for_a_gross_one() -> None:
+    """`net` says what `amount` says, where prices are net."""
+    for behavior, code in ((TaxBehavior.EXCLUSIVE, None), (TaxBehavior.INCLUSIVE, "credit_net_of_gross")):
+        credits_ = Credits(an_invoice(tax_behavior=behavior))
+        by_net = NewCreditLine(line=credits_.invoice.lines[0].id, net=euros(43_06))
+        if code:
+            assert refusal(credits_, by_net) == code
+        else:
+            assert credits_.credit(by_net) == (43_06, 8_61)
 
 
 def test_a_line_of_another_invoice_is_not_found() -> None:
@@ -208,15 +234,15 @@ def invoices(draw: st.DrawFn) -> Invoice:
         )
         for _ in range(draw(st.integers(1, 5)))
     ]
-    off = draw(st.integers(0, sum(line.net.minor for line in lines)))
-    return an_invoice(with_discount(lines, off))
+    off = draw(st.integers(0, sum(line.billed.minor for line in lines)))
+    return an_invoice(with_discount(lines, off), tax_behavior=draw(st.sampled_from(TaxBehavior)))
 
 
 def a_part(data: st.DataObject, credits_: Credits) -> NewCreditLine:
     """Of any line: an amount within what is left, or a number of units."""
     line = data.draw(st.sampled_from(credits_.invoice.lines))
     before = credits_.lines.get(line.id)
-    left = line.net - before.net if before else line.net
+    left = line.billed - before.amount if before else line.billed
     units = line.quantity.micro - (before.quantity.micro if before else 0)
     if data.draw(st.booleans()) and units:
         micro = data.draw(st.integers(1, units))
@@ -232,8 +258,9 @@ def test_any_split_in_any_order_adds_up_to_the_invoice(invoice: Invoice, data: s
             net, tax = credits_.credit(a_part(data, credits_))
         except Conflict:  # nothing is left of that line
             continue
-        assert net > 0
+        assert net >= 0
         assert tax >= 0
+        assert net + tax > 0
         assert credits_.total <= invoice.total.minor
 
     if credits_.total < invoice.total.minor:

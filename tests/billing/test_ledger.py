@@ -151,7 +151,7 @@ def some_lines(draw: st.DrawFn) -> list[PricedLine]:
         a_line(price=euros(draw(st.integers(1, 99_99))).decimal, tax=draw(groups))
         for _ in range(draw(st.integers(1, 3)))
     ]
-    return with_discount(lines, draw(st.integers(0, sum(line.net.minor for line in lines) - 1)))
+    return with_discount(lines, draw(st.integers(0, sum(line.billed.minor for line in lines) - 1)))
 
 
 async def pay_a_part(tx: Tx, invoice: Invoice, data: st.DataObject) -> None:
@@ -163,7 +163,7 @@ async def pay_a_part(tx: Tx, invoice: Invoice, data: st.DataObject) -> None:
 async def credit_a_part(tx: Tx, invoice: Invoice, data: st.DataObject) -> None:
     earlier = await credit_notes.credited_lines(tx, invoice.id)
     line = data.draw(st.sampled_from(invoice.lines))
-    left = line.net - earlier[line.id].net if line.id in earlier else line.net
+    left = line.billed - earlier[line.id].amount if line.id in earlier else line.billed
     if left:
         await a_credit(tx, invoice, by_amount(line, data.draw(st.integers(1, left.minor))))
 

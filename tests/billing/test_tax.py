@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from billing.tax import rules, store
 from billing.tax.add_tax_rate import add_tax_rate
-from billing.tax.model import Category, GroupTax, NewTaxRate, TaxGroup
+from billing.tax.model import Category, GroupTax, NewTaxRate, TaxBehavior, TaxGroup
 from kernel.database import Tx
 from kernel.decimals import Rate
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.money import Money
 from kernel.text import Name, Reference
 from tests.makers import EUR, REVERSE_CHARGE, euros, vat
+
+EXCLUSIVE, INCLUSIVE = TaxBehavior
 
 
 def a_rate(
@@ -27,21 +29,23 @@ def a_rate(
     )
 
 
-def credited_one_by_one(group: TaxGroup, bases: list[int]) -> list[int]:
+def credited_one_by_one(
+    group: TaxGroup, amounts: list[int], behavior: TaxBehavior = EXCLUSIVE
+) -> list[GroupTax]:
     earlier: dict[TaxGroup, GroupTax] = {}
     taxes = []
-    for base in bases:
-        (tax,) = rules.taxes_credited({group: euros(base)}, earlier)
+    for amount in amounts:
+        (tax,) = rules.taxes_credited({group: euros(amount)}, earlier, behavior)
         before = earlier.get(group, GroupTax(group=group, base=euros(0), tax=euros(0)))
         earlier[group] = GroupTax(group=group, base=before.base + tax.base, tax=before.tax + tax.tax)
-        taxes.append(tax.tax.minor)
+        taxes.append(tax)
     return taxes
 
 
 def test_vat_is_rounded_per_group_and_not_per_line() -> None:
-    bases = rules.bases_of([(vat("20"), euros(33_33))] * 3, EUR)
+    amounts = rules.amounts_of([(vat("20"), euros(33_33))] * 3, EUR)
 
-    (tax,) = rules.taxes_on(bases)
+    (tax,) = rules.taxes_on(amounts, EXCLUSIVE)
 
     assert (tax.base, tax.tax) == (euros(99_99), euros(20_00))  # three times 6.67 would be 20.01
 
@@ -50,7 +54,7 @@ def test_each_rate_and_reason_is_a_group_of_its_own() -> None:
     other_reason = TaxGroup(Category.REVERSE_CHARGE, Rate(0), "Art. 196")
     nets = [(group, euros(10_00)) for group in (vat("20"), REVERSE_CHARGE, vat("5.5"), other_reason)]
 
-    taxes = rules.taxes_on(rules.bases_of(nets, EUR))
+    taxes = rules.taxes_on(rules.amounts_of(nets, EUR), EXCLUSIVE)
 
     assert [(tax.group.category, tax.tax.minor) for tax in taxes] == [
         ("AE", 0),
@@ -61,17 +65,41 @@ def test_each_rate_and_reason_is_a_group_of_its_own() -> None:
 
 
 def test_three_equal_lines_credited_one_by_one_add_up() -> None:
-    assert credited_one_by_one(vat("20"), [33_33] * 3) == [6_67, 6_66, 6_67]
+    taxes = credited_one_by_one(vat("20"), [33_33] * 3)
+
+    assert [tax.tax.minor for tax in taxes] == [6_67, 6_66, 6_67]
 
 
-@given(st.integers(1, 1_000_000), st.lists(st.integers(0, 10**9), min_size=1, max_size=20))
-def test_the_vat_of_all_parts_is_the_vat_of_the_whole(ppm: int, parts: list[int]) -> None:
+def test_gross_prices_are_split_per_group_and_not_per_line() -> None:
+    amounts = rules.amounts_of([(vat("20"), euros(86_11)), (vat("20"), euros(25_83))], EUR)
+
+    (tax,) = rules.taxes_on(amounts, INCLUSIVE)
+
+    assert (tax.base, tax.tax) == (euros(93_28), euros(18_66))  # one by one they would be 71.76 and 21.53
+
+
+def test_gross_credits_telescope() -> None:
+    taxes = credited_one_by_one(vat("20"), [43_06, 68_88], INCLUSIVE)
+
+    assert [(tax.base.minor, tax.tax.minor) for tax in taxes] == [(35_88, 7_18), (57_40, 11_48)]
+
+
+@given(
+    st.integers(1, 1_000_000),
+    st.lists(st.integers(0, 10**9), min_size=1, max_size=20),
+    st.sampled_from(TaxBehavior),
+)
+def test_net_and_vat_of_all_parts_are_those_of_the_whole(
+    ppm: int, parts: list[int], behavior: TaxBehavior
+) -> None:
     group = TaxGroup(Category.STANDARD, Rate(ppm))
 
-    taxes = credited_one_by_one(group, parts)
+    taxes = credited_one_by_one(group, parts, behavior)
 
-    assert sum(taxes) == group.rate.of(euros(sum(parts))).minor
-    assert all(tax >= 0 for tax in taxes)
+    (whole,) = rules.taxes_on({group: euros(sum(parts))}, behavior)
+    assert sum(tax.base.minor for tax in taxes) == whole.base.minor
+    assert sum(tax.tax.minor for tax in taxes) == whole.tax.minor
+    assert all(tax.base.minor >= 0 and tax.tax.minor >= 0 for tax in taxes)
 
 
 @pytest.mark.parametrize(

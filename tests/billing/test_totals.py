@@ -3,14 +3,19 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from billing.invoices import totals
 from billing.invoices.model import NewDiscount, PricedLine, Status
-from kernel.decimals import Rate
+from billing.tax.model import Category, TaxBehavior, TaxGroup
+from kernel.decimals import Quantity, Rate, UnitPrice
 from kernel.errors import Invalid
-from kernel.money import MAX_MINOR, Currency, Money
+from kernel.money import MAX_MINOR, Currency, Money, total
 from kernel.text import Name
-from tests.makers import EUR, a_line, euros, three_lines, vat
+from tests.makers import EUR, REVERSE_CHARGE, a_line, euros, three_lines, vat
+
+EXCLUSIVE, INCLUSIVE = TaxBehavior
+EXPORT = TaxGroup(Category.EXPORT, Rate(0), "Art. 259 B du CGI")
 
 
 def percent(text: str) -> NewDiscount:
@@ -22,7 +27,7 @@ def fixed(minor: int, currency: Currency = EUR) -> NewDiscount:
 
 
 def nets(lines: list[PricedLine]) -> list[int]:
-    return [line.net.minor for line in lines]
+    return [line.billed.minor for line in lines]
 
 
 def test_a_discount_is_frozen_on_the_lines_as_allowances() -> None:
@@ -33,7 +38,7 @@ def test_a_discount_is_frozen_on_the_lines_as_allowances() -> None:
 
 
 def test_the_three_lines_add_up_to_179_76() -> None:
-    sums = totals.totals_of(three_lines(), EUR)
+    sums = totals.totals_of(three_lines(), EUR, EXCLUSIVE)
 
     assert [(tax.group, tax.base, tax.tax) for tax in sums.taxes] == [
         (vat("5.5"), euros(43_06), euros(2_37)),
@@ -84,7 +89,7 @@ def test_a_discount_that_is_none_is_refused(discount: NewDiscount, code: str) ->
 def test_an_amount_beyond_all_bounds_is_refused() -> None:
     totals.check_amount(euros(MAX_MINOR))
     with pytest.raises(Invalid, match=r"at most 100000000000\.00 EUR") as refused:
-        totals.totals_of([a_line(price="99999999999.00")], EUR)  # its VAT is too much
+        totals.totals_of([a_line(price="99999999999.00")], EUR, EXCLUSIVE)  # its VAT is too much
     assert refused.value.code == "amount_too_large"
 
 
@@ -120,7 +125,111 @@ def test_whatever_is_taken_off_no_line_is_negative_and_the_sums_hold(
         lines = totals.discounted(lines, "draft", discount)
         assert before - sum(nets(lines)) == totals.amount_of(discount, euros(before)).minor
 
-    sums = totals.totals_of(lines, EUR)
+    sums = totals.totals_of(lines, EUR, EXCLUSIVE)
     assert all(net >= 0 for net in nets(lines))
     assert sums.net.minor == sum(nets(lines)) == sum(tax.base.minor for tax in sums.taxes)
     assert sums.total == sums.net + sums.tax
+
+
+# ── Gross prices ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_three_lines_as_gross() -> None:
+    sums = totals.totals_of(three_lines(), EUR, INCLUSIVE)
+
+    assert [(tax.group, tax.base.minor, tax.tax.minor) for tax in sums.taxes] == [
+        (vat("5.5"), 40_82, 2_24),
+        (vat("20"), 93_28, 18_66),
+    ]
+    assert (sums.net, sums.tax, sums.total) == (euros(134_10), euros(20_90), euros(155_00))
+
+
+def test_each_line_holds_its_share_of_the_vat_of_its_group() -> None:
+    sums = totals.totals_of(three_lines(), EUR, INCLUSIVE)
+
+    assert [tax.minor for tax in sums.included_tax] == [14_35, 2_24, 4_31]  # 18.66 over 86.11 and 25.83
+
+
+def test_net_prices_hold_no_vat() -> None:
+    assert not any(totals.totals_of(three_lines(), EUR, EXCLUSIVE).included_tax)
+
+
+def test_who_is_charged_no_vat_pays_what_the_others_pay_net() -> None:
+    (line,) = totals.totals_of([sold_to(REVERSE_CHARGE, a_line(price="29.00"))], EUR, INCLUSIVE).lines
+
+    assert (line.amount, line.unit_price, line.tax) == (euros(24_17), UnitPrice("24.17"), REVERSE_CHARGE)
+
+
+def test_fixed_discounts_are_gross_for_them_too() -> None:
+    lines = [sold_to(EXPORT, line) for line in three_lines()]
+
+    sums = totals.totals_of(lines, EUR, INCLUSIVE)
+
+    assert (sums.net, sums.tax, sums.total) == (euros(134_10), euros(0), euros(134_10))
+    assert [(line.amount.minor, line.discount.minor) for line in sums.lines] == [
+        (83_34, 11_58),  # 86.11 less 14.35
+        (47_40, 6_58),
+        (25_00, 3_48),
+    ]
+
+
+def test_where_no_vat_is_charged_prices_are_net() -> None:
+    assert totals.totals_of([sold_to(EXPORT, a_line())], EUR, INCLUSIVE).tax_behavior is EXCLUSIVE
+    assert totals.totals_of([sold_to(EXPORT, a_line()), a_line()], EUR, INCLUSIVE).tax_behavior is INCLUSIVE
+
+
+def test_net_prices_are_the_same_for_everybody() -> None:
+    assert totals.totals_of([sold_to(EXPORT, a_line())], EUR, EXCLUSIVE).total == euros(100_00)
+
+
+def test_a_price_made_without_vat_stays_as_it_is() -> None:
+    assert totals.totals_of([a_line(tax=EXPORT)], EUR, INCLUSIVE).total == euros(100_00)
+
+
+def sold_to(group: TaxGroup, line: PricedLine) -> PricedLine:
+    """The line of a customer who is not charged the VAT that its price was made with."""
+    return replace(line, tax=group, waived=line.tax)
+
+
+@st.composite
+def some_lines(draw: st.DrawFn) -> list[PricedLine]:
+    lines = [
+        a_line(
+            price=draw(st.decimals(0, 10_000, places=draw(st.integers(2, 5)))).to_eng_string(),
+            quantity=draw(st.sampled_from(["1", "3", "7", "0.5", "12"])),
+            tax=vat(draw(st.sampled_from(["20", "5.5", "2.1", "100"]))),
+        )
+        for _ in range(draw(st.integers(1, 6)))
+    ]
+    for discount in draw(discounts):
+        lines = totals.discounted(lines, "draft", discount)
+    return lines
+
+
+@given(some_lines())
+def test_the_lines_of_a_gross_invoice_add_up_to_its_net_and_to_its_vat(lines: list[PricedLine]) -> None:
+    sums = totals.totals_of(lines, EUR, INCLUSIVE)
+
+    assert sums.total == total((line.billed for line in lines), EUR)
+    assert sums.tax == total(sums.included_tax, EUR)
+    for line, tax in zip(sums.lines, sums.included_tax, strict=True):
+        assert euros(0) <= tax <= line.billed
+
+
+@given(some_lines())
+def test_the_net_is_the_same_whether_vat_is_charged_or_not(lines: list[PricedLine]) -> None:
+    charged = totals.totals_of(lines, EUR, INCLUSIVE)
+
+    free = totals.totals_of([sold_to(EXPORT, line) for line in lines], EUR, INCLUSIVE)
+
+    assert (free.total, free.tax) == (charged.net, euros(0))
+    for line in free.lines:
+        assert line.unit_price.times(line.quantity, EUR) == line.amount
+        assert line.discount <= line.amount
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**12))
+def test_there_is_a_unit_price_for_every_amount(minor: int, micro: int) -> None:
+    quantity = Quantity(Quantity(micro).scaleb(-6))
+
+    assert UnitPrice.giving(euros(minor), quantity).times(quantity, EUR) == euros(minor)

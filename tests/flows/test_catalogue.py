@@ -64,10 +64,12 @@ MAY_CHANGE = {
     "jobs": "state attempt due_at last_error",
     "test_clocks": "now_at previous_at advanced_from advancing_to waits_since held_by held_until",
     "idempotency_answers": "fingerprint status headers body created_at",
-    "settings": "refund_mode refund_after_days proration dunning_automatic dunning_send_invoice",
+    "settings": (
+        "refund_mode refund_after_days proration tax_behavior dunning_automatic dunning_send_invoice"
+    ),
     "legal_entities": "is_default",
     "customers": "name email language address vat_number siren tax_rate_id payment_method metadata",
-    "draft_invoices": "customer_id currency lines discounts note metadata",
+    "draft_invoices": "customer_id currency lines discounts tax_behavior note metadata",
     "number_series": "last_number last_issued_on",
     "invoice_settlements": "paid_minor offset_minor pending_minor credited_minor status settled_at",
     "credit_note_settlements": "applied_minor refunded_minor held_minor promised_minor status",

@@ -125,7 +125,8 @@ async def check_adds_up(backend: Backend, invoice: Json, notes: Sequence[Json]) 
     """Per line, per rate and in total; each note's VAT is what telescoping says; nothing is left."""
     check_telescopes(notes)
     assert sum_of(taxes_of(note) for note in notes) == taxes_of(invoice)
-    assert sum_of(nets_of(note, "invoice_line_id") for note in notes) == nets_of(invoice, "id")
+    assert sum_of(billed_of(note, "invoice_line_id") for note in notes) == billed_of(invoice, "id")
+    assert sum(note["net"]["minor"] for note in notes) == invoice["net"]["minor"]
     assert sum(note["total"]["minor"] for note in notes) == invoice["total"]["minor"]
 
     after = await backend.get(f"/v1/invoices/{invoice['id']}")
@@ -138,15 +139,23 @@ async def check_adds_up(backend: Backend, invoice: Json, notes: Sequence[Json]) 
 
 def check_telescopes(notes: Sequence[Json]) -> None:
     """Worked out here in decimals: the house works in integers."""
-    base: dict[str, Decimal] = defaultdict(Decimal)
-    taxed: dict[str, Decimal] = defaultdict(Decimal)
+    net: dict[str, Decimal] = defaultdict(Decimal)
+    tax: dict[str, Decimal] = defaultdict(Decimal)
     for note in notes:
+        assert sum(each["net"]["minor"] for each in note["lines"]) == note["net"]["minor"]
         for each in note["taxes"]:
             rate = each["group"]["rate"]
-            base[rate] += each["base"]["minor"]
-            due = (base[rate] * Decimal(rate) / 100).quantize(Decimal(1), ROUND_HALF_UP)
-            assert each["tax"]["minor"] == due - taxed[rate], note
-            taxed[rate] = due
+            net[rate] += each["base"]["minor"]
+            tax[rate] += each["tax"]["minor"]
+            share = Decimal(rate) / 100
+            if note["tax_behavior"] == "inclusive":
+                assert net[rate] == _rounded((net[rate] + tax[rate]) / (1 + share)), note
+            else:
+                assert tax[rate] == _rounded(net[rate] * share), note
+
+
+def _rounded(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal(1), ROUND_HALF_UP)
 
 
 def cents(document: Json) -> tuple[int, int, int]:
@@ -161,8 +170,10 @@ def taxes_of(document: Json) -> Counter[str]:
     return Counter({each["group"]["rate"]: each["tax"]["minor"] for each in document["taxes"]})
 
 
-def nets_of(document: Json, key: str) -> Counter[str]:
-    return Counter({each[key]: each["net"]["minor"] for each in document["lines"]})
+def billed_of(document: Json, key: str) -> Counter[str]:
+    """Per line, in the prices of the document."""
+    lines = document["lines"]
+    return Counter({each[key]: each["net"]["minor"] + each["included_tax"]["minor"] for each in lines})
 
 
 def sum_of(counters: Any) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing.tax.model import TaxTreatment
 from kernel.database import Pool, Tx, transaction
 from kernel.decimals import Quantity
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
@@ -113,7 +114,8 @@ async def test_a_flat_price_is_for_the_plan_and_a_unit_price_for_each(
     tx: Tx, model: PriceModel, quantity: str, amount: int
 ) -> None:
     plan = await a_plan(tx, "pro", a_price("29.00", model=model))
-    (line,) = pricing.lines_of(plan, plan.prices[0], Quantity.parse(quantity), JANUARY, vat("20"))
+    tax = TaxTreatment(group=vat("20"))
+    (line,) = pricing.lines_of(plan, plan.prices[0], Quantity.parse(quantity), JANUARY, tax)
 
     assert line.amount == euros(amount)
     assert (line.recurring, line.period) == (True, JANUARY)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.tax.model import TaxTreatment
 from kernel.database import Tx
 from kernel.decimals import Quantity, UnitPrice
 from kernel.errors import Invalid
@@ -222,5 +223,6 @@ async def test_every_model_is_kept_and_billed_as_it_was_made(tx: Tx) -> None:
     kept = await store.plan(tx, "seats")
     assert kept == plan
     assert {price.currency: cost(price, "12") for price in kept.prices} == {EUR: "79.50", USD: "5.00"}
-    lines = pricing.lines_of(kept, pricing.price_in(kept, EUR), Quantity(12), JANUARY, vat("20"))
+    tax = TaxTreatment(group=vat("20"))
+    lines = pricing.lines_of(kept, pricing.price_in(kept, EUR), Quantity(12), JANUARY, tax)
     assert [line.description for line in lines] == ["Pro (0–5)", "Pro (5–10)", "Pro (> 10)"]

@@ -145,11 +145,11 @@ def test_what_does_not_recur_or_has_no_period_is_not_left_unused() -> None:
 def test_part_and_rest_are_the_whole(line: PricedLine, at: datetime, by: Proration) -> None:
     issued = billed(line)
     rest = unused(issued, at=at, zone=PARIS, by=by)
-    used = issued.net - rest
+    used = issued.billed - rest
 
-    assert euros(0) <= rest <= issued.net
-    assert used + rest == issued.net
-    assert unused(issued, at=MONTH.start, zone=PARIS, by=by) == issued.net
+    assert euros(0) <= rest <= issued.billed
+    assert used + rest == issued.billed
+    assert unused(issued, at=MONTH.start, zone=PARIS, by=by) == issued.billed
     assert unused(issued, at=MONTH.end, zone=PARIS, by=by) == euros(0)
 
 

@@ -13,6 +13,7 @@ from api import clock
 from api.access.create_key import issue
 from api.access.create_tenant import create_tenant
 from api.access.key_text import Hasher
+from api.access.model import Mode
 from api.access.scopes import ALL
 from api.app import create_app
 from api.house import House
@@ -102,12 +103,22 @@ async def anonymous(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def open_tenant(pool: Pool, settings: Settings, anonymous: httpx.AsyncClient) -> OpenTenant:
-    """A new tenant, and a backend whose key may do everything in it."""
+    """A new test tenant, and a backend whose key may do everything in it."""
+    return _opener(pool, settings, anonymous, Mode.TEST)
 
+
+@pytest.fixture
+def open_live(pool: Pool, settings: Settings, anonymous: httpx.AsyncClient) -> OpenTenant:
+    """The same, live."""
+    return _opener(pool, settings, anonymous, Mode.LIVE)
+
+
+def _opener(pool: Pool, settings: Settings, anonymous: httpx.AsyncClient, mode: Mode) -> OpenTenant:
     async def opened() -> Backend:
         now = datetime.now(UTC)
         async with pool.acquire() as conn, conn.transaction():
-            tenant = (await create_tenant(conn, "Nuage Clair", now=now)).test
+            both = await create_tenant(conn, "Nuage Clair", now=now)
+        tenant = both.test if mode is Mode.TEST else both.live
         async with transaction(pool, tenant.id, now=now) as tx:
             key = await issue(
                 tx,

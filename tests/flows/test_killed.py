@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,6 +26,7 @@ from billing.gateways.sandbox import Sandbox
 from kernel.ids import Id
 from kernel.jobs import LEASE
 from kernel.money import Money
+from kernel.periods import plus_months
 from tests import servers
 from tests.flows.backend import Backend, Json, customer, euros, legal_entity, plan, tax_rate
 from tests.notifications.inbox import Inbox
@@ -155,6 +156,37 @@ async def test_a_worker_dies_at_every_commit_of_the_story(
     mails = {mail["Message-ID"]: mail["Subject"] for mail in inbox.messages}
     assert len(mails) == len(set(mails.values())) == 4, mails
     assert await undone(owner, backend) == 0
+    assert await unbalanced(owner, backend) == []
+
+
+@pytest.mark.parametrize("die", ["before", "after"])
+async def test_a_worker_dies_at_every_commit_of_an_advance(
+    backend: Backend, owner: Owner, inbox: Inbox, environment: dict[str, str], die: str
+) -> None:
+    """Each goes on from where the one before came to, and every period is billed and paid at its time."""
+    await open_shop(backend)
+    signup = await backend.post("/v1/signups", SIGNUP)
+    begins = datetime.fromisoformat(signup["subscription"]["created_at"])
+    to = plus_months(begins.date(), 2)
+    await backend.post("/v1/test_clock/advance", {"to": f"{to.isoformat()}T23:59:59Z"})
+
+    code, workers = await worker("commits", {**environment, "DIE": die})
+
+    assert code == 0, workers
+    print(f"workers killed {die} a COMMIT: {int(workers) - 1}")
+    assert int(workers) > 8
+    clock = await backend.get("/v1/test_clock")
+    assert (clock["status"], clock["now_at"]) == ("ready", f"{to.isoformat()}T23:59:59Z")
+    assert clock["unfinished"] == []
+    invoices = (await backend.get("/v1/invoices"))["data"]
+    payments = (await backend.get("/v1/payments"))["data"]
+    periods = [each["lines"][0]["period"] for each in invoices]
+    assert [each["start"] for each in periods[:2]] == [each["end"] for each in periods[1:]]
+    assert len({each["number"] for each in invoices}) == 3
+    assert [each["issued_at"] for each in invoices] == [each["start"] for each in periods]
+    assert [each["received_on"] for each in payments] == [each["issued_on"] for each in invoices]
+    assert await made(owner, "charge", backend) == [34_80] * 3
+    assert len({mail["Message-ID"] for mail in inbox.messages}) == 3
     assert await unbalanced(owner, backend) == []
 
 

@@ -85,7 +85,7 @@ async def _by_its_clock(shift: Shift, tenant: TenantId) -> None:
             await _dispatch(door)
             or await _run_some(shift, door)
             or await _bill(shift, door, lanes=1)
-            or await _tick(door, clock)
+            or await _tick(shift, door)
         )
         if not did:
             return
@@ -96,9 +96,10 @@ async def _hold(shift: Shift, tenant: TenantId) -> Clock | None:
         return await clocks.hold(tx, shift.holder)
 
 
-async def _tick(door: Door, clock: Clock) -> bool:
+async def _tick(shift: Shift, door: Door) -> bool:
     async with door.open() as tx:
-        return await clockwork.tick(tx, clock)
+        clock = await clocks.hold(tx, shift.holder)
+        return clock is not None and await clockwork.tick(tx, clock)
 
 
 async def _dispatch(door: Door) -> int:

@@ -82,12 +82,14 @@ async def tick(tx: Tx, clock: Clock) -> bool:
 
     To be called when nothing can be done where it stands.
     """
-    if clock.advancing_to is None or await due.awaited(tx, clock):
+    if clock.advancing_to is None:
         return False
-    next_at = (await due.due_of(tx)).next_at
+    there = await due.due_of(tx)
+    if await due.awaited(tx, clock, there):
+        return False
 
-    if next_at is not None and next_at <= clock.advancing_to:
-        await clocks.move(tx, to=next_at)
+    if there.next_at is not None and there.next_at <= clock.advancing_to:
+        await clocks.move(tx, to=there.next_at)
     elif clock.now_at < clock.advancing_to:
         await clocks.move(tx, to=clock.advancing_to)
     else:

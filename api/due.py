@@ -30,31 +30,27 @@ async def next_look(tx: Tx) -> datetime | None:
         return _earlier(due.at, due.next_at)
     if clock.held_until is not None and clock.held_until > tx.wall:
         return clock.held_until
-    if clock.advancing_to is not None and not await awaited(tx, clock):
+    if clock.advancing_to is not None and not await awaited(tx, clock, due):
         return tx.wall
     return due.at
 
 
 async def due_of(tx: Tx) -> Due:
     due = await jobs.due(tx)
-    for at in await _dates(tx):
-        if at <= tx.now:
+    for earliest in BY_DATE:
+        at = await earliest(tx)
+        if at is not None and at <= tx.now:
             due = Due(at=tx.wall, next_at=due.next_at)
         else:
             due = Due(at=due.at, next_at=_earlier(due.next_at, at))
     return due
 
 
-async def awaited(tx: Tx, clock: Clock) -> bool:
-    """Whether the clock, on its way, has to wait where it stands."""
-    if any(at <= tx.now for at in await _dates(tx)):
-        return True
+async def awaited(tx: Tx, clock: Clock, due: Due) -> bool:
+    """Whether the clock, on its way, has to wait where it stands, for some of what is due there."""
+    if due.at is None or due.at <= tx.wall:
+        return due.at is not None
     return await jobs.awaited(tx, after=clock.previous_at, until=clock.waits_since + PATIENCE)
-
-
-async def _dates(tx: Tx) -> list[datetime]:
-    found = [await earliest(tx) for earliest in BY_DATE]
-    return [at for at in found if at is not None]
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -78,28 +78,22 @@ async def work_inside(shift: Shift, tenant: TenantId) -> None:
 
 
 async def _by_its_clock(shift: Shift, tenant: TenantId) -> None:
-    """Somebody else may be there already, who will look after us."""
-    while not shift.is_over and (clock := await _hold(shift, tenant)) is not None:
+    """One thing after the other. Somebody else may be there already, who will look after us."""
+    while not shift.is_over:
+        async with shift.door(tenant).open() as tx:
+            clock = await clocks.hold(tx, shift.holder)
+            if clock is None:
+                return
+            tx.go_by(clock.now_at)
+            dispatched = await outbox.dispatch(tx, KINDS_BY_EVENT)
+            job = await jobs.claim(tx)
+            moved = not dispatched and job is None and await clockwork.tick(tx, clock)
+
         door = shift.door(tenant, clock)
-        did = (
-            await _dispatch(door)
-            or await _run_some(shift, door)
-            or await _bill(shift, door, lanes=1)
-            or await _tick(shift, door)
-        )
-        if not did:
+        if job is not None:
+            await _run(Work(house=shift.house, door=door, job=job))
+        elif not (dispatched or moved or await _bill(shift, door, lanes=1)):
             return
-
-
-async def _hold(shift: Shift, tenant: TenantId) -> Clock | None:
-    async with shift.door(tenant).open() as tx:
-        return await clocks.hold(tx, shift.holder)
-
-
-async def _tick(shift: Shift, door: Door) -> bool:
-    async with door.open() as tx:
-        clock = await clocks.hold(tx, shift.holder)
-        return clock is not None and await clockwork.tick(tx, clock)
 
 
 async def _dispatch(door: Door) -> int:
@@ -129,8 +123,6 @@ def _clock() -> float:
 
 async def _claim(shift: Shift, door: Door) -> Work | None:
     async with door.open() as tx:
-        if tx.has_clock and await clocks.hold(tx, shift.holder) is None:
-            return None
         job = await jobs.claim(tx)
     return None if job is None else Work(house=shift.house, door=door, job=job)
 

@@ -172,19 +172,18 @@ async def due(tx: Tx) -> Due:
 
 
 async def awaited(tx: Tx, *, after: datetime | None, until: datetime) -> bool:
-    """Whether a clock that stands at `tx.now` has to wait: for events, and for what fell due `after` a time.
+    """Whether a clock that stands at `tx.now` has to wait for jobs, of those that fell due `after` a time.
 
     What runs is waited for, and so is what is tried again by `until`, wall time, unless it failed twice.
     """
     found: bool = await tx.conn.fetchval(
         """
-        SELECT EXISTS (SELECT FROM events WHERE tenant_id = $1 AND state = 'pending')
-            OR EXISTS (
-                SELECT FROM jobs
-                WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND scheduled_for <= $2
-                  AND (state = 'running'
-                       OR (attempt < 2 AND due_at <= $4 AND ($3::timestamptz IS NULL OR scheduled_for > $3)))
-            )
+        SELECT EXISTS (
+            SELECT FROM jobs
+            WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND scheduled_for <= $2
+              AND (state = 'running'
+                   OR (attempt < 2 AND due_at <= $4 AND ($3::timestamptz IS NULL OR scheduled_for > $3)))
+        )
         """,
         tx.tenant,
         tx.now,

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from api.due import PATIENCE, next_look
+from api.due import PATIENCE, awaited, due_of, next_look
 from kernel import clocks, idempotency, jobs, outbox
 from kernel.clocks import LEASE, Clock, ClockAdvanced
 from kernel.database import Pool, Tx, leave_behind
@@ -200,4 +200,4 @@ async def a_clock(tx: Tx, *, to: datetime = NEXT_YEAR) -> Clock:
 async def waits(tx: Tx) -> bool:
     clock = await clocks.find(tx)
     assert clock is not None
-    return await jobs.awaited(tx, after=clock.previous_at, until=clock.waits_since + PATIENCE)
+    return await awaited(tx, clock, await due_of(tx))

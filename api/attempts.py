@@ -69,7 +69,7 @@ async def run(tx: Tx, call: Call, signer: Signer) -> bool:
     if attempt.dry_run:
         _give_quote(tx, call, attempt, signer)
         return False
-    await _remember(tx, call, attempt)
+    _remember(tx, call, attempt)
     return True
 
 
@@ -139,7 +139,7 @@ def _give_quote(tx: Tx, call: Call, attempt: Attempt, signer: Signer) -> None:
     call.held.set(call.held.status, [*call.held.headers, ("quote", signer.sign(quote))], body)
 
 
-async def _remember(tx: Tx, call: Call, attempt: Attempt) -> None:
+def _remember(tx: Tx, call: Call, attempt: Attempt) -> None:
     if attempt.idempotency_key is None:
         return
     answer = Answer(
@@ -148,7 +148,7 @@ async def _remember(tx: Tx, call: Call, attempt: Attempt) -> None:
         headers=call.held.headers,
         body=_without_secrets(call),
     )
-    await idempotency.remember(tx, attempt.idempotency_key, answer)
+    idempotency.remember(tx, attempt.idempotency_key, answer)
 
 
 def _without_secrets(call: Call) -> bytes:

@@ -35,17 +35,21 @@ class Connection(_Connection):
 Conn: TypeAlias = "Connection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
+# What was answered under which Idempotency-Key: key, fingerprint, status, headers, body.
+Answer: TypeAlias = tuple[str, bytes, int, list[tuple[str, str]], bytes]
+
+
 class Tx:
     """One open transaction: the connection, whose rows it may see, and the times it goes by.
 
     `now` is what it decides by, and what it writes: the tenant's own time. `wall` is the time of the world,
     which leases, retries and keys go by. They differ where a test tenant has a clock: then `wall` is given.
 
-    Events are kept until the transaction ends, and `due` is the earliest wall time at which it left work
-    for a worker: both are written in one statement before the commit.
+    Events are kept until the transaction ends, as is the `answer` to an attempt of a client, and `due`, the
+    earliest wall time at which it left work for a worker: all in one statement before the commit.
     """
 
-    __slots__ = ("conn", "due", "events", "has_clock", "now", "tenant", "wall")
+    __slots__ = ("answer", "conn", "due", "events", "has_clock", "now", "tenant", "wall")
 
     def __init__(self, conn: Conn, tenant: TenantId, now: datetime, *, wall: datetime | None = None) -> None:
         self.conn = conn
@@ -55,6 +59,7 @@ class Tx:
         self.has_clock = wall is not None
         self.due: datetime | None = None
         self.events: list[Event] = []
+        self.answer: Answer | None = None
 
     def go_by(self, clock: datetime) -> None:
         """From here on by the tenant's own clock."""
@@ -147,13 +152,13 @@ async def savepoint(tx: Tx) -> AsyncIterator[None]:
 
 
 async def leave_behind(tx: Tx) -> None:
-    """Write the events so far, and tell the workers that there is something to do: one round trip."""
+    """Write the events so far, the answer, and a hint for the workers: one round trip."""
     if tx.events:
         tx.leaves_work(tx.wall)
-    if tx.due is None:
-        return
-    await _insert(tx, tx.events, tx.due)
-    tx.events.clear()
+    if tx.due is not None or tx.answer is not None:
+        await _leave(tx)
+        tx.events.clear()
+        tx.answer = None
 
 
 async def rollback(tx: Tx) -> bool:
@@ -167,25 +172,42 @@ async def rollback(tx: Tx) -> bool:
     return True
 
 
-async def _insert(tx: Tx, events: list[Event], due: datetime) -> None:
-    """The events, in their order, and the hint by which a worker looks inside the tenant for them."""
+async def _leave(tx: Tx) -> None:
+    """The events in their order, the hint by which a worker looks inside the tenant for them, and the answer.
+
+    An older answer under the same key has lapsed, or nobody would have got here, and is replaced.
+    """
     await tx.conn.execute(
         """
         WITH hint AS (
             INSERT INTO pending_work (tenant_id, due_at)
-            VALUES ($1, $2)
+            SELECT $1, $2
+            WHERE $2::timestamptz IS NOT NULL
+        ), answer AS (
+            INSERT INTO idempotency_answers
+                (tenant_id, key, fingerprint, status, headers, body, created_at)
+            SELECT $1, $3, $4, $5, $6, $7, $8
+            WHERE $3::text IS NOT NULL
+            ON CONFLICT (tenant_id, key) DO UPDATE
+            SET fingerprint = EXCLUDED.fingerprint,
+                status      = EXCLUDED.status,
+                headers     = EXCLUDED.headers,
+                body        = EXCLUDED.body,
+                created_at  = EXCLUDED.created_at
         )
         INSERT INTO events (tenant_id, id, type, data, created_at)
-        SELECT $1, e.id, e.type, e.data, $6
-        FROM unnest($3::uuid[], $4::text[], $5::jsonb[]) WITH ORDINALITY AS e (id, type, data, n)
+        SELECT $1, e.id, e.type, e.data, $9
+        FROM unnest($10::uuid[], $11::text[], $12::jsonb[]) WITH ORDINALITY AS e (id, type, data, n)
         ORDER BY e.n
         """,
         tx.tenant,
-        due,
-        [EventId.new() for _ in events],
-        [type_of(event) for event in events],
-        events,
+        tx.due,
+        *(tx.answer or (None,) * 5),
+        tx.wall,
         tx.now,
+        [EventId.new() for _ in tx.events],
+        [type_of(event) for event in tx.events],
+        tx.events,
     )
 
 

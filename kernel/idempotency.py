@@ -1,11 +1,11 @@
 """One attempt of a client has one effect. The answer is kept in the transaction of the effect."""
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
-from kernel.structs import Value, load
+from kernel.structs import Row, Value, load
 
 KEPT = timedelta(days=30)
 
@@ -25,44 +25,26 @@ async def earlier_answer(tx: Tx, key: str, *, fingerprint: bytes) -> Answer | No
     Raises Conflict `idempotency_in_progress` while another transaction holds the key, and Invalid
     `idempotency_key_reused` when the key came with another request before.
     """
-    # Trying does not wait: a waiting lock would keep a connection from the pool for each retry.
-    if not await _hold(tx, key):
+    row = await _hold(tx, key)
+    if not row["held"]:
         raise Conflict(
             "idempotency_in_progress",
             "A request with this Idempotency-Key is still running. Retry it in a moment.",
         )
-    answer = await _find(tx, key)
-    if answer is not None and answer.fingerprint != fingerprint:
+    if row["fingerprint"] is None:
+        return None
+    if row["fingerprint"] != fingerprint:
         raise Invalid(
             "idempotency_key_reused",
             "This Idempotency-Key came with another request before. Use a new key.",
             param="Idempotency-Key",
         )
-    return answer
+    return load(row, Answer)
 
 
-async def remember(tx: Tx, key: str, answer: Answer) -> None:
-    """Keep the answer for KEPT. An older one under the same key has lapsed and is replaced."""
-    await tx.conn.execute(
-        """
-        INSERT INTO idempotency_answers
-            (tenant_id, key, fingerprint, status, headers, body, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (tenant_id, key) DO UPDATE
-        SET fingerprint = EXCLUDED.fingerprint,
-            status      = EXCLUDED.status,
-            headers     = EXCLUDED.headers,
-            body        = EXCLUDED.body,
-            created_at  = EXCLUDED.created_at
-        """,
-        tx.tenant,
-        key,
-        answer.fingerprint,
-        answer.status,
-        answer.headers,
-        answer.body,
-        tx.wall,
-    )
+def remember(tx: Tx, key: str, answer: Answer) -> None:
+    """Keep the answer for KEPT, from the commit on."""
+    tx.answer = (key, answer.fingerprint, answer.status, answer.headers, answer.body)
 
 
 async def forget_lapsed(tx: Tx) -> None:
@@ -76,22 +58,19 @@ async def forget_lapsed(tx: Tx) -> None:
     )
 
 
-async def _hold(tx: Tx, key: str) -> bool:
+async def _hold(tx: Tx, key: str) -> Row:
+    """Trying does not wait: a waiting lock would keep a connection from the pool for each retry."""
     digest = hashlib.sha256(tx.tenant.bytes + key.encode()).digest()
     lock = int.from_bytes(digest[:8], "big", signed=True)
-    return bool(await tx.conn.fetchval("SELECT pg_try_advisory_xact_lock($1)", lock))
-
-
-async def _find(tx: Tx, key: str) -> Answer | None:
-    oldest: datetime = tx.wall - KEPT
     row = await tx.conn.fetchrow(
         """
-        SELECT fingerprint, status, headers, body
-        FROM idempotency_answers
-        WHERE tenant_id = $1 AND key = $2 AND created_at >= $3
+        SELECT held, fingerprint, status, headers, body
+        FROM hold_idempotency_key($1, $2, $3, $4)
         """,
         tx.tenant,
         key,
-        oldest,
+        lock,
+        tx.wall - KEPT,
     )
-    return load(row, Answer) if row else None
+    assert row is not None, "the function answers whether it holds"
+    return row

@@ -34,10 +34,10 @@ async def made_before(tx: Tx, form: Form) -> ApiKeyId | None:
     return None if answer is None else ApiKeyId.parse(answer.body.decode())
 
 
-async def remember(tx: Tx, form: Form, made: ApiKeyId) -> None:
+def remember(tx: Tx, form: Form, made: ApiKeyId) -> None:
     key = _key_of(form)
     answer = Answer(fingerprint=_fingerprint(key), status=303, headers=[], body=str(made).encode())
-    await idempotency.remember(tx, key, answer)
+    idempotency.remember(tx, key, answer)
 
 
 def _key_of(form: Form) -> str:

@@ -71,7 +71,9 @@ async def test_leases_retries_and_postponements_go_by_wall_time(tx: Tx) -> None:
 
 async def test_an_idempotency_key_is_kept_for_thirty_days_of_the_world(tx: Tx) -> None:
     answer = Answer(fingerprint=b"1", status=200, headers=[], body=b"")
-    await idempotency.remember(by_clock(tx, NOON), "key", answer)
+    clocked = by_clock(tx, NOON)
+    idempotency.remember(clocked, "key", answer)
+    await leave_behind(clocked)
 
     for clock, wall, kept in ((NEXT_YEAR, NOON + 30 * DAY, answer), (NOON, NOON + 31 * DAY, None)):
         later = by_clock(tx, clock, wall=wall)

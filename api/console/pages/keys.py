@@ -58,7 +58,7 @@ async def create(
     except Refused as refusal:
         return _new_key(here, form, refusal=refusal)
     created = await create_key(tx, request, own_scopes=scopes.ALL, hasher=hasher, now=now)
-    await once.remember(tx, form, created.id)
+    once.remember(tx, form, created.id)
     return _made(here, created, old=None)
 
 
@@ -98,7 +98,7 @@ async def rotate(
         return see_other(f"{here.to('keys', made)}?again=1")
     request = key_form.read_rotation(form)
     created = await rotate_key(tx, api_key_id, request, own_scopes=scopes.ALL, hasher=hasher, now=now)
-    await once.remember(tx, form, created.id)
+    once.remember(tx, form, created.id)
     return _made(here, created, old=await store.get(tx, api_key_id))
 
 

@@ -102,6 +102,9 @@ async def open_pool(url: str, *, size: int = 8) -> Pool:
         connection_class=Connection,
         init=_set_codecs,
         command_timeout=30,
+        # A statement that is not in a connection's cache costs a round trip to prepare.
+        statement_cache_size=1000,
+        max_cached_statement_lifetime=0,
         server_settings={"application_name": "ristourne", "timezone": "UTC"},
     )
 

@@ -1,0 +1,72 @@
+"""How often a request goes to the database and back: what latency is made of."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from kernel.database import Connection
+from tests.flows.backend import Backend, Json, customer
+from tests.flows.conftest import OpenTenant
+
+ASKING = ("execute", "fetch", "fetchrow", "fetchval")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that is sent, in its first words; all are prepared already when a test counts."""
+    statements: list[str] = []
+
+    def counted(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def asking(conn: Connection, query: str, *args: Any, **more: Any) -> Any:
+            statements.append(" ".join(query.split())[:70])
+            return await ask(conn, query, *args, **more)
+
+        return asking
+
+    for name in ASKING:
+        monkeypatch.setattr(Connection, name, counted(getattr(Connection, name)))
+    return statements
+
+
+@pytest.fixture
+async def backend(open_tenant: OpenTenant) -> Backend:
+    backend = await open_tenant()
+    await backend.open_shop()
+    return backend
+
+
+async def a_plan(backend: Backend) -> None:
+    price = {"model": "per_unit", "currency": "EUR", "unit_price": "9.90"}
+    await backend.post(
+        "/v1/plans",
+        {"reference": "pro", "name": "Pro", "interval": {"unit": "month"}, "prices": [price]},
+    )
+    await backend.post(
+        "/v1/offers",
+        {
+            "reference": "WELCOME",
+            "name": "Welcome",
+            "benefit": {"type": "percent", "percent": "50"},
+            "conditions": {"new_customers_only": True},
+        },
+    )
+
+
+def a_signup(reference: str) -> Json:
+    who = {**customer(payment_method="pm_card_visa"), "reference": reference}
+    return {"customer": who, "plan": "pro", "quantity": "3", "offer": "WELCOME"}
+
+
+async def test_a_signup_with_everything_on_is_at_most_12_round_trips(
+    backend: Backend, asked: list[str]
+) -> None:
+    """A new customer with a welcome offer, their invoice, number, VAT, ledger and events, once only."""
+    await a_plan(backend)
+    await backend.post("/v1/signups", a_signup("user-1"), idempotency_key="attempt-1")
+
+    asked.clear()
+    signup = await backend.post("/v1/signups", a_signup("user-2"), idempotency_key="attempt-2")
+
+    assert signup["invoice"]["number"]
+    assert len(asked) <= 12, "\n".join(asked)

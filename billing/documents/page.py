@@ -14,7 +14,7 @@ from billing.documents.terms import payment_terms, refund_terms
 from billing.documents.words import WORDS, Words
 from billing.invoices.model import Collection, Invoice, Line
 from billing.parties.model import Buyer, Language, Seller, VatDue
-from billing.tax.model import GroupTax, TaxGroup
+from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
 from kernel.money import Currency, Money
 from kernel.structs import Value
 
@@ -80,10 +80,11 @@ class Print(Value, frozen=True, kw_only=True):
 def of_invoice(invoice: Invoice) -> Page:
     p = _print(invoice)
     words, formats = p.words, p.formats
+    prices = words.prices[invoice.tax_behavior]
     discounted = any(line.discount for line in invoice.lines)
-    columns = [words.description, words.quantity, words.unit_price, words.vat, words.net]
+    columns = [words.description, words.quantity, prices.unit_price, words.vat, *prices.amounts]
     if discounted:
-        columns.insert(3, words.discount)
+        columns.insert(3, prices.discount)
 
     return Page(
         language=invoice.language,
@@ -124,7 +125,7 @@ def of_credit_note(note: CreditNote) -> Page:
         number=note.invoice_number, date=formats.long_date(note.invoice_issued_on)
     )
     by_quantity = any(line.quantity is not None for line in note.lines)
-    columns = [words.description, words.vat, words.net_credited]
+    columns = [words.description, words.vat, *words.prices[note.tax_behavior].credited]
     if by_quantity:
         columns.insert(1, words.quantity)
 
@@ -147,7 +148,7 @@ def of_credit_note(note: CreditNote) -> Page:
             Fact(words.currency, note.currency),
         ],
         columns=columns,
-        rows=[_credit_row(line, by_quantity, p) for line in note.lines],
+        rows=[_credit_row(line, note, by_quantity, p) for line in note.lines],
         tax_columns=[words.vat_rate, words.vat_base, words.vat_amount],
         taxes=_taxes(note.taxes, p),
         totals=_totals(note, p),
@@ -225,18 +226,31 @@ def _row(line: Line, invoice: Invoice, discounted: bool, p: Print) -> Row:
             formats.unit_price(line.unit_price, p.currency),
             *discount,
             _rate(line.tax, p),
-            formats.number(line.net),
+            *_amounts(line.net, line.billed, invoice.tax_behavior, p),
         ],
     )
 
 
-def _credit_row(line: CreditLine, by_quantity: bool, p: Print) -> Row:
+def _credit_row(line: CreditLine, note: CreditNote, by_quantity: bool, p: Print) -> Row:
     quantity = [p.formats.quantity(line.quantity) if line.quantity is not None else ""]
     return Row(
         description=line.description,
         details=[p.formats.period(line.period, p.zone)] if line.period else [],
-        cells=[*(quantity if by_quantity else []), _rate(line.tax, p), p.formats.number(line.net)],
+        cells=[
+            *(quantity if by_quantity else []),
+            _rate(line.tax, p),
+            *_amounts(line.net, line.amount, note.tax_behavior, p),
+        ],
     )
+
+
+def _amounts(net: Money, in_its_prices: Money, behavior: TaxBehavior, p: Print) -> list[str]:
+    """The net of a line; and its price where that has VAT in it, which is what adds up to the total."""
+    match behavior:
+        case TaxBehavior.EXCLUSIVE:
+            return [p.formats.number(net)]
+        case TaxBehavior.INCLUSIVE:
+            return [p.formats.number(net), p.formats.number(in_its_prices)]
 
 
 # ── What it adds up to ───────────────────────────────────────────────────────────────────────────
@@ -289,10 +303,12 @@ def _bank(invoice: Invoice, words: Words) -> list[Fact]:
 
 
 def _invoice_mentions(invoice: Invoice, words: Words) -> list[str]:
+    gross = words.prices[invoice.tax_behavior].mention
+    of_prices = [gross] if gross else []
     if invoice.seller.address.country != "FR":
-        return []
+        return of_prices
     late = [words.late_payment, words.no_early_discount] if invoice.total else []
-    return [words.services, *_vat_due(invoice.tax, invoice.vat_due, words), *late]
+    return [*of_prices, words.services, *_vat_due(invoice.tax, invoice.vat_due, words), *late]
 
 
 def _credit_note_mentions(note: CreditNote, words: Words) -> list[str]:

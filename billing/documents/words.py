@@ -6,8 +6,18 @@ The French ones are only printed for sellers in France. What stands in braces is
 
 from billing.credit_notes.model import Reason
 from billing.parties.model import Language, VatDue
-from billing.tax.model import Category
+from billing.tax.model import Category, TaxBehavior
 from kernel.structs import Value
+
+
+class PriceWords(Value, frozen=True, kw_only=True):
+    """How prices are called that are without VAT, or with it; `mention` says the latter."""
+
+    unit_price: str
+    discount: str
+    amounts: tuple[str, ...]
+    credited: tuple[str, ...]
+    mention: str
 
 
 class Words(Value, frozen=True, kw_only=True):
@@ -35,12 +45,9 @@ class Words(Value, frozen=True, kw_only=True):
     # lines
     description: str
     quantity: str
-    unit_price: str
-    discount: str
+    prices: dict[TaxBehavior, PriceWords]
     allowance: str
     vat: str
-    net: str
-    net_credited: str
 
     # totals
     vat_rate: str
@@ -108,12 +115,24 @@ FRENCH = Words(
     },
     description="Désignation",
     quantity="Quantité",
-    unit_price="Prix unit. HT",
-    discount="Remise HT",
+    prices={
+        TaxBehavior.EXCLUSIVE: PriceWords(
+            unit_price="Prix unit. HT",
+            discount="Remise HT",
+            amounts=("Montant HT",),
+            credited=("Montant HT crédité",),
+            mention="",
+        ),
+        TaxBehavior.INCLUSIVE: PriceWords(
+            unit_price="Prix unit. TTC",
+            discount="Remise TTC",
+            amounts=("Montant HT", "Montant TTC"),
+            credited=("Montant HT crédité", "Montant TTC crédité"),
+            mention="Les prix et les remises s’entendent toutes taxes comprises.",
+        ),
+    },
     allowance="{name}\u00a0: −{amount}",
     vat="TVA",
-    net="Montant HT",
-    net_credited="Montant HT crédité",
     vat_rate="Taux de TVA",
     vat_base="Base HT",
     vat_amount="TVA",
@@ -192,12 +211,24 @@ ENGLISH = Words(
     },
     description="Description",
     quantity="Quantity",
-    unit_price="Unit price",
-    discount="Discount",
+    prices={
+        TaxBehavior.EXCLUSIVE: PriceWords(
+            unit_price="Unit price",
+            discount="Discount",
+            amounts=("Net amount",),
+            credited=("Net credited",),
+            mention="",
+        ),
+        TaxBehavior.INCLUSIVE: PriceWords(
+            unit_price="Unit price incl. VAT",
+            discount="Discount incl. VAT",
+            amounts=("Net amount", "Amount incl. VAT"),
+            credited=("Net credited", "Credited incl. VAT"),
+            mention="Prices and discounts include VAT.",
+        ),
+    },
     allowance="{name}: −{amount}",
     vat="VAT",
-    net="Net amount",
-    net_credited="Net credited",
     vat_rate="VAT rate",
     vat_base="Net",
     vat_amount="VAT",

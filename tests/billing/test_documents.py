@@ -14,7 +14,7 @@ from billing.documents import keep, render
 from billing.documents.words import ENGLISH, FRENCH, Words
 from billing.invoices.model import Collection, Invoice, Status
 from billing.parties.model import Customer, Language, VatDue
-from billing.tax.model import Category, TaxGroup
+from billing.tax.model import Category, TaxBehavior, TaxGroup
 from kernel.database import Pool, transaction
 from kernel.decimals import Quantity, Rate
 from kernel.ids import TenantId
@@ -185,6 +185,43 @@ def test_an_english_credit_note_carries_every_mention() -> None:
         assert mention in text
 
 
+def test_a_gross_invoice_prints_its_prices_with_vat_and_its_sums_net_too() -> None:
+    text = text_of(an_invoice(tax_behavior=TaxBehavior.INCLUSIVE))
+
+    for mention in (
+        "Désignation Quantité Prix unit. TTC Remise TTC TVA Montant HT Montant TTC",
+        "1 100,00 −13,89 20,00 % 71,76 86,11",
+        "1 50,00 −6,94 5,50 % 40,82 43,06",
+        "3 10,00 −4,17 20,00 % 21,52 25,83",
+        "5,50 % 40,82 2,24",
+        "20,00 % 93,28 18,66",
+        "Total HT 134,10 € Total TVA 20,90 € Total TTC 155,00 € Net à payer 155,00 €",
+        "Les prix et les remises s’entendent toutes taxes comprises.",
+    ):
+        assert mention in text
+    english = text_of(an_invoice(customer=an_english_customer(), tax_behavior=TaxBehavior.INCLUSIVE))
+    assert "Unit price incl. VAT Discount incl. VAT VAT Net amount Amount incl. VAT" in english
+    assert "Prices and discounts include VAT." in english
+
+
+def test_a_credit_note_on_a_gross_invoice_says_what_it_credits_with_vat_and_without() -> None:
+    text = text_of(a_credit_note(an_invoice(tax_behavior=TaxBehavior.INCLUSIVE)))
+
+    assert "Désignation TVA Montant HT crédité Montant TTC crédité" in text
+    assert "20,00 % 71,76 86,11" in text
+    assert "Total HT 134,10 € Total TVA 20,90 € Total TTC 155,00 € Net à votre crédit 155,00 €" in text
+
+
+def test_who_is_charged_no_vat_reads_net_prices() -> None:
+    lines = [replace(line, tax=REVERSE_CHARGE, waived=line.tax) for line in (a_line(price="29.00"),)]
+
+    text = text_of(an_invoice(lines, tax_behavior=TaxBehavior.INCLUSIVE))
+
+    assert "Désignation Quantité Prix unit. HT TVA Montant HT" in text
+    assert "1 24,17 0,00 % 24,17" in text
+    assert "toutes taxes comprises" not in text
+
+
 @pytest.mark.parametrize("customer", [a_customer(), an_english_customer()], ids=["fr", "en"])
 def test_a_credit_note_neither_duns_nor_asks_for_money(customer: Customer) -> None:
     text = text_of(a_credit_note(an_invoice(customer=customer)))
@@ -198,6 +235,7 @@ def test_there_are_words_for_everything_we_can_have_to_say(words: Words) -> None
     assert set(words.reasons) == set(Reason)
     assert set(words.mentions) == set(Category)
     assert set(words.vat_due) == set(VatDue)
+    assert set(words.prices) == set(TaxBehavior)
 
 
 def test_a_credit_note_says_where_each_part_of_it_goes() -> None:

@@ -1,5 +1,7 @@
 """An invoice that is not paid in time, from the first failure to the money or to the end of it."""
 
+from collections.abc import Iterator
+from datetime import date, timedelta
 from email.message import EmailMessage
 from typing import Any, TypeAlias
 
@@ -8,8 +10,10 @@ import asyncpg
 from api.house import House
 from api.work import drain
 from tests.flows.backend import Backend, Json, customer, euros, legal_entity, plan, tax_rate
-from tests.flows.conftest import Time
+from tests.flows.conftest import OpenTenant, Time
+from tests.flows.test_clock import advance, listed
 from tests.flows.test_story import check_ledger
+from tests.makers import NOON
 from tests.notifications.inbox import Inbox
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -361,6 +365,29 @@ async def test_a_schedule_that_makes_no_sense_is_refused(backend: Backend) -> No
         assert (await refused(dunning_automatic={"steps": [{"after_days": days}]}))[0] == "body_invalid"
 
 
+async def test_one_jump_of_a_clock_does_what_a_day_after_the_other_does(
+    open_tenant: OpenTenant, house: House, inbox: Inbox, time: Time
+) -> None:
+    """A card that fails to the end, and an invoice that is sent, is reminded of, and paid by nobody."""
+    histories = []
+    for stops in (["2026-03-01"], [f"2026-{month:02}-{day:02}" for month, day in days_until_march()]):
+        backend = await open_tenant()
+        await open_shop(backend)
+        await backend.post("/v1/signups", a_signup("pm_sandbox_declined"))
+        sent = {"customer": customer("user-43"), "plan": "pro", "collection": "send_invoice"}
+        await backend.post("/v1/signups", sent)
+        for stop in stops:
+            await advance(backend, house, f"{stop}T23:30:00Z")
+        histories.append([each for each in await told_of(backend) if "test_clock" not in each])
+        histories[-1].append(" ".join(mail["Subject"] for mail in inbox.messages))
+        inbox.messages.clear()
+
+    assert histories[0] == histories[1]
+    assert "2026-01-29T11:00:00Z subscription.cancelled" in histories[0]
+    assert "2026-02-14T23:00:00Z subscription.past_due" in histories[0]
+    assert "2026-02-24T08:00:00Z invoice.reminder_due" in histories[0]
+
+
 # ── what the tests share ─────────────────────────────────────────────────────────────────────────
 
 
@@ -422,6 +449,18 @@ async def payments_of(backend: Backend, signup: Json) -> list[str]:
 async def happened(backend: Backend) -> list[str]:
     """The types of all events, oldest first."""
     return [each["type"] for each in reversed((await backend.get("/v1/events", limit="100"))["data"])]
+
+
+async def told_of(backend: Backend) -> list[str]:
+    """When each event happened, and its type."""
+    return sorted(f"{each['created_at']} {each['type']}" for each in await listed(backend, "events"))
+
+
+def days_until_march() -> Iterator[tuple[int, int]]:
+    day = NOON.date()
+    while day < date(2026, 3, 1):
+        day += timedelta(days=1)
+        yield day.month, day.day
 
 
 def told(inbox: Inbox, subject: str) -> list[str]:

@@ -142,6 +142,14 @@ async def test_a_settlement_undone_is_dunned_anew(tx: Tx) -> None:
     assert said(tx).count("invoice.overdue") == 2
 
 
+async def test_settled_again_before_it_is_overdue_again_it_recovers_once(tx: Tx) -> None:
+    invoice = await an_overdue_invoice(tx)
+    settled = await settle(tx, await locked(tx, invoice), offset=invoice.total)
+    undone = await settle(tx, settled, offset=euros(-10_00))
+    await settle(tx, undone, offset=euros(10_00))
+    assert said(tx).count("invoice.recovered") == 1
+
+
 async def test_a_pause_that_is_over_in_time_stops_nothing(tx: Tx) -> None:
     invoice = await a_sent_invoice(tx)
     await pause_dunning(tx, invoice.id, NewPause(until=date(2026, 2, 1)))

@@ -28,6 +28,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     },
     "patch_customer": {"payment_method": "pm_sandbox_ok", "metadata": {"crm": "4711"}},
     "create_subscription": {"customer": "user-42", "plan": "pro", "collection": "send_invoice"},
+    "change_subscription": {"plan": "pro", "quantity": "12"},
     "cancel_subscription": {"credit": "prorated", "refund": "automatic"},
     "create_plan": {
         "reference": "pro",

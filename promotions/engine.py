@@ -97,11 +97,20 @@ def evaluate(basket: Basket, offers: Iterable[InReach], *, now: datetime) -> Dec
 
 
 def refusal_of(basket: Basket, each: InReach, *, now: datetime) -> Refusal | None:
-    """Why this offer cannot be used for this basket now; None when it can."""
+    """Why this offer cannot be used for this basket now; None when it can.
+
+    Of what was agreed when it was granted only the plan can change: on another one it takes nothing off.
+    """
     offer = each.offer
-    if each.granted:
-        return _no(offer, *_USED_UP) if is_used_up(offer, each.periods_used) else None
     conditions = offer.conditions
+    for_plan = (
+        not conditions.plans or basket.plan in conditions.plans,
+        "offer_other_plan",
+        f"The offer is not for the plan {basket.plan!r}.",
+    )
+    if each.granted:
+        checks = [(not is_used_up(offer, each.periods_used), *_USED_UP), for_plan]
+        return _first_no(offer, checks)
     checks = [
         (offer.active, "offer_inactive", "The offer is not running."),
         (
@@ -119,11 +128,7 @@ def refusal_of(basket: Basket, each: InReach, *, now: datetime) -> Refusal | Non
             "offer_new_customers_only",
             "The offer is for customers who have not subscribed before.",
         ),
-        (
-            not conditions.plans or basket.plan in conditions.plans,
-            "offer_other_plan",
-            f"The offer is not for the plan {basket.plan!r}.",
-        ),
+        for_plan,
         (
             _is_in(basket.currency, offer),
             "offer_other_currency",
@@ -135,6 +140,10 @@ def refusal_of(basket: Basket, each: InReach, *, now: datetime) -> Refusal | Non
             "The offer has been used as often as it may be.",
         ),
     ]
+    return _first_no(offer, checks)
+
+
+def _first_no(offer: Offer, checks: Iterable[tuple[bool, str, str]]) -> Refusal | None:
     return next((_no(offer, code, detail) for holds, code, detail in checks if not holds), None)
 
 

@@ -17,13 +17,13 @@ from kernel.errors import Conflict, Invalid
 from kernel.money import total
 from kernel.periods import local_date
 from kernel.structs import from_wire
-from refunds.credit_period import Unused, credit_period
+from refunds.caught_up import caught_up
+from refunds.credit_period import Unused, credit_invoices, to_credit
 from refunds.model import Cancellation, GivenBack, NewCancellation, When
 from refunds.rules import terms_of
 from subscriptions import store as subscriptions
 from subscriptions.events import CancellationScheduled, CancellationUndone, SubscriptionCancelled
 from subscriptions.model import Status, Subscription, SubscriptionId
-from subscriptions.renew import renew
 
 CANCELLING = "cancel_subscription"
 
@@ -110,10 +110,12 @@ async def _schedule(
 async def _cancel(
     tx: Tx, subscription: Subscription, request: NewCancellation, *, at: datetime, zone: ZoneInfo
 ) -> Cancellation:
-    subscription = await _caught_up(tx, subscription, at=at)
+    subscription = await caught_up(tx, subscription, at=at)
     if subscription.is_over:
         return _answer(subscription)
-    cancelled = subscription.to(Status.CANCELLED, next_billing_at=None, cancelled_at=at, ended_at=at)
+    cancelled = subscription.to(
+        Status.CANCELLED, next_billing_at=None, pending_change=None, cancelled_at=at, ended_at=at
+    )
 
     await subscriptions.update(tx, cancelled)
     given_back = await _credit(tx, subscription, request, at=at, zone=zone)
@@ -137,18 +139,6 @@ async def _locked(tx: Tx, subscription_id: SubscriptionId) -> tuple[Subscription
     return subscription, await parties.legal_entity(tx, customer.legal_entity_id)
 
 
-async def _caught_up(tx: Tx, subscription: Subscription, *, at: datetime) -> Subscription:
-    """With every period begun that should have by then, unless it was to be cancelled before that."""
-    while _begins_another(subscription, at):
-        subscription = (await renew(tx, subscription.id)).subscription
-    return subscription
-
-
-def _begins_another(subscription: Subscription, at: datetime) -> bool:
-    begins_at, cancel_at = subscription.next_billing_at, subscription.cancel_at
-    return begins_at is not None and begins_at <= at and (cancel_at is None or begins_at < cancel_at)
-
-
 async def _credit(
     tx: Tx, subscription: Subscription, request: NewCancellation, *, at: datetime, zone: ZoneInfo
 ) -> list[GivenBack]:
@@ -164,4 +154,5 @@ async def _credit(
         refund=request.refund,
         refund_on=request.refund_on,
     )
-    return await credit_period(tx, subscription, unused)
+    billed = await subscriptions.invoices_of_period(tx, subscription)
+    return await credit_invoices(tx, to_credit(billed, request.credit), unused)

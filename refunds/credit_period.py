@@ -1,6 +1,6 @@
-"""Crediting what the current period of a subscription was billed for and is not used."""
+"""Crediting what a period of a subscription was billed for and is not used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -8,7 +8,7 @@ from billing.credit_notes import crediting
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.crediting import Credited
 from billing.credit_notes.model import NewCreditLine, NewCreditNote, Reason
-from billing.invoices.model import Invoice, LineId
+from billing.invoices.model import Invoice, InvoiceId, LineId
 from billing.parties.model import Proration, RefundMode
 from billing.settlement.apply import lock_with_sources
 from kernel.database import Tx
@@ -17,8 +17,7 @@ from kernel.text import Note
 from refunds.credit_invoice import credit_invoice
 from refunds.model import Credit, GivenBack
 from subscriptions import proration
-from subscriptions import store as subscriptions
-from subscriptions.model import PeriodInvoice, Subscription
+from subscriptions.model import PeriodInvoice
 
 
 class Unused(Value, frozen=True, kw_only=True):
@@ -33,14 +32,10 @@ class Unused(Value, frozen=True, kw_only=True):
     refund_on: date | None
 
 
-async def credit_period(tx: Tx, subscription: Subscription, unused: Unused) -> list[GivenBack]:
-    """A note on each of its invoices of which there is something to credit, the newest first."""
-    if unused.credit is Credit.NONE:
-        return []
-    billed = await subscriptions.invoices_of_period(tx, subscription)
-
+async def credit_invoices(tx: Tx, invoice_ids: Sequence[InvoiceId], unused: Unused) -> list[GivenBack]:
+    """A note on each of which there is something to credit, the newest first."""
     given_back = []
-    for invoice in await lock_with_sources(tx, [each.invoice_id for each in billed if _meant(each, unused)]):
+    for invoice in await lock_with_sources(tx, invoice_ids):
         earlier = await credit_notes.credited_lines(tx, invoice.id)
         lines = lines_to_credit(invoice, earlier, unused)
         if lines:
@@ -48,9 +43,20 @@ async def credit_period(tx: Tx, subscription: Subscription, unused: Unused) -> l
     return given_back
 
 
-def _meant(invoice: PeriodInvoice, unused: Unused) -> bool:
+def to_credit(billed: Sequence[PeriodInvoice], credit: Credit) -> list[InvoiceId]:
+    """Of the invoices of a period, those that a cancellation means."""
+    match credit:
+        case Credit.NONE:
+            return []
+        case Credit.PRORATED:
+            return in_use(billed)
+        case Credit.FULL:
+            return [each.invoice_id for each in billed]
+
+
+def in_use(billed: Sequence[PeriodInvoice]) -> list[InvoiceId]:
     """Of what a change has stopped, the unused part is credited already."""
-    return unused.credit is Credit.FULL or invoice.stopped_at is None
+    return [each.invoice_id for each in billed if each.stopped_at is None]
 
 
 def lines_to_credit(

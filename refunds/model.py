@@ -15,9 +15,10 @@ from typing import Annotated, Self
 import msgspec
 
 from billing.credit_notes.model import CreditNote, CreditNoteId
-from billing.invoices.model import InvoiceId
-from billing.parties.model import CustomerId, RefundMode
+from billing.invoices.model import Invoice, InvoiceId
+from billing.parties.model import CustomerId, Proration, RefundMode
 from billing.payments.model import Means, OutsideMeans, PaymentId
+from kernel.decimals import Quantity
 from kernel.errors import Conflict
 from kernel.ids import Id
 from kernel.money import Currency, Money
@@ -128,6 +129,40 @@ class Cancellation(Value, frozen=True, kw_only=True):
 
     subscription: Subscription
     credit_notes: tuple[CreditNote, ...]
+    refunds: tuple[Refund, ...]
+    to_refund_by_hand: Money
+
+
+class ChangeWhen(StrEnum):
+    """When a change takes effect."""
+
+    NOW = "now"
+    PERIOD_END = "period_end"
+
+
+class NewChange(Input, frozen=True, kw_only=True):
+    """Another plan, another quantity, or both; now, or with the next period. Until then it can be undone.
+
+    Now, the unused part of what was billed is credited and the rest of the period billed on the new terms,
+    counted as `proration` says, or else the settings. What the credit notes leave pays the new invoice,
+    unless `refund` says where it goes; `refund_on` is the day of a deferred refund.
+    """
+
+    plan: str | None = None
+    quantity: Quantity | None = None
+    when: ChangeWhen = ChangeWhen.NOW
+    proration: Proration | None = None
+    refund: RefundMode | None = None
+    refund_on: date | None = None
+    reason_text: Note | None = None
+
+
+class Change(Value, frozen=True, kw_only=True):
+    """`invoice` is null when nothing of the period is left to bill, or nothing is billed yet."""
+
+    subscription: Subscription
+    credit_notes: tuple[CreditNote, ...]
+    invoice: Invoice | None
     refunds: tuple[Refund, ...]
     to_refund_by_hand: Money
 

@@ -19,6 +19,7 @@ from kernel.money import Currency
 from kernel.structs import Value
 from subscriptions import billing_store
 from subscriptions.billing_store import Failure, Mark
+from subscriptions.changing import from_next_period
 from subscriptions.events import RenewalFailed
 from subscriptions.model import Renewal, Subscription
 from subscriptions.renew import NextPeriod, next_period, record
@@ -46,7 +47,7 @@ class Chunk(Value, frozen=True, kw_only=True):
 async def bill_chunk(tx: Tx, *, limit: int = CHUNK, after: Mark | None = None) -> Chunk:
     """Renew the next subscriptions that are due, in the order of when; each by one period."""
     due = await billing_store.claim_due(tx, limit=limit, after=after)
-    terms = await terms_of(tx, due)
+    terms = await terms_of(tx, [from_next_period(each) for each in due])
 
     decided: list[NextPeriod] = []
     failures: list[Failure] = []

@@ -32,7 +32,8 @@ async def claim_due(tx: Tx, *, limit: int, after: Mark | None) -> list[Subscript
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, pending_change, cancel_at, cancelled_at, ended_at, metadata,
+               created_at
         FROM subscriptions s
         WHERE s.tenant_id = $1
           AND next_billing_at <= $2
@@ -128,6 +129,28 @@ async def advance(tx: Tx, begun: Sequence[tuple[Subscription, InvoiceId | None]]
         [each.next_billing_at for each in subscriptions],
         [each.ended_at for each in subscriptions],
         [invoice_id for _, invoice_id in begun],
+    )
+
+
+async def carry_out_changes(tx: Tx, changed: Sequence[Subscription]) -> None:
+    """The terms of those that had a change pending, which most have not."""
+    if not changed:
+        return
+    await tx.conn.execute(
+        """
+        UPDATE subscriptions s
+        SET plan_id = c.plan_id, version = c.version, quantity = c.quantity, anchor_at = c.anchor_at,
+            pending_change = NULL
+        FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::numeric[], $6::timestamptz[])
+             AS c (id, plan_id, version, quantity, anchor_at)
+        WHERE s.tenant_id = $1 AND s.id = c.id
+        """,
+        tx.tenant,
+        [each.id for each in changed],
+        [each.plan_id for each in changed],
+        [each.version for each in changed],
+        [each.quantity for each in changed],
+        [each.anchor_at for each in changed],
     )
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
+from kernel.decimals import Quantity
 from kernel.events import Event
 from subscriptions.model import PlanId, SubscriptionId
 
@@ -51,6 +52,27 @@ class SubscriptionRecovered(Event, frozen=True, kw_only=True, tag="subscription.
 
 
 class SubscriptionCancelled(Event, frozen=True, kw_only=True, tag="subscription.cancelled"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
+class SubscriptionChanged(Event, frozen=True, kw_only=True, tag="subscription.changed"):
+    """To these terms, now or with the period that begins."""
+
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    plan_id: PlanId
+    version: int
+    quantity: Quantity
+
+
+class SubscriptionChangeScheduled(Event, frozen=True, kw_only=True, tag="subscription.change_scheduled"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    change_at: datetime
+
+
+class SubscriptionChangeUndone(Event, frozen=True, kw_only=True, tag="subscription.change_undone"):
     subscription_id: SubscriptionId
     customer_id: CustomerId
 

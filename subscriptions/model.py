@@ -150,10 +150,20 @@ NEXT: dict[Status, frozenset[Status]] = {
 ENTITLED = frozenset({Status.TRIALING, Status.ACTIVE, Status.PAST_DUE})
 
 
+class PendingChange(Value, frozen=True, kw_only=True):
+    """The terms from the next period on; `restarts` when its periods are of another length, counted anew."""
+
+    plan_id: PlanId
+    version: int
+    quantity: Quantity
+    restarts: bool
+
+
 class Subscription(Value, frozen=True, kw_only=True):
     """`period_number` counts from the anchor, where billing began; the trial before it is -1.
 
-    `cancel_at` is when a cancellation takes effect that can still be undone.
+    `cancel_at` is when a cancellation takes effect, `pending_change` what the next period begins with; both
+    can still be undone.
     """
 
     id: SubscriptionId
@@ -170,6 +180,7 @@ class Subscription(Value, frozen=True, kw_only=True):
     current_period: Period
     trial_ends_at: datetime | None
     next_billing_at: datetime | None
+    pending_change: PendingChange | None = None
     cancel_at: datetime | None
     cancelled_at: datetime | None
     ended_at: datetime | None

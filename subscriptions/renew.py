@@ -1,6 +1,6 @@
 """Renewing subscriptions: the next period begins and is billed, for one or for thousands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from billing.invoices.issue import issue_invoices
@@ -14,16 +14,21 @@ from kernel.structs import Value
 from promotions import store as promotions
 from subscriptions import billing_store, store
 from subscriptions.bill import Bill, Terms, bill_of, ends
+from subscriptions.changing import event_of, from_next_period
 from subscriptions.events import SubscriptionEnded, SubscriptionRenewed
 from subscriptions.model import Renewal, Status, Subscription, SubscriptionId
 from subscriptions.terms import terms_of
 
 
 class NextPeriod(Value, frozen=True, kw_only=True):
-    """A subscription as its next period begins, with the bill of it; without one, it has ended."""
+    """A subscription as its next period begins, with the bill of it; without one, it has ended.
+
+    `had_change` when one was pending: it is carried out, or has come to nothing.
+    """
 
     subscription: Subscription
     bill: Bill | None
+    had_change: bool
 
 
 async def renew(tx: Tx, subscription_id: SubscriptionId) -> Renewal:
@@ -31,7 +36,7 @@ async def renew(tx: Tx, subscription_id: SubscriptionId) -> Renewal:
     found = await store.get(tx, subscription_id)
     await parties.lock_customer(tx, found.customer_id)
     subscription = await store.lock(tx, subscription_id)
-    terms = await terms_of(tx, [subscription])
+    terms = await terms_of(tx, [from_next_period(subscription)])
 
     check(subscription, now=tx.now)
     decided = next_period(subscription, terms[subscription.id], now=tx.now)
@@ -57,15 +62,20 @@ def check(subscription: Subscription, *, now: datetime) -> None:
 
 
 def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> NextPeriod:
-    """Decides and writes nothing. Raises Conflict where the period cannot be billed."""
+    """Decides and writes nothing. Raises Conflict where the period cannot be billed.
+
+    `terms` are those of the next period, of a pending change where there is one.
+    """
+    had_change = subscription.pending_change is not None
     if ends(terms):
-        over = subscription.to(Status.ENDED, next_billing_at=None, ended_at=now)
-        return NextPeriod(subscription=over, bill=None)
-    number = subscription.period_number + 1
-    period = nth_period(subscription.anchor_at, terms.plan.interval, number, terms.entity.zone)
-    status = Status.ACTIVE if subscription.status is Status.TRIALING else subscription.status
-    begun = subscription.to(status, period_number=number, current_period=period, next_billing_at=period.end)
-    return NextPeriod(subscription=begun, bill=bill_of(begun, terms, now=now))
+        over = subscription.to(Status.ENDED, next_billing_at=None, pending_change=None, ended_at=now)
+        return NextPeriod(subscription=over, bill=None, had_change=had_change)
+    due = from_next_period(subscription)
+    number = due.period_number + 1
+    period = nth_period(due.anchor_at, terms.plan.interval, number, terms.entity.zone)
+    status = Status.ACTIVE if due.status is Status.TRIALING else due.status
+    begun = due.to(status, period_number=number, current_period=period, next_billing_at=period.end)
+    return NextPeriod(subscription=begun, bill=bill_of(begun, terms, now=now), had_change=had_change)
 
 
 async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
@@ -74,8 +84,9 @@ async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     await billing_store.advance(
         tx, [(each.subscription, each.bill.invoice.id if each.bill else None) for each in decided]
     )
+    await billing_store.carry_out_changes(tx, [each.subscription for each in decided if each.had_change])
     await promotions.count_periods(tx, [bill.redemption for bill in bills if bill.redemption])
-    outbox.publish(tx, *(_event(each) for each in decided))
+    outbox.publish(tx, *(event for each in decided for event in _events(each)))
     issued = await issue_invoices(tx, [bill.invoice for bill in bills])
 
     invoices = {invoice.id: invoice for invoice in issued}
@@ -85,12 +96,15 @@ async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     ]
 
 
-def _event(decided: NextPeriod) -> Event:
+def _events(decided: NextPeriod) -> Iterator[Event]:
     subscription, bill = decided.subscription, decided.bill
     if bill is None:
-        return SubscriptionEnded(subscription_id=subscription.id, customer_id=subscription.customer_id)
-    return SubscriptionRenewed(
+        yield SubscriptionEnded(subscription_id=subscription.id, customer_id=subscription.customer_id)
+        return
+    yield SubscriptionRenewed(
         subscription_id=subscription.id,
         customer_id=subscription.customer_id,
         invoice_id=bill.invoice.id,
     )
+    if decided.had_change:
+        yield event_of(subscription)

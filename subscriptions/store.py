@@ -249,17 +249,23 @@ async def update(tx: Tx, subscription: Subscription) -> None:
     await tx.conn.execute(
         """
         UPDATE subscriptions
-        SET status = $3, period_number = $4, current_period_start = $5, current_period_end = $6,
-            next_billing_at = $7, cancelled_at = $8, ended_at = $9
+        SET plan_id = $3, version = $4, quantity = $5, status = $6, anchor_at = $7, period_number = $8,
+            current_period_start = $9, current_period_end = $10, next_billing_at = $11,
+            pending_change = $12, cancelled_at = $13, ended_at = $14
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
         subscription.id,
+        subscription.plan_id,
+        subscription.version,
+        subscription.quantity,
         subscription.status,
+        subscription.anchor_at,
         subscription.period_number,
         subscription.current_period.start,
         subscription.current_period.end,
         subscription.next_billing_at,
+        subscription.pending_change,
         subscription.cancelled_at,
         subscription.ended_at,
     )
@@ -301,7 +307,8 @@ async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, pending_change, cancel_at, cancelled_at, ended_at, metadata,
+               created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -319,7 +326,8 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, pending_change, cancel_at, cancelled_at, ended_at, metadata,
+               created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         FOR NO KEY UPDATE
@@ -337,7 +345,8 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, pending_change, cancel_at, cancelled_at, ended_at, metadata,
+               created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR customer_id = $4)
         ORDER BY id DESC

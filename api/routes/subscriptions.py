@@ -8,7 +8,8 @@ from api.operations import command, query
 from kernel.database import Tx
 from kernel.paging import Page, Window
 from refunds import cancel_subscription as cancelling
-from refunds.model import Cancellation, NewCancellation
+from refunds import change_subscription as changing
+from refunds.model import Cancellation, Change, NewCancellation, NewChange
 from subscriptions import renew, store
 from subscriptions.model import NewSubscription, Renewal, Signup, Subscription, SubscriptionId
 from subscriptions.sign_up import subscribe
@@ -63,11 +64,31 @@ async def undo_cancellation(
     return await cancelling.undo_cancellation(tx, subscription_id)
 
 
+@command("/v1/subscriptions/{subscription_id}/change", scope="subscriptions:write")
+async def change_subscription(
+    tx: NamedDependency[Tx], subscription_id: FromPath[SubscriptionId], data: JSONBody[NewChange]
+) -> Change:
+    """Change the plan or the quantity, now or at the end of the period.
+
+    Now, the unused part of what was billed is credited, the rest of the period is billed on the new terms,
+    and the credit pays the new invoice. A dry run shows both to the cent.
+    """
+    return await changing.change_subscription(tx, subscription_id, data)
+
+
+@command("/v1/subscriptions/{subscription_id}/undo_change", scope="subscriptions:write")
+async def undo_change(tx: NamedDependency[Tx], subscription_id: FromPath[SubscriptionId]) -> Subscription:
+    """Undo a change that was to come with the next period."""
+    return await changing.undo_change(tx, subscription_id)
+
+
 ROUTES = [
     list_subscriptions,
     get_subscription,
     create_subscription,
     renew_subscription,
+    change_subscription,
+    undo_change,
     cancel_subscription,
     undo_cancellation,
 ]

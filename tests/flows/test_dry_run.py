@@ -26,6 +26,7 @@ COMMANDS = sorted(o.id for o in (h.opt["operation"] for h in OPERATIONS) if not 
 MEANWHILE: dict[str, Meanwhile] = {
     "advance_test_clock": lambda b, _: b.post("/v1/test_clock/advance", {"to": "2026-01-18T00:00:00Z"}),
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "change_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "create_credit_note": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/credit_notes",
         {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "net": euros(166_68)}]},
@@ -63,6 +64,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
     "rotate_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/revoke"),
     "undo_cancellation": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "undo_change": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
 }
 NOTHING_CHANGES = {
     "create_api_key": "it answers what was asked for, whatever others do",

@@ -28,6 +28,7 @@ World: TypeAlias = "dict[str, str]"  # resource → id, plus the line of the inv
 BODIES: dict[str, Callable[[World], Json | None]] = {
     "advance_test_clock": lambda _: {"to": "2026-01-20T00:00:00Z"},
     "cancel_subscription": lambda _: {"credit": "full", "refund": "manual"},
+    "change_subscription": lambda w: {"plan": w["plan"], "refund": "manual"},
     "create_api_key": lambda _: {"name": "New", "scopes": ["events:read"]},
     "create_credit_note": lambda w: {
         "reason": "duplicate",
@@ -67,6 +68,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "revoke_api_key": lambda _: None,
     "rotate_api_key": lambda _: {"overlap_seconds": 60},
     "undo_cancellation": lambda _: None,
+    "undo_change": lambda _: None,
 }
 # Fields of bodies that name a resource, and which.
 NAMED_IN_BODIES = {
@@ -90,6 +92,8 @@ REFERENCES = {
 async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     """It is NOON; the subscription's period has been over for nine days, and its end is years away.
 
+    With the period that is due it changes to another plan.
+
     `prefix` goes before references.
     """
 
@@ -109,11 +113,11 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "/v1/signups",
         {"customer": customer(named("user-1")), "plan": pro["id"], "collection": "send_invoice"},
     )
+    plus = await backend.post("/v1/plans", plan(named("plus"), price="49.00"))
+    subscription = f"/v1/subscriptions/{signup['subscription']['id']}"
+    await backend.post(f"{subscription}/change", {"plan": plus["id"], "when": "period_end"})
     time.at = NOON
-    await backend.post(
-        f"/v1/subscriptions/{signup['subscription']['id']}/cancel",
-        {"when": "at", "at": "2030-01-01T00:00:00Z"},
-    )
+    await backend.post(f"{subscription}/cancel", {"when": "at", "at": "2030-01-01T00:00:00Z"})
 
     body: Json = {
         "customer": buyer["id"],

@@ -1,0 +1,187 @@
+"""Changing the plan or the quantity of a subscription, up or down.
+
+Now: what the period was billed for and is not used is credited, its rest is billed on the new terms, and the
+credit pays the new invoice. Or with the next period: then it is kept until the renewal carries it out.
+"""
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from billing.credit_notes import store as credit_notes
+from billing.credit_notes.model import CreditNoteId
+from billing.invoices.model import Invoice, InvoiceId
+from billing.parties import store as parties
+from billing.parties.model import LegalEntity, Proration, RefundMode, Settings
+from billing.settlement import store as settlements
+from billing.settlement.apply import apply_note, lock_with_sources
+from kernel import outbox
+from kernel.database import Tx
+from kernel.errors import Conflict, Invalid
+from kernel.money import total
+from kernel.periods import local_date
+from kernel.structs import Value
+from refunds.caught_up import caught_up
+from refunds.credit_period import Unused, credit_invoices, in_use
+from refunds.model import Change, ChangeWhen, Credit, GivenBack, NewChange
+from refunds.rules import terms_of
+from subscriptions import changing, store
+from subscriptions.bill_change import bill_change
+from subscriptions.events import SubscriptionChangeScheduled, SubscriptionChangeUndone
+from subscriptions.model import PendingChange, Plan, Subscription, SubscriptionId
+
+
+class Locked(Value, frozen=True, kw_only=True):
+    """A subscription, locked after its customer, and their seller."""
+
+    subscription: Subscription
+    entity: LegalEntity
+
+
+async def change_subscription(tx: Tx, subscription_id: SubscriptionId, request: NewChange) -> Change:
+    """Asked for again before it takes effect, the newest counts."""
+    locked = await _lock(tx, subscription_id)
+    subscription = await caught_up(tx, locked.subscription, at=tx.now)
+    locked = msgspec.structs.replace(locked, subscription=subscription)
+    current, plan = await _plans(tx, subscription, request.plan)
+    settings = await parties.settings(tx)
+
+    check(tx, locked, request, settings)
+    change = changing.terms_asked(subscription, current, plan, request.quantity)
+
+    if request.when is ChangeWhen.PERIOD_END:
+        return await _schedule(tx, subscription, change)
+    return await _change(tx, locked, change, plan, request, by=request.proration or settings.proration)
+
+
+async def undo_change(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
+    """Before it is carried out. The subscription goes on with the terms it has."""
+    subscription = (await _lock(tx, subscription_id)).subscription
+
+    if subscription.is_over or subscription.pending_change is None:
+        raise Conflict("change_not_scheduled", "No change of this subscription is to come.")
+    undone = msgspec.structs.replace(subscription, pending_change=None)
+
+    await store.update(tx, undone)
+    outbox.publish(tx, SubscriptionChangeUndone(subscription_id=undone.id, customer_id=undone.customer_id))
+    return undone
+
+
+def check(tx: Tx, locked: Locked, request: NewChange, settings: Settings) -> None:
+    """That it can change then, and that what the call says fits together."""
+    at_end = request.when is ChangeWhen.PERIOD_END
+    changing.check(locked.subscription, at=locked.subscription.current_period.end if at_end else tx.now)
+    if at_end and (request.proration or request.refund or request.refund_on):
+        raise Invalid(
+            "change_not_prorated",
+            "At the end of the period there is nothing to credit: leave out proration, refund and refund_on.",
+            param="when",
+        )
+    terms_of(
+        settings,
+        asked=request.refund or RefundMode.NONE,
+        refund_on=request.refund_on,
+        today=local_date(tx.now, locked.entity.zone),
+    )
+
+
+async def _lock(tx: Tx, subscription_id: SubscriptionId) -> Locked:
+    found = await store.get(tx, subscription_id)
+    customer = await parties.lock_customer(tx, found.customer_id)
+    subscription = await store.lock(tx, subscription_id)
+    entity = await parties.legal_entity(tx, customer.legal_entity_id)
+    return Locked(subscription=subscription, entity=entity)
+
+
+async def _plans(tx: Tx, subscription: Subscription, key: str | None) -> tuple[Plan, Plan]:
+    """The plan it is on, and the one asked for: another in its newest version, or its own as agreed."""
+    held = subscription.plan_id, subscription.version
+    current = (await store.versions_of(tx, [held]))[held]
+    if key is None:
+        return current, current
+    newest = await store.plan(tx, key)
+    return current, current if newest.id == current.id else newest
+
+
+async def _schedule(tx: Tx, subscription: Subscription, change: PendingChange) -> Change:
+    scheduled = msgspec.structs.replace(subscription, pending_change=change)
+
+    await store.update(tx, scheduled)
+    outbox.publish(
+        tx,
+        SubscriptionChangeScheduled(
+            subscription_id=scheduled.id,
+            customer_id=scheduled.customer_id,
+            change_at=scheduled.current_period.end,
+        ),
+    )
+    return await _answer(tx, scheduled)
+
+
+async def _change(
+    tx: Tx, locked: Locked, change: PendingChange, plan: Plan, request: NewChange, *, by: Proration
+) -> Change:
+    before, zone = locked.subscription, locked.entity.zone
+    after = changing.from_now(before, change, plan.interval, now=tx.now, zone=zone)
+    share = changing.share_to_bill(before, after, plan.interval, now=tx.now, zone=zone, by=by)
+    billed = await store.invoices_of_period(tx, before)
+    unused = in_use(billed) if by is not Proration.NONE else []
+    older = await _lock_notes(tx, unused)
+
+    await store.update(tx, after)
+    if unused:
+        await store.stop_lines(tx, before)
+    # The number series are the last locks: of invoices first, as where a renewal comes before a credit.
+    invoice = await bill_change(tx, after, share) if share else None
+    given_back = await credit_invoices(tx, unused, _unused(tx, request, zone, by))
+    if invoice and request.refund is None:
+        notes = [*older, *(each.credit_note.id for each in given_back)]
+        invoice = await _pay_with(tx, invoice, notes)
+    outbox.publish(tx, changing.event_of(after))
+    return await _answer(tx, after, invoice, given_back)
+
+
+async def _lock_notes(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> list[CreditNoteId]:
+    """The notes that have paid what is about to be credited, locked as it is: they get that back."""
+    locked = await lock_with_sources(tx, invoice_ids)
+    applied = [each for invoice in locked for each in await settlements.lock_applications(tx, invoice.id)]
+    return list(dict.fromkeys(each.credit_note_id for each in applied))
+
+
+def _unused(tx: Tx, request: NewChange, zone: ZoneInfo, by: Proration) -> Unused:
+    return Unused(
+        at=tx.now,
+        zone=zone,
+        by=by,
+        credit=Credit.PRORATED,
+        reason_text=request.reason_text,
+        refund=request.refund or RefundMode.NONE,
+        refund_on=request.refund_on,
+    )
+
+
+async def _pay_with(tx: Tx, invoice: Invoice, notes: Sequence[CreditNoteId]) -> Invoice:
+    """The new invoice with what the notes leave, as far as it goes; what is over stays balance."""
+    for note_id in notes:
+        note = await credit_notes.get(tx, note_id)
+        amount = min(note.settlement.left, invoice.settlement.due)
+        if amount:
+            _, invoice = await apply_note(tx, note, invoice, amount)
+    return invoice
+
+
+async def _answer(
+    tx: Tx,
+    subscription: Subscription,
+    invoice: Invoice | None = None,
+    given_back: Sequence[GivenBack] = (),
+) -> Change:
+    notes = await credit_notes.find_many(tx, [each.credit_note.id for each in given_back])
+    return Change(
+        subscription=subscription,
+        credit_notes=tuple(notes),
+        invoice=invoice,
+        refunds=tuple(refund for each in given_back for refund in each.refunds),
+        to_refund_by_hand=total((each.to_refund_by_hand for each in given_back), subscription.currency),
+    )

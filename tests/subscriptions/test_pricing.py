@@ -80,6 +80,63 @@ def test_packages_as_lago_explains_them() -> None:
     assert cost(a_package("100", "5"), "101") == "10.00"
 
 
+# docs.stripe.com/subscriptions/pricing-models/tiered-pricing: 1–5 fonts at 7, 6–10 at 6.50, more at 6.
+FONTS = (tier("5", "7.00"), tier("10", "6.50"), tier(None, "6.00"))
+
+
+@pytest.mark.parametrize(
+    ("fonts", "amount"),
+    [("1", "7.00"), ("5", "35.00"), ("6", "39.00"), ("20", "120.00"), ("25", "150.00")],
+)
+def test_volume_as_stripe_explains_it(fonts: str, amount: str) -> None:
+    assert cost(a_tiered(PriceModel.VOLUME, *FONTS, currency=USD), fonts) == amount
+
+
+# docs.stripe.com/products-prices/pricing-models: the same tiers, of projects.
+@pytest.mark.parametrize(("projects", "amount"), [("5", "35.00"), ("6", "41.50")])
+def test_graduated_as_stripe_explains_it(projects: str, amount: str) -> None:
+    assert cost(a_tiered(PriceModel.GRADUATED, *FONTS, currency=USD), projects) == amount
+
+
+# docs.stripe.com/products-prices/pricing-models: 12 x 3 + 30, and 5 x 5 + 10 + 5 x 4 + 20 + 2 x 3 + 30.
+@pytest.mark.parametrize(
+    ("model", "amount"), [(PriceModel.VOLUME, "66.00"), (PriceModel.GRADUATED, "111.00")]
+)
+def test_flat_parts_of_tiers_as_stripe_explains_them(model: PriceModel, amount: str) -> None:
+    tiers = (tier("5", "5.00", "10.00"), tier("10", "4.00", "20.00"), tier(None, "3.00", "30.00"))
+    assert cost(a_tiered(model, *tiers, currency=USD), "12") == amount
+
+
+# stripe.com/docs/billing/subscriptions/tiers: from 5 down to 1 by fives; 6 graduated is 25 + 4.
+@pytest.mark.parametrize(
+    ("units", "amount"),
+    [("1", "5.00"), ("5", "25.00"), ("6", "24.00"), ("20", "40.00"), ("25", "25.00")],
+)
+def test_volume_that_costs_less_for_more_as_stripe_explains_it(units: str, amount: str) -> None:
+    tiers = (
+        tier("5", "5.00"),
+        tier("10", "4.00"),
+        tier("15", "3.00"),
+        tier("20", "2.00"),
+        tier(None, "1.00"),
+    )
+    assert cost(a_tiered(PriceModel.VOLUME, *tiers, currency=USD), units) == amount
+    assert cost(a_tiered(PriceModel.GRADUATED, *tiers, currency=USD), "6") == "29.00"
+
+
+# stripe.com/docs/billing/subscriptions/quantity-transformation: 10 for every 5 users or part of them.
+@pytest.mark.parametrize(
+    ("users", "amount"), [("1", "10.00"), ("3", "10.00"), ("5", "10.00"), ("6", "20.00"), ("7", "20.00")]
+)
+def test_packages_as_stripe_explains_them(users: str, amount: str) -> None:
+    assert cost(a_package("5", "10.00"), users) == amount
+
+
+# docs.stripe.com/billing/subscriptions/usage-based/transform-quantities: 10 an hour begun, in minutes.
+def test_hours_of_minutes_as_stripe_explains_them() -> None:
+    assert cost(a_package("60", "10.00"), "150") == "30.00"
+
+
 # ── By hand ─────────────────────────────────────────────────────────────────────────────────────────────
 
 SEATS = (tier("5", "7.00"), tier("10", "6.50"), tier(None, "6.00"))

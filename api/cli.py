@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api import cli_admins, cli_demo, cli_jobs, cli_keys, readiness, serve
+from api import cli_admins, cli_bill, cli_demo, cli_jobs, cli_keys, readiness, serve
 from api import migrate as migrations
 from api.migrate import MigrationError, MigrationStatus
 from api.readiness import Check
@@ -195,7 +195,7 @@ def _become(command: tuple[str, ...]) -> NoReturn:
     os.execv(command[0], command)  # noqa: S606 (no shell is the point)
 
 
-OTHERS = (cli_demo.demo, cli_admins.admin, cli_keys.tenant, cli_keys.keys, cli_jobs.jobs_group)
+OTHERS = (cli_bill.bill, cli_demo.demo, cli_admins.admin, cli_keys.tenant, cli_keys.keys, cli_jobs.jobs_group)
 
 for command in (up, api, worker, migrate, mailbox, doctor, *OTHERS):
     main.add_command(command)

@@ -15,7 +15,6 @@ from billing.invoices.model import Invoice
 from kernel import outbox
 from kernel.database import Tx, savepoint
 from kernel.errors import DomainError
-from kernel.money import Currency
 from kernel.structs import Value
 from subscriptions import billing_store
 from subscriptions.billing_store import Failure, Mark
@@ -34,13 +33,16 @@ log = structlog.get_logger("billing run")
 
 
 class Chunk(Value, frozen=True, kw_only=True):
-    """What one step of a run did. `mark` is where the next goes on; None when there was nothing to claim."""
+    """What one step of a run did. `mark` is where the next goes on; None when there was nothing to claim.
+
+    `invoices` and `amounts`, in minor units with VAT, are per currency.
+    """
 
     mark: Mark | None
     claimed: int
     ended: int
-    invoices: dict[Currency, int]
-    amounts: dict[Currency, int]
+    invoices: dict[str, int]
+    amounts: dict[str, int]
     failures: tuple[Failure, ...]
 
 
@@ -98,14 +100,14 @@ def _failure(subscription: Subscription, code: str, detail: str) -> Failure:
 
 def _chunk(due: Sequence[Subscription], renewals: Sequence[Renewal], failures: Sequence[Failure]) -> Chunk:
     invoices: list[Invoice] = [renewal.invoice for renewal in renewals if renewal.invoice]
-    amounts: Counter[Currency] = Counter()
+    amounts: Counter[str] = Counter()
     for invoice in invoices:
         amounts[invoice.currency] += invoice.total.minor
     return Chunk(
         mark=_mark(due[-1]) if due else None,
         claimed=len(due),
         ended=len(renewals) - len(invoices),
-        invoices=dict(Counter(invoice.currency for invoice in invoices)),
+        invoices=dict(Counter[str](invoice.currency for invoice in invoices)),
         amounts=dict(amounts),
         failures=tuple(failures),
     )

@@ -1,0 +1,71 @@
+"""`ristourne bill` from a shell: what is due is billed once, shared by processes, and reported."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from api.access.create_tenant import Opened
+from api.settings import Settings
+from billing.parties.change_customer import change_customer
+from billing.parties.model import CustomerChange
+from billing.tax.add_tax_rate import add_tax_rate
+from kernel.database import Pool, transaction
+from subscriptions import billing_store
+from tests.api.test_cli_keys import ristourne
+from tests.books import assert_sound
+from tests.servers import Database
+from tests.subscriptions.population import OFFERS, PRICES, a_population
+from tests.subscriptions.test_billing_run import REVERSED
+
+A_MONTH_AGO = datetime.now(UTC) - timedelta(days=32)
+SUBSCRIBED = len(PRICES) * (1 + len(OFFERS))
+ENDED = len(PRICES)
+
+
+async def test_processes_share_what_is_due_and_report_it(
+    settings: Settings, database: Database, pool: Pool, opened: Opened
+) -> None:
+    tenant = opened.test.id
+    async with transaction(pool, tenant, now=A_MONTH_AGO) as tx:
+        await a_population(tx)
+        await add_tax_rate(tx, REVERSED)
+        await change_customer(tx, "user-flat-launch", CustomerChange(tax_rate="reverse"))
+        before = await tx.conn.fetchval("SELECT count(*) FROM invoices")
+
+    code, said = await ristourne(
+        settings, database, "bill", "--workers", "2", "--chunk", "5", "--json", "--tenant", str(tenant)
+    )
+    report = json.loads(said)
+
+    assert code == 1
+    assert (report["claimed"], report["ended"]) == (SUBSCRIBED, ENDED)
+    assert report["invoices"] == {"EUR": SUBSCRIBED - ENDED - 1}
+    [not_billed] = report["not_billed"]
+    assert not_billed["failure"]["code"] == "buyer_vat_number_missing"
+    async with transaction(pool, tenant, now=datetime.now(UTC)) as tx:
+        billed = await tx.conn.fetchval("SELECT count(*) FROM invoices") - before
+        total = await tx.conn.fetchval(
+            "SELECT sum(total_minor)::bigint FROM invoices WHERE issued_at > $1", A_MONTH_AGO
+        )
+        assert billed == report["invoices"]["EUR"]
+        assert report["amounts"]["EUR"] == {"minor": total, "currency": "EUR"}
+        assert await billing_store.count_due(tx) == 0
+        await assert_sound(tx)
+
+    code, said = await ristourne(settings, database, "bill", "--tenant", str(tenant))
+    assert (code, said.strip()) == (0, "Nothing is due.")
+
+
+async def test_what_was_billed_is_said_in_words(
+    settings: Settings, database: Database, pool: Pool, opened: Opened
+) -> None:
+    tenant = opened.test.id
+    async with transaction(pool, tenant, now=A_MONTH_AGO) as tx:
+        await a_population(tx)
+
+    code, said = await ristourne(settings, database, "bill", "--tenant", str(tenant))
+
+    assert code == 0
+    assert f"{SUBSCRIBED - ENDED} invoices, " in said
+    assert "EUR with VAT" in said
+    assert f"{ENDED} subscriptions ended with their offer" in said
+    assert "invoices/s" in said

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable
 
-from billing.parties import store as parties
 from billing.parties.model import CustomerId
 from kernel.database import Tx
+from kernel.errors import not_found
 from subscriptions import store
 from subscriptions.model import Grant, Grants
 
 
 async def grants_of(tx: Tx, key: str | CustomerId) -> Grants:
-    customer = await parties.customer(tx, key)
-    given = await store.entitlements(tx, customer.id)
-    return Grants(customer_id=customer.id, features=merged(given))
+    """By id or by the caller's reference. It is asked for often: one statement."""
+    found = await store.entitlements(tx, key)
+    if found is None:
+        raise not_found("customer", key)
+    customer_id, given = found
+    return Grants(customer_id=customer_id, features=merged(given))
 
 
 def merged(given: Iterable[dict[str, Grant]]) -> dict[str, Grant]:

@@ -376,23 +376,28 @@ async def has_subscribed(tx: Tx, customer_id: CustomerId) -> bool:
     )
 
 
-async def entitlements(tx: Tx, customer_id: CustomerId) -> list[dict[str, Grant]]:
-    """What each subscription that entitles gives, in one statement."""
+async def entitlements(tx: Tx, key: str | CustomerId) -> tuple[CustomerId, list[dict[str, Grant]]] | None:
+    """Of a customer by id or reference, what each subscription that entitles gives, in one statement."""
     rows = await tx.conn.fetch(
         """
-        SELECT v.entitlements
-        FROM subscriptions s
-        JOIN plan_versions v
+        SELECT c.id AS customer_id, v.entitlements
+        FROM customers c
+        LEFT JOIN subscriptions s
+          ON s.tenant_id = c.tenant_id AND s.customer_id = c.id
+         AND s.status IN ('trialing', 'active', 'past_due')
+        LEFT JOIN plan_versions v
           ON v.tenant_id = s.tenant_id AND v.plan_id = s.plan_id AND v.version = s.version
-        WHERE s.tenant_id = $1
-          AND s.customer_id = $2
-          AND s.status IN ('trialing', 'active', 'past_due')
+        WHERE c.tenant_id = $1 AND (c.id = $2 OR c.reference = $3)
         ORDER BY s.id
         """,
         tx.tenant,
-        customer_id,
+        CustomerId.read(key),
+        str(key),
     )
-    return [row["entitlements"] for row in rows]
+    if not rows:
+        return None
+    given = [row["entitlements"] for row in rows if row["entitlements"] is not None]
+    return CustomerId.of(rows[0]["customer_id"]), given
 
 
 def subscription_of(row: Row) -> Subscription:

@@ -70,3 +70,20 @@ async def test_a_signup_with_everything_on_is_at_most_12_round_trips(
 
     assert signup["invoice"]["number"]
     assert len(asked) <= 12, "\n".join(asked)
+
+
+async def test_entitlements_are_one_statement_in_their_transaction(
+    backend: Backend, asked: list[str]
+) -> None:
+    """However many subscriptions the customer has: SaaS products ask this all the time."""
+    await a_plan(backend)
+    await backend.post("/v1/signups", a_signup("user-1"))
+    for _ in range(3):
+        await backend.post("/v1/subscriptions", {"customer": "user-1", "plan": "pro", "quantity": "1"})
+    await backend.get("/v1/customers/user-1/entitlements")
+
+    asked.clear()
+    await backend.get("/v1/customers/user-1/entitlements")
+
+    assert len(asked) == 4, "\n".join(asked)  # beside it: BEGIN, the key, and the end
+    assert sum("entitlements" in each for each in asked) == 1

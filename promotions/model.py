@@ -38,7 +38,7 @@ class Percent(Input, frozen=True, kw_only=True, tag_field="type", tag="percent")
 
 
 class FixedAmount(Input, frozen=True, kw_only=True, tag_field="type", tag="fixed_amount"):
-    """An amount off, for baskets in its currency."""
+    """An amount off, for baskets in its currency; net or gross, as the prices are that it comes off."""
 
     amount: Money
 

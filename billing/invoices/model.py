@@ -161,7 +161,7 @@ class NewLine(Input, frozen=True, kw_only=True):
 
 
 class NewDiscount(Input, frozen=True, kw_only=True):
-    """Off the whole draft, before tax: a percentage or a fixed amount, spread over its lines."""
+    """Off the whole draft, spread over its lines: a percentage, or an amount, net or gross as prices are."""
 
     name: Name
     percent: Rate | None = None

@@ -14,6 +14,7 @@ from billing.ledger.book import book
 from billing.ledger.model import Account, Posting, Source
 from billing.parties.model import VatDue
 from billing.payments.model import OutsideMeans
+from billing.tax.model import TaxBehavior
 from kernel.database import Pool, Tx
 from kernel.errors import NotFound
 from kernel.paging import Window
@@ -182,13 +183,23 @@ async def give_a_part_back(tx: Tx, invoice: Invoice, data: st.DataObject) -> Non
 
 
 @settings(max_examples=25)
-@given(lines=some_lines(), vat_due=st.sampled_from(VatDue), data=st.data())
+@given(
+    lines=some_lines(),
+    tax_behavior=st.sampled_from(TaxBehavior),
+    vat_due=st.sampled_from(VatDue),
+    data=st.data(),
+)
 async def test_whatever_happens_in_whatever_order_the_books_are_sound(
-    pool: Pool, lines: list[PricedLine], vat_due: VatDue, data: st.DataObject
+    pool: Pool,
+    lines: list[PricedLine],
+    tax_behavior: TaxBehavior,
+    vat_due: VatDue,
+    data: st.DataObject,
 ) -> None:
     acts = st.sampled_from([pay_a_part, credit_a_part, give_a_part_back])
     async with a_transaction(pool) as tx:
-        invoice = await an_issued_invoice(tx, await a_shop(tx, vat_due=vat_due), lines)
+        customer = await a_shop(tx, vat_due=vat_due)
+        invoice = await an_issued_invoice(tx, customer, lines, tax_behavior=tax_behavior)
         for act in data.draw(st.lists(acts, min_size=1, max_size=8)):
             await act(tx, invoice, data)
             await assert_sound(tx)

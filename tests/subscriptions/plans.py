@@ -4,6 +4,7 @@ from datetime import datetime
 
 from billing.invoices.model import Collection
 from billing.parties.model import NewCustomer
+from billing.tax.model import TaxBehavior
 from kernel.database import Tx
 from kernel.decimals import Quantity, UnitPrice
 from kernel.money import Currency
@@ -43,12 +44,14 @@ async def a_plan(
     *prices: NewPrice,
     interval: Interval = MONTHLY,
     entitlements: dict[str, Grant] | None = None,
+    tax_behavior: TaxBehavior | None = None,
 ) -> Plan:
     request = NewPlan(
         reference=Reference(reference),
         name=Name("Pro"),
         interval=interval,
         prices=list(prices) or [a_price()],
+        tax_behavior=tax_behavior,
         entitlements={"export": True, "seats": 5} if entitlements is None else entitlements,
     )
     return await create_plan(tx, request)

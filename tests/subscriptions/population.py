@@ -3,6 +3,7 @@
 from itertools import product
 from typing import Any
 
+from billing.tax.model import TaxBehavior
 from kernel.database import Tx
 from kernel.decimals import Quantity, UnitPrice
 from promotions.create_offer import create_offer
@@ -27,6 +28,7 @@ PRICES = {
     ),
     "volume": NewPrice(currency=EUR, model=PriceModel.VOLUME, tiers=TIERS),
     "graduated": NewPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS),
+    "gross": NewPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS),
 }
 OFFERS: dict[str, NewOffer] = {
     "LAUNCH": a_new_offer(percent("33.3"), reference="LAUNCH", duration=Forever()),
@@ -42,7 +44,8 @@ async def a_population(tx: Tx) -> list[Subscription]:
     """One of each price model with each offer and with none: all are due after 31 days."""
     await a_shop(tx)
     for reference, price in PRICES.items():
-        await a_plan(tx, reference, price)
+        with_vat = TaxBehavior.INCLUSIVE if reference == "gross" else None
+        await a_plan(tx, reference, price, tax_behavior=with_vat)
     for offer in OFFERS.values():
         await create_offer(tx, offer)
     return [

@@ -23,7 +23,7 @@ from billing.parties.events import CustomerCreated
 from billing.parties.model import CustomerChange, CustomerId
 from billing.tax.add_tax_rate import add_tax_rate
 from billing.tax.model import Category, NewTaxRate
-from kernel import directory, jobs, outbox
+from kernel import clocks, directory, jobs, outbox
 from kernel.database import Pool, Tx, begin, commit, leave_behind, transaction
 from kernel.decimals import Rate
 from kernel.directory import Hint
@@ -181,6 +181,38 @@ async def test_what_a_shift_leaves_is_done_by_the_next(
     assert await drain(a_house(pool)) == 1
     assert [state for state, *_ in await states_of(pool, tenant)] == ["done", "done"]
     assert await hints_of(pool, tenant) == []
+
+
+# ── A tenant with a clock ───────────────────────────────────────────────────────────────────────────────
+
+
+async def test_whoever_comes_in_while_a_clock_is_held_does_nothing(
+    pool: Pool, tenant: TenantId, teach: Teach
+) -> None:
+    """Three jobs, two of them due at once; in each of them another worker is called to the tenant."""
+    house, done, under_way = a_house(pool), [], 0
+
+    async def call_another(work: Work) -> None:
+        nonlocal under_way
+        under_way += 1
+        assert under_way == 1
+        async with transaction(pool, tenant, now=THEN) as tx:
+            tx.leaves_work(THEN)
+        assert await drain(house) == 1
+        done.append(work.job.data["name"])
+        under_way -= 1
+
+    teach(call_another)
+    async with transaction(pool, tenant, now=THEN) as tx:
+        await clocks.set_out(tx, start=THEN, to=THEN + timedelta(days=9))
+        tx.go_by(THEN)
+        for name, days in (("last", 2), ("first", 1), ("second", 1)):
+            await jobs.schedule(tx, "work", {"name": name}, due=THEN + timedelta(days=days))
+        tx.leaves_work(THEN)
+    await drain(house)
+
+    assert done == ["first", "second", "last"]
+    assert [state for state, *_ in await states_of(pool, tenant)] == ["done"] * 3
 
 
 # ── What goes wrong ─────────────────────────────────────────────────────────────────────────────────────

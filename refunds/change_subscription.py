@@ -49,6 +49,9 @@ async def change_subscription(tx: Tx, subscription_id: SubscriptionId, request: 
 
     check(tx, locked, request, settings)
     change = changing.terms_asked(subscription, current, plan, request.quantity)
+    # A period that begins now ends the current one, and so does one that begins after it.
+    ends = change.restarts or request.when is ChangeWhen.PERIOD_END
+    changing.check_not_cancelled(subscription, before=subscription.current_period.end if ends else tx.now)
 
     if request.when is ChangeWhen.PERIOD_END:
         return await _schedule(tx, subscription, change)
@@ -69,10 +72,9 @@ async def undo_change(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
 
 
 def check(tx: Tx, locked: Locked, request: NewChange, settings: Settings) -> None:
-    """That it can change then, and that what the call says fits together."""
-    at_end = request.when is ChangeWhen.PERIOD_END
-    changing.check(locked.subscription, at=locked.subscription.current_period.end if at_end else tx.now)
-    if at_end and (request.proration or request.refund or request.refund_on):
+    """That it can change, and that what the call says fits together."""
+    changing.check(locked.subscription)
+    if request.when is ChangeWhen.PERIOD_END and (request.proration or request.refund or request.refund_on):
         raise Invalid(
             "change_not_prorated",
             "At the end of the period there is nothing to credit: leave out proration, refund and refund_on.",

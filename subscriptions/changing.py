@@ -22,17 +22,20 @@ from subscriptions.schedule import TRIAL
 CHANGEABLE = frozenset({Status.TRIALING, Status.ACTIVE, Status.PAST_DUE})
 
 
-def check(subscription: Subscription, *, at: datetime) -> None:
-    """That it can change at a time, which is now or the end of its period."""
+def check(subscription: Subscription) -> None:
     if subscription.is_over:
         raise Conflict("subscription_over", f"The subscription is {subscription.status} already.")
     if subscription.status not in CHANGEABLE:
         raise Conflict("subscription_state", f"A {subscription.status} subscription cannot be changed.")
-    if subscription.cancel_at is not None and subscription.cancel_at <= at:
+
+
+def check_not_cancelled(subscription: Subscription, *, before: datetime) -> None:
+    """That no cancellation takes effect by then: when the change would hold, or its period would begin."""
+    if subscription.cancel_at is not None and subscription.cancel_at <= before:
         raise Conflict(
             "cancellation_scheduled",
-            f"The subscription is cancelled at {subscription.cancel_at.isoformat()}, before the change would "
-            "hold. Undo that first.",
+            f"The subscription is cancelled at {subscription.cancel_at.isoformat()}, and the change would go "
+            "past that. Undo the cancellation first.",
         )
 
 

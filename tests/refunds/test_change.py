@@ -15,6 +15,7 @@ from billing.credit_notes.model import CreditNote
 from billing.invoices.model import Invoice, Status
 from billing.parties.change_settings import change_settings
 from billing.parties.model import Proration, RefundMode, SettingsChange
+from billing.tax.model import TaxBehavior
 from kernel.database import Pool, Tx, leave_behind, transaction
 from kernel.decimals import Quantity
 from kernel.errors import Conflict, Invalid, NotFound
@@ -29,17 +30,20 @@ from refunds.change_subscription import change_subscription, undo_change
 from refunds.model import Change, ChangeWhen, Credit, NewCancellation, NewChange, When
 from subscriptions import store
 from subscriptions.bill_change import bill_change
+from subscriptions.billing_run import bill_chunk
 from subscriptions.create_plan import add_version
 from subscriptions.entitlements import grants_of
 from subscriptions.model import NewVersion, PendingChange, PriceModel, Signup, SubscriptionId
 from subscriptions.model import Status as SubscriptionStatus
 from subscriptions.proration import Share
+from subscriptions.renew import renew
+from subscriptions.sign_up import sign_up
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, euros
 from tests.promotions.offers import a_new_offer, days, fixed, percent
 from tests.refunds.cases import TENTH_DAY, an_intent, paid_by_provider, settlement_of
-from tests.shop import a_credit, a_payment, at, by_amount, while_open
-from tests.subscriptions.plans import a_plan, a_price, renewed, signed_up
+from tests.shop import a_credit, a_payment, a_transaction, at, by_amount, while_open
+from tests.subscriptions.plans import a_plan, a_price, a_signup, renewed, signed_up
 
 YEARLY = Interval(Unit.YEAR)
 LAST_EVENING = datetime(2026, 2, 14, 21, tzinfo=UTC)
@@ -413,6 +417,38 @@ async def test_from_a_year_back_to_months_the_rest_of_the_year_is_given_back(tx:
     await assert_sound(tx)
 
 
+@pytest.mark.parametrize(
+    ("interval", "restarts"),
+    [
+        (Interval(Unit.MONTH, 1), False),
+        (Interval(Unit.MONTH, 12), True),
+        (Interval(Unit.YEAR, 1), True),
+        (Interval(Unit.DAY, 30), True),
+    ],
+)
+async def test_only_periods_of_the_same_length_keep_the_anchor(
+    tx: Tx, interval: Interval, *, restarts: bool
+) -> None:
+    signup = await a_subscription(tx)
+    await a_plan(tx, "other", a_price("1.00"), interval=interval)
+    changed = await change(tx, signup.subscription.id, "other")
+
+    assert (changed.subscription.anchor_at == TENTH_DAY) == restarts
+
+
+async def test_twelve_months_are_a_year_and_seven_days_a_week(tx: Tx) -> None:
+    signup = await a_subscription(tx)
+    for first, second in (
+        (Interval(Unit.YEAR, 2), Interval(Unit.MONTH, 24)),
+        (Interval(Unit.WEEK, 2), Interval(Unit.DAY, 14)),
+    ):
+        await a_plan(tx, f"first-{first.unit}", a_price("1.00"), interval=first)
+        await a_plan(tx, f"second-{first.unit}", a_price("2.00"), interval=second)
+        begun = await change(tx, signup.subscription.id, f"first-{first.unit}", now=NOON)
+        changed = await change(tx, signup.subscription.id, f"second-{first.unit}", now=NOON)
+        assert changed.subscription.current_period == begun.subscription.current_period
+
+
 async def test_several_intervals_at_the_same_moment_are_as_good(tx: Tx) -> None:
     """The clock of a test tenant stands still."""
     signup = await a_subscription(tx)
@@ -431,6 +467,23 @@ async def test_without_proration_another_interval_is_billed_whole_and_nothing_cr
     changed = await change(tx, signup.subscription.id, "yearly", by=Proration.NONE)
 
     assert (changed.credit_notes, invoice_of(changed).net) == ((), euros(290_00))
+
+
+# ── Prices with VAT ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_in_gross_prices_gross_amounts_are_credited_and_billed(tx: Tx) -> None:
+    await change_settings(tx, SettingsChange(tax_behavior=TaxBehavior.INCLUSIVE))
+    signup = await a_subscription(tx)
+    assert first_invoice(signup).total == euros(29_00)
+    await a_payment(tx, first_invoice(signup))
+
+    changed = await change(tx, signup.subscription.id, "business")
+
+    assert note_of(changed).total == euros(19_65)  # 29.00 × 21 / 31
+    assert invoice_of(changed).total == euros(67_06)  # 99.00 × 21 / 31
+    assert invoice_of(changed).settlement.due == euros(47_41)
+    await assert_sound(tx)
 
 
 # ── Held offers ─────────────────────────────────────────────────────────────────────────────────────────
@@ -594,6 +647,32 @@ async def test_what_ends_with_its_offer_does_not_change(tx: Tx) -> None:
     assert renewal.subscription == await store.get(tx, signup.subscription.id)
 
 
+async def test_a_run_carries_out_what_a_renewal_would(pool: Pool) -> None:
+    """Among subscriptions that change and others that do not."""
+    found = []
+    for by_run in (True, False):
+        async with a_transaction(pool) as tx:
+            signup = await a_subscription(tx)
+            others = [(await sign_up(tx, a_signup(customer=f"user-{n}"))).subscription.id for n in range(3)]
+            for each, plan in zip(others, ("business", "yearly"), strict=False):
+                await change(tx, each, plan, when=ChangeWhen.PERIOD_END)
+            later = at(tx, signup.subscription.current_period.end)
+            if by_run:
+                await bill_chunk(later)
+            else:
+                for each in (signup.subscription.id, *others):
+                    await renew(later, each)
+            after = [await store.get(tx, each) for each in others]
+            billed = await tx.conn.fetch("SELECT net_minor FROM invoices ORDER BY net_minor")
+            standing = [
+                (each.current_period, each.anchor_at, each.period_number, each.pending_change)
+                for each in after
+            ]
+            found.append((standing, [row["net_minor"] for row in billed]))
+    assert found[0] == found[1]
+    assert found[0][1] == [*[29_00] * 6, 99_00, 290_00]
+
+
 # ── Refused ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -646,9 +725,14 @@ async def test_before_a_cancellation_that_comes_first_it_is_refused_and_otherwis
     request = NewCancellation(when=When.PERIOD_END)
     await cancel_subscription(at(tx, TENTH_DAY), signup.subscription.id, request)
 
-    with pytest.raises(Conflict) as refused:
-        await change(tx, signup.subscription.id, "business", when=ChangeWhen.PERIOD_END)
-    assert refused.value.code == "cancellation_scheduled"
+    for plan, when in (
+        ("business", ChangeWhen.PERIOD_END),
+        ("yearly", ChangeWhen.PERIOD_END),
+        ("yearly", ChangeWhen.NOW),  # its period would go past the end that was asked for
+    ):
+        with pytest.raises(Conflict) as refused:
+            await change(tx, signup.subscription.id, plan, when=when)
+        assert refused.value.code == "cancellation_scheduled"
     await change(tx, signup.subscription.id, "business")
 
     with pytest.raises(Conflict) as refused:

@@ -16,15 +16,17 @@ from kernel.decimals import UnitPrice
 from kernel.ids import TenantId
 from kernel.text import Name
 from refunds.cancel_subscription import cancel_subscription
+from refunds.change_subscription import change_subscription
 from refunds.credit_invoice import credit_invoice
-from refunds.model import Credit, NewCancellation
+from refunds.model import Credit, NewCancellation, NewChange
 from subscriptions import store as subscriptions
 from subscriptions.model import Subscription
 from subscriptions.renew import renew
 from tests.books import assert_sound
 from tests.makers import EUR, NOON
 from tests.refunds.cases import TENTH_DAY, billed
-from tests.shop import a_transaction, an_issued_invoice, until_it_waits
+from tests.shop import a_payment, a_transaction, an_issued_invoice, at, until_it_waits
+from tests.subscriptions.plans import a_plan, a_price
 
 CREDITED = NewCreditNote(reason=Reason.COMMERCIAL_GESTURE)
 
@@ -98,4 +100,36 @@ async def test_an_invoice_is_credited_while_its_customer_is_held_by_a_cancellati
     assert (not notes) == (credited is case.invoice)
     async with transaction(pool, tenant, now=TENTH_DAY) as tx:
         assert await numbers(tx, "credit_notes") == ["A2026-000001", "A2026-000002"][: 1 + len(notes)]
+        await assert_sound(tx)
+
+
+async def test_an_invoice_is_credited_while_its_subscription_is_held_by_a_change(
+    pool: Pool, tenant: TenantId
+) -> None:
+    """The change comes upon an invoice that a note has paid: it locks that note and its invoice too."""
+    async with transaction(pool, tenant, now=TENTH_DAY) as tx:
+        case = await billed(at(tx, NOON))
+        await a_payment(tx, case.invoice)
+        await a_plan(tx, "business", a_price("99.00"))
+        await a_plan(tx, "basic", a_price("9.90"))
+        changed = await change_subscription(tx, case.subscription.id, NewChange(plan="business"))
+    assert changed.invoice is not None
+
+    async with (
+        a_transaction(pool, tenant=tenant, now=TENTH_DAY) as changing,
+        a_transaction(pool, tenant=tenant, now=TENTH_DAY) as crediting,
+    ):
+        await lock(changing, case.subscription)
+        async with asyncio.timeout(5):
+            await credit_invoice(crediting, changed.invoice.id, CREDITED)
+        change = asyncio.create_task(
+            change_subscription(changing, case.subscription.id, NewChange(plan="basic"))
+        )
+        await until_it_waits(pool, change)
+        await commit(crediting)
+        again = await change
+        await commit(changing)
+
+    assert again.credit_notes == ()  # nothing was left of it
+    async with transaction(pool, tenant, now=TENTH_DAY) as tx:
         await assert_sound(tx)

@@ -37,6 +37,7 @@ from refunds.send_refund import send_refund
 from subscriptions.events import SubscriptionCancelled
 from subscriptions.fall_past_due import follow_invoice
 from subscriptions.model import SubscriptionId
+from subscriptions.resume import RESUMING, resume_due
 
 E = TypeVar("E", bound=Event)
 
@@ -93,6 +94,11 @@ async def cancel_when_due(work: Work) -> None:
     subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
     async with work.door.open() as tx:
         await cancel_due(tx, subscription_id)
+
+
+async def resume_when_due(work: Work) -> None:
+    subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
+    await _inside(work, lambda tx: resume_due(tx, subscription_id))
 
 
 async def fall_overdue_when_due(work: Work) -> None:
@@ -170,6 +176,7 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
 WHEN_DUE: Mapping[str, Consequence] = {
     SENDING: send_due_refund,
     CANCELLING: cancel_when_due,
+    RESUMING: resume_when_due,
     OVERDUE: fall_overdue_when_due,
     STEP: take_dunning_step,
 }

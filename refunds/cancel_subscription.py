@@ -17,11 +17,11 @@ from kernel.errors import Conflict, Invalid
 from kernel.money import total
 from kernel.periods import local_date
 from kernel.structs import from_wire
-from refunds.caught_up import caught_up
 from refunds.credit_period import Unused, credit_invoices, to_credit
 from refunds.model import Cancellation, GivenBack, NewCancellation, When
 from refunds.rules import terms_of
 from subscriptions import store as subscriptions
+from subscriptions.caught_up import caught_up
 from subscriptions.events import CancellationScheduled, CancellationUndone, SubscriptionCancelled
 from subscriptions.model import Status, Subscription, SubscriptionId
 
@@ -32,7 +32,7 @@ async def cancel_subscription(
     tx: Tx, subscription_id: SubscriptionId, request: NewCancellation
 ) -> Cancellation:
     """Asked for again with another time, the new one counts."""
-    subscription, entity = await _locked(tx, subscription_id)
+    subscription, entity = await locked(tx, subscription_id)
 
     if subscription.is_over:
         raise Conflict("subscription_over", f"The subscription is {subscription.status} already.")
@@ -51,7 +51,7 @@ async def cancel_subscription(
 
 async def cancel_due(tx: Tx, subscription_id: SubscriptionId) -> None:
     """Carry out the cancellation whose time has come, as of that time. One that was undone is gone."""
-    subscription, entity = await _locked(tx, subscription_id)
+    subscription, entity = await locked(tx, subscription_id)
     asked = await subscriptions.cancellation(tx, subscription_id)
 
     if subscription.is_over or subscription.cancel_at is None or subscription.cancel_at > tx.now:
@@ -63,7 +63,7 @@ async def cancel_due(tx: Tx, subscription_id: SubscriptionId) -> None:
 
 async def undo_cancellation(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
     """Before it takes effect. The subscription goes on as if nothing had been asked."""
-    subscription, _ = await _locked(tx, subscription_id)
+    subscription, _ = await locked(tx, subscription_id)
 
     if subscription.is_over or subscription.cancel_at is None:
         raise Conflict("cancellation_not_scheduled", "No cancellation of this subscription is to come.")
@@ -114,11 +114,17 @@ async def _cancel(
     if subscription.is_over:
         return _answer(subscription)
     cancelled = subscription.to(
-        Status.CANCELLED, next_billing_at=None, pending_change=None, cancelled_at=at, ended_at=at
+        Status.CANCELLED,
+        next_billing_at=None,
+        pending_change=None,
+        pause_at=None,
+        resume_at=None,
+        cancelled_at=at,
+        ended_at=at,
     )
 
     await subscriptions.update(tx, cancelled)
-    given_back = await _credit(tx, subscription, request, at=at, zone=zone)
+    given_back = await credit_unused(tx, subscription, request, at=at, zone=zone)
     outbox.publish(tx, SubscriptionCancelled(subscription_id=cancelled.id, customer_id=cancelled.customer_id))
     return _answer(cancelled, given_back)
 
@@ -132,14 +138,14 @@ def _answer(subscription: Subscription, given_back: Sequence[GivenBack] = ()) ->
     )
 
 
-async def _locked(tx: Tx, subscription_id: SubscriptionId) -> tuple[Subscription, LegalEntity]:
+async def locked(tx: Tx, subscription_id: SubscriptionId) -> tuple[Subscription, LegalEntity]:
     found = await subscriptions.get(tx, subscription_id)
     customer = await parties.lock_customer(tx, found.customer_id)
     subscription = await subscriptions.lock(tx, subscription_id)
     return subscription, await parties.legal_entity(tx, customer.legal_entity_id)
 
 
-async def _credit(
+async def credit_unused(
     tx: Tx, subscription: Subscription, request: NewCancellation, *, at: datetime, zone: ZoneInfo
 ) -> list[GivenBack]:
     """In seconds where the tenant prorates by them, otherwise in days; whether at all, the call says."""

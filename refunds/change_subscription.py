@@ -22,12 +22,12 @@ from kernel.errors import Conflict, Invalid
 from kernel.money import total
 from kernel.periods import local_date
 from kernel.structs import Value
-from refunds.caught_up import caught_up
 from refunds.credit_period import Unused, credit_invoices, in_use
 from refunds.model import Change, ChangeWhen, Credit, GivenBack, NewChange
 from refunds.rules import terms_of
 from subscriptions import changing, store
 from subscriptions.bill_change import bill_change
+from subscriptions.caught_up import caught_up
 from subscriptions.events import SubscriptionChangeScheduled, SubscriptionChangeUndone
 from subscriptions.model import PendingChange, Plan, Subscription, SubscriptionId
 

@@ -167,6 +167,43 @@ class Change(Value, frozen=True, kw_only=True):
     to_refund_by_hand: Money
 
 
+class PauseWhen(StrEnum):
+    """When a pause begins."""
+
+    NOW = "now"
+    PERIOD_END = "period_end"
+
+
+class PauseCredit(StrEnum):
+    """What of the current period's invoices a pause credits."""
+
+    NONE = "none"  # resumed before its end, the period goes on
+    PRORATED = "prorated"  # the unused days of its recurring lines; resumed, a new period begins
+
+
+class NewSubscriptionPause(Input, frozen=True, kw_only=True):
+    """Pause now or at the end of the current period; without `resume_at` until it is resumed by a call.
+
+    `refund` is of what `credit` gives back: it overrides the tenant's refund mode.
+    """
+
+    when: PauseWhen = PauseWhen.NOW
+    resume_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    credit: PauseCredit = PauseCredit.NONE
+    refund: RefundMode | None = None
+    refund_on: date | None = None
+    reason_text: Note | None = None
+
+
+class SubscriptionPause(Value, frozen=True, kw_only=True):
+    """A credit note for each invoice of the period of which there was something to credit."""
+
+    subscription: Subscription
+    credit_notes: tuple[CreditNote, ...]
+    refunds: tuple[Refund, ...]
+    to_refund_by_hand: Money
+
+
 class NewManualRefund(Input, frozen=True, kw_only=True):
     """A part of a credit note that went back past us. Without `amount` it is all that is promised."""
 

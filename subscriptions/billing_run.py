@@ -106,7 +106,7 @@ def _chunk(due: Sequence[Subscription], renewals: Sequence[Renewal], failures: S
     return Chunk(
         mark=_mark(due[-1]) if due else None,
         claimed=len(due),
-        ended=len(renewals) - len(invoices),
+        ended=sum(renewal.subscription.is_over for renewal in renewals),
         invoices=dict(Counter[str](invoice.currency for invoice in invoices)),
         amounts=dict(amounts),
         failures=tuple(failures),

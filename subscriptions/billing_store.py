@@ -32,8 +32,8 @@ async def claim_due(tx: Tx, *, limit: int, after: Mark | None) -> list[Subscript
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, pending_change, cancel_at, cancelled_at, ended_at, metadata,
-               created_at
+               trial_ends_at, next_billing_at, pending_change, pause_at, paused_at, resume_at, cancel_at,
+               cancelled_at, ended_at, metadata, created_at
         FROM subscriptions s
         WHERE s.tenant_id = $1
           AND next_billing_at <= $2
@@ -96,21 +96,32 @@ async def count_due(tx: Tx) -> int:
     return due
 
 
-async def advance(tx: Tx, begun: Sequence[tuple[Subscription, InvoiceId | None]]) -> None:
+class Begun(Value, frozen=True, kw_only=True):
+    """A subscription whose next period has begun; without an invoice, nothing is billed.
+
+    `change_number` is above zero where another period began at the same instant.
+    """
+
+    subscription: Subscription
+    invoice_id: InvoiceId | None
+    change_number: int
+
+
+async def advance(tx: Tx, begun: Sequence[Begun]) -> None:
     """Their periods, and which invoice is for which: a period that has one is not billed again."""
-    subscriptions = [subscription for subscription, _ in begun]
+    subscriptions = [each.subscription for each in begun]
     await tx.conn.execute(
         """
         WITH begun AS (
             SELECT *
             FROM unnest($2::uuid[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[],
-                        $7::timestamptz[], $8::timestamptz[], $9::uuid[])
+                        $7::timestamptz[], $8::timestamptz[], $9::uuid[], $10::int[])
                  AS b (id, status, period_number, period_start, period_end, next_billing_at, ended_at,
-                       invoice_id)
+                       invoice_id, change_number)
         ), link AS (
             INSERT INTO subscription_invoices
-                (tenant_id, subscription_id, period_start, period_end, invoice_id)
-            SELECT $1, id, period_start, period_end, invoice_id
+                (tenant_id, subscription_id, period_start, period_end, invoice_id, change_number)
+            SELECT $1, id, period_start, period_end, invoice_id, change_number
             FROM begun
             WHERE invoice_id IS NOT NULL
         )
@@ -128,7 +139,23 @@ async def advance(tx: Tx, begun: Sequence[tuple[Subscription, InvoiceId | None]]
         [each.current_period.end for each in subscriptions],
         [each.next_billing_at for each in subscriptions],
         [each.ended_at for each in subscriptions],
-        [invoice_id for _, invoice_id in begun],
+        [each.invoice_id for each in begun],
+        [each.change_number for each in begun],
+    )
+
+
+async def begin_pauses(tx: Tx, subscription_ids: Sequence[SubscriptionId]) -> None:
+    """That were to begin with the end of their period."""
+    if not subscription_ids:
+        return
+    await tx.conn.execute(
+        """
+        UPDATE subscriptions
+        SET paused_at = pause_at, pause_at = NULL
+        WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+        """,
+        tx.tenant,
+        subscription_ids,
     )
 
 

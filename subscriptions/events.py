@@ -51,6 +51,28 @@ class SubscriptionRecovered(Event, frozen=True, kw_only=True, tag="subscription.
     customer_id: CustomerId
 
 
+class SubscriptionPaused(Event, frozen=True, kw_only=True, tag="subscription.paused"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    resume_at: datetime | None
+
+
+class PauseScheduled(Event, frozen=True, kw_only=True, tag="subscription.pause_scheduled"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    pause_at: datetime
+
+
+class PauseUndone(Event, frozen=True, kw_only=True, tag="subscription.pause_undone"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
+class SubscriptionResumed(Event, frozen=True, kw_only=True, tag="subscription.resumed"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
 class SubscriptionCancelled(Event, frozen=True, kw_only=True, tag="subscription.cancelled"):
     subscription_id: SubscriptionId
     customer_id: CustomerId

@@ -163,7 +163,8 @@ class Subscription(Value, frozen=True, kw_only=True):
     """`period_number` counts from the anchor, where billing began; the trial before it is -1.
 
     `cancel_at` is when a cancellation takes effect, `pending_change` what the next period begins with; both
-    can still be undone.
+    can still be undone. So can a pause, which begins with the end of the period at `pause_at`; it is over at
+    `resume_at`, where there is one.
     """
 
     id: SubscriptionId
@@ -181,6 +182,9 @@ class Subscription(Value, frozen=True, kw_only=True):
     trial_ends_at: datetime | None
     next_billing_at: datetime | None
     pending_change: PendingChange | None = None
+    pause_at: datetime | None = None
+    paused_at: datetime | None = None
+    resume_at: datetime | None = None
     cancel_at: datetime | None
     cancelled_at: datetime | None
     ended_at: datetime | None
@@ -255,7 +259,7 @@ class Signup(Value, frozen=True, kw_only=True):
 
 
 class Renewal(Value, frozen=True, kw_only=True):
-    """`invoice` is null when the subscription ended instead."""
+    """`invoice` is null when no period began that is billed: the subscription ended, or was paused."""
 
     subscription: Subscription
     invoice: Invoice | None

@@ -12,23 +12,25 @@ from kernel.events import Event
 from kernel.periods import nth_period
 from kernel.structs import Value
 from promotions import store as promotions
-from subscriptions import billing_store, store
+from subscriptions import billing_store, pausing, store
 from subscriptions.bill import Bill, Terms, bill_of, ends
+from subscriptions.billing_store import Begun
 from subscriptions.changing import event_of, from_next_period
-from subscriptions.events import SubscriptionEnded, SubscriptionRenewed
+from subscriptions.events import SubscriptionEnded, SubscriptionPaused, SubscriptionRenewed
 from subscriptions.model import Renewal, Status, Subscription, SubscriptionId
 from subscriptions.terms import terms_of
 
 
 class NextPeriod(Value, frozen=True, kw_only=True):
-    """A subscription as its next period begins, with the bill of it; without one, it has ended.
+    """A subscription as its next period begins, with the bill of it; without one, it has ended or is paused.
 
     `had_change` when one was pending: it is carried out, or has come to nothing.
     """
 
     subscription: Subscription
     bill: Bill | None
-    had_change: bool
+    had_change: bool = False
+    change_number: int = 0
 
 
 async def renew(tx: Tx, subscription_id: SubscriptionId) -> Renewal:
@@ -70,6 +72,9 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
     if ends(terms):
         over = subscription.to(Status.ENDED, next_billing_at=None, pending_change=None, ended_at=now)
         return NextPeriod(subscription=over, bill=None, had_change=had_change)
+    if subscription.pause_at is not None:
+        paused = pausing.paused(subscription, at=subscription.pause_at, resume_at=subscription.resume_at)
+        return NextPeriod(subscription=paused, bill=None)
     due = from_next_period(subscription)
     number = due.period_number + 1
     period = nth_period(due.anchor_at, terms.plan.interval, number, terms.entity.zone)
@@ -81,9 +86,8 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
 async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     """In the same few statements, one or thousands of them. The invoices, which are numbered, come last."""
     bills = [each.bill for each in decided if each.bill]
-    await billing_store.advance(
-        tx, [(each.subscription, each.bill.invoice.id if each.bill else None) for each in decided]
-    )
+    await billing_store.begin_pauses(tx, [each.subscription.id for each in decided if _is_paused(each)])
+    await billing_store.advance(tx, [_begun(each) for each in decided])
     await billing_store.carry_out_changes(tx, [each.subscription for each in decided if each.had_change])
     await promotions.count_periods(tx, [bill.redemption for bill in bills if bill.redemption])
     outbox.publish(tx, *(event for each in decided for event in _events(each)))
@@ -96,8 +100,27 @@ async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     ]
 
 
+def _is_paused(decided: NextPeriod) -> bool:
+    return decided.subscription.status is Status.PAUSED
+
+
+def _begun(decided: NextPeriod) -> Begun:
+    return Begun(
+        subscription=decided.subscription,
+        invoice_id=decided.bill.invoice.id if decided.bill else None,
+        change_number=decided.change_number,
+    )
+
+
 def _events(decided: NextPeriod) -> Iterator[Event]:
     subscription, bill = decided.subscription, decided.bill
+    if _is_paused(decided):
+        yield SubscriptionPaused(
+            subscription_id=subscription.id,
+            customer_id=subscription.customer_id,
+            resume_at=subscription.resume_at,
+        )
+        return
     if bill is None:
         yield SubscriptionEnded(subscription_id=subscription.id, customer_id=subscription.customer_id)
         return

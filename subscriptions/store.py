@@ -251,7 +251,8 @@ async def update(tx: Tx, subscription: Subscription) -> None:
         UPDATE subscriptions
         SET plan_id = $3, version = $4, quantity = $5, status = $6, anchor_at = $7, period_number = $8,
             current_period_start = $9, current_period_end = $10, next_billing_at = $11,
-            pending_change = $12, cancelled_at = $13, ended_at = $14
+            pending_change = $12, cancelled_at = $13, ended_at = $14,
+            pause_at = $15, paused_at = $16, resume_at = $17
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -268,6 +269,9 @@ async def update(tx: Tx, subscription: Subscription) -> None:
         subscription.pending_change,
         subscription.cancelled_at,
         subscription.ended_at,
+        subscription.pause_at,
+        subscription.paused_at,
+        subscription.resume_at,
     )
 
 
@@ -307,8 +311,8 @@ async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, pending_change, cancel_at, cancelled_at, ended_at, metadata,
-               created_at
+               trial_ends_at, next_billing_at, pending_change, pause_at, paused_at, resume_at, cancel_at,
+               cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -326,8 +330,8 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, pending_change, cancel_at, cancelled_at, ended_at, metadata,
-               created_at
+               trial_ends_at, next_billing_at, pending_change, pause_at, paused_at, resume_at, cancel_at,
+               cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         FOR NO KEY UPDATE
@@ -345,8 +349,8 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, pending_change, cancel_at, cancelled_at, ended_at, metadata,
-               created_at
+               trial_ends_at, next_billing_at, pending_change, pause_at, paused_at, resume_at, cancel_at,
+               cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR customer_id = $4)
         ORDER BY id DESC

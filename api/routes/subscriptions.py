@@ -9,8 +9,16 @@ from kernel.database import Tx
 from kernel.paging import Page, Window
 from refunds import cancel_subscription as cancelling
 from refunds import change_subscription as changing
-from refunds.model import Cancellation, Change, NewCancellation, NewChange
-from subscriptions import renew, store
+from refunds import pause_subscription as pausing
+from refunds.model import (
+    Cancellation,
+    Change,
+    NewCancellation,
+    NewChange,
+    NewSubscriptionPause,
+    SubscriptionPause,
+)
+from subscriptions import renew, resume, store
 from subscriptions.model import NewSubscription, Renewal, Signup, Subscription, SubscriptionId
 from subscriptions.sign_up import subscribe
 
@@ -82,6 +90,28 @@ async def undo_change(tx: NamedDependency[Tx], subscription_id: FromPath[Subscri
     return await changing.undo_change(tx, subscription_id)
 
 
+@command("/v1/subscriptions/{subscription_id}/pause", scope="subscriptions:write")
+async def pause_subscription(
+    tx: NamedDependency[Tx],
+    subscription_id: FromPath[SubscriptionId],
+    data: JSONBody[NewSubscriptionPause],
+) -> SubscriptionPause:
+    """Pause now or at the end of the period: no entitlements, and no bills until it is resumed.
+
+    Paused again, only the time at which it is resumed changes.
+    """
+    return await pausing.pause_subscription(tx, subscription_id, data)
+
+
+@command("/v1/subscriptions/{subscription_id}/resume", scope="subscriptions:write")
+async def resume_subscription(tx: NamedDependency[Tx], subscription_id: FromPath[SubscriptionId]) -> Renewal:
+    """Resume a paused subscription, or undo a pause that is to come.
+
+    It goes on in the period it was paused in while that runs; otherwise a new one begins and is billed.
+    """
+    return await resume.resume_subscription(tx, subscription_id)
+
+
 ROUTES = [
     list_subscriptions,
     get_subscription,
@@ -91,4 +121,6 @@ ROUTES = [
     undo_change,
     cancel_subscription,
     undo_cancellation,
+    pause_subscription,
+    resume_subscription,
 ]

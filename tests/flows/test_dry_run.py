@@ -56,11 +56,15 @@ MEANWHILE: dict[str, Meanwhile] = {
     ),
     "patch_settings": lambda b, _: b.patch("/v1/settings", {"refund_after_days": 3}),
     "pause_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/payments", {"means": "cash"}),
+    "pause_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "pay_invoice": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(1)}
     ),
     "renew_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "resume_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/resume_dunning"),
+    "resume_subscription": lambda b, w: b.post(
+        f"/v1/subscriptions/{w['resume_subscription.subscription']}/cancel", {}
+    ),
     "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
     "rotate_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/revoke"),
     "undo_cancellation": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),

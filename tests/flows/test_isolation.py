@@ -113,7 +113,8 @@ async def _sent(
     two: Two, operation: Operation, parameter: tuple[str, str, str], value: str
 ) -> httpx.Response:
     name, place, resource = parameter
-    path = operation.path_in({**two.my, resource: value} if place == "path" else two.my)
+    asked = {resource: value, f"{operation.id}.{resource}": value} if place == "path" else {}
+    path = operation.path_in({**two.my, **asked})
     query = {name: value} if place == "query" else {}
     return await two.mine.http.request(operation.method, path, params=query, json=operation.body(two.my))
 

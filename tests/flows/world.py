@@ -23,7 +23,8 @@ from tests.flows.backend import (
 from tests.flows.conftest import Time
 from tests.makers import NOON
 
-World: TypeAlias = "dict[str, str]"  # resource → id, plus the line of the invoice
+# Resource → id, plus the line of the invoice; `operation.resource` where one operation needs another.
+World: TypeAlias = "dict[str, str]"
 
 BODIES: dict[str, Callable[[World], Json | None]] = {
     "advance_test_clock": lambda _: {"to": "2026-01-20T00:00:00Z"},
@@ -62,9 +63,11 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     },
     "patch_settings": lambda _: {"refund_mode": "manual"},
     "pause_invoice_dunning": lambda _: {"until": "2026-02-20"},
+    "pause_subscription": lambda _: {"credit": "prorated", "refund": "manual"},
     "pay_invoice": lambda _: None,
     "renew_subscription": lambda _: None,
     "resume_invoice_dunning": lambda _: None,
+    "resume_subscription": lambda _: None,
     "revoke_api_key": lambda _: None,
     "rotate_api_key": lambda _: {"overlap_seconds": 60},
     "undo_cancellation": lambda _: None,
@@ -119,6 +122,9 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     time.at = NOON
     await backend.post(f"{subscription}/cancel", {"when": "at", "at": "2030-01-01T00:00:00Z"})
 
+    paused = await backend.post("/v1/subscriptions", {"customer": named("user-1"), "plan": pro["id"]})
+    await backend.post(f"/v1/subscriptions/{paused['subscription']['id']}/pause", {"credit": "prorated"})
+
     body: Json = {
         "customer": buyer["id"],
         "currency": "EUR",
@@ -147,6 +153,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "payment": payment["id"],
         "plan": pro["id"],
         "refund": refund["id"],
+        "resume_subscription.subscription": paused["subscription"]["id"],
         "subscription": signup["subscription"]["id"],
         "tax_rate": reduced["id"],
     }
@@ -186,7 +193,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         path = self.path
         for name, place, resource in self.ids:
             if place == "path":
-                path = path.replace(f"{{{name}}}", world[resource])
+                subject = world.get(f"{self.id}.{resource}", world[resource])
+                path = path.replace(f"{{{name}}}", subject)
         return path
 
 

@@ -693,7 +693,8 @@ async def test_what_is_over_or_held_up_is_not_changed(tx: Tx) -> None:
         (SubscriptionStatus.CANCELLED, "subscription_over"),
         (SubscriptionStatus.ENDED, "subscription_over"),
     ):
-        await store.update(tx, replace(signup.subscription, status=status, next_billing_at=None))
+        stopped = replace(signup.subscription, status=status, next_billing_at=None, paused_at=tx.now)
+        await store.update(tx, stopped)
         with pytest.raises(Conflict) as refused:
             await change(tx, signup.subscription.id, "business")
         assert refused.value.code == code

@@ -49,7 +49,11 @@ async def test_a_customer_who_is_not_there_has_no_entitlements_to_read(tx: Tx) -
 async def put(tx: Tx, subscription: Subscription, status: Status) -> None:
     """Into any state, whatever leads there."""
     await tx.conn.execute(
-        "UPDATE subscriptions SET status = $3, next_billing_at = NULL WHERE tenant_id = $1 AND id = $2",
+        """
+        UPDATE subscriptions
+        SET status = $3, next_billing_at = NULL, paused_at = created_at
+        WHERE tenant_id = $1 AND id = $2
+        """,
         tx.tenant,
         subscription.id,
         status,

@@ -5,6 +5,7 @@ is added here: the key it needs, the headers a command takes, the problem it may
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from importlib.metadata import version
 from typing import Any, get_origin
 
@@ -13,7 +14,7 @@ from litestar import Litestar, Response
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Schema
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
@@ -87,15 +88,18 @@ _COMMAND_PARAMETERS = [{"$ref": f"#/components/parameters/{name}"} for name in S
 
 
 class Bare(OpenAPISchemaPlugin):
-    """Scalars say themselves what they look like. Structs are described elsewhere."""
+    """Scalars say themselves what they look like, enums are their words. Structs are described elsewhere."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
         kind = get_origin(value) or value
-        return is_scalar(kind) or (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
+        return is_scalar(kind) or (isinstance(kind, type) and issubclass(kind, msgspec.Struct | StrEnum))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:  # noqa: ARG002 (the framework's)
-        said = getattr(field_definition.annotation, "schema", {})
+        kind = field_definition.annotation
+        if isinstance(kind, type) and issubclass(kind, StrEnum):
+            return Schema(type=OpenAPIType.STRING, enum=sorted(kind))
+        said = getattr(kind, "schema", {})
         return Schema(
             type=said.get("type"),
             format=said.get("format"),

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from billing.dunning.model import Dunning
+from billing.dunning.model import Dunning, Status
 from billing.invoices.model import InvoiceId
+from billing.parties.model import CustomerId
 from kernel.database import Tx
 from kernel.errors import not_found
+from kernel.paging import Page, Window, page_of
 from kernel.structs import load
 
 
@@ -49,6 +51,31 @@ async def get(tx: Tx, invoice_id: InvoiceId) -> Dunning:
     if found is None:
         raise not_found("dunning", invoice_id)
     return found
+
+
+async def page(
+    tx: Tx, window: Window, *, customer_id: CustomerId | None, status: Status | None
+) -> Page[Dunning]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT d.invoice_id AS id, d.invoice_id, d.status, d.schedule, d.overdue_at, d.counted_from,
+               d.steps_taken, d.next_at
+        FROM dunnings d
+        JOIN invoices i ON i.tenant_id = d.tenant_id AND i.id = d.invoice_id
+        WHERE d.tenant_id = $1
+          AND d.invoice_id < $2
+          AND ($4::uuid IS NULL OR i.customer_id = $4)
+          AND ($5::text IS NULL OR d.status = $5)
+        ORDER BY d.invoice_id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        customer_id,
+        status,
+    )
+    return page_of(rows, Dunning, window)
 
 
 async def end(tx: Tx, invoice_id: InvoiceId) -> bool:

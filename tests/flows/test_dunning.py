@@ -325,6 +325,27 @@ async def test_a_promise_before_the_day_is_kept_after_it(
     assert await dunning_of(backend, signup) == ("running", 1, "2026-03-08T08:00:00Z")
 
 
+async def test_who_is_overdue_is_listed(backend: Backend, house: House, time: Time) -> None:
+    signup = await a_card_that_fails(backend, house)
+    other = {"customer": customer("user-43", payment_method="pm_sandbox_declined"), "plan": "pro"}
+    second = await backend.post("/v1/signups", other)
+    await drain(house)
+    await backend.post(f"/v1/invoices/{signup['invoice']['id']}/pause_dunning", {})
+
+    async def found(**filters: str) -> list[str]:
+        page = await backend.get("/v1/dunnings", **filters)
+        return [each["invoice_id"] for each in page["data"]]
+
+    both = [second["invoice"]["id"], signup["invoice"]["id"]]
+    assert await found() == both
+    assert await found(status="paused") == both[1:]
+    assert await found(status="exhausted") == []
+    assert await found(customer_id="user-43") == both[:1]
+    assert (await backend.http.get("/v1/dunnings?status=late")).json()["code"] == "parameter_invalid"
+    first = await backend.get("/v1/dunnings", limit="1")
+    assert await found(cursor=first["next_cursor"]) == both[1:]
+
+
 async def test_what_cannot_be_paused(backend: Backend, house: House, time: Time) -> None:
     signup = await a_card_that_fails(backend, house)
     path = f"/v1/invoices/{signup['invoice']['id']}"

@@ -12,8 +12,10 @@ _GROUP = "{category}/{rate_ppm}/{reason}"
 
 
 async def assert_sound(tx: Tx) -> None:
-    """The ledger balances, settlements are the sums of their edges, VAT has fallen due by the formula."""
+    """Documents add up, the ledger balances, settlements are sums of their edges, VAT follows its formula."""
     await _assert_balanced(tx)
+    await _assert_added_up(tx, "invoice")
+    await _assert_added_up(tx, "credit_note")
     invoices = await _rows(
         tx, "SELECT i.*, s.* FROM invoices i JOIN invoice_settlements s ON s.invoice_id = i.id"
     )
@@ -48,6 +50,18 @@ async def _assert_balanced(tx: Tx) -> None:
             tx, f"SELECT {per} FROM ledger_entries GROUP BY {per}, currency HAVING sum(amount_minor) <> 0"
         )
         assert not unbalanced, f"{unbalanced} do not sum to zero"
+
+
+async def _assert_added_up(tx: Tx, kind: str) -> None:
+    """Lines and VAT groups come to the document; the VAT in its prices is all of it, or none."""
+    for document in await _rows(tx, f"SELECT * FROM {kind}s"):
+        key, net, tax = document["id"], document["net_minor"], document["tax_minor"]
+        included = tax if document["tax_behavior"] == "inclusive" else 0
+        lines, taxes = f"{kind}_lines WHERE {kind}_id = $1", f"{kind}_taxes WHERE {kind}_id = $1"
+        assert await _sum(tx, lines, key, column="net_minor") == net
+        assert await _sum(tx, lines, key, column="included_tax_minor") == included
+        assert await _sum(tx, taxes, key, column="base_minor") == net
+        assert await _sum(tx, taxes, key, column="tax_minor") == tax
 
 
 async def _assert_settled(tx: Tx, invoice: Row) -> None:

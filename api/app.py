@@ -25,6 +25,7 @@ from api.quotes import Signer
 from api.requests import PlainResponse, StrictRequest
 from api.routes import (
     api_keys,
+    charges,
     credit_notes,
     customers,
     draft_invoices,
@@ -56,6 +57,7 @@ OPERATIONS = [
     *signups.ROUTES,
     *customers.ROUTES,
     *subscriptions.ROUTES,
+    *charges.ROUTES,
     *plans.ROUTES,
     *offers.ROUTES,
     *draft_invoices.ROUTES,

@@ -31,11 +31,12 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "change_subscription": {"plan": "pro", "quantity": "12"},
     "cancel_subscription": {"credit": "prorated", "refund": "automatic"},
     "pause_subscription": {"when": "now", "credit": "prorated", "resume_at": "2027-03-01T00:00:00Z"},
+    "create_charge": {"description": "Data import", "unit_price": "90.00", "quantity": "2.5"},
     "create_plan": {
         "reference": "pro",
         "name": "Pro",
         "interval": _MONTH,
-        "prices": [{"currency": "EUR", "unit_price": "29.00"}],
+        "prices": [{"currency": "EUR", "unit_price": "29.00", "setup_fee": "49.00"}],
         "entitlements": {"projects": 10, "sso": True},
     },
     "create_plan_version": {

@@ -39,15 +39,18 @@ def _is_printable(character: str) -> bool:
     )
 
 
+LONGEST_NAME = 200
+
+
 class Name(str):
     """One line of text, 1 to 200 characters."""
 
     __slots__ = ()
-    schema: ClassVar[dict[str, object]] = {"type": "string", "minLength": 1, "maxLength": 200}
+    schema: ClassVar[dict[str, object]] = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        return cls(_clean(text, longest=200, what="This text"))
+        return cls(_clean(text, longest=LONGEST_NAME, what="This text"))
 
 
 class Note(str):

@@ -29,13 +29,20 @@ from promotions.model import (
 )
 
 
+class BasketLine(Value, frozen=True, kw_only=True):
+    """What offers may take off a line, and the plan it is for; none where it is for something else."""
+
+    amount: Money
+    plan: Reference | None
+
+
 class Basket(Value, frozen=True, kw_only=True):
-    """What is about to be billed: the amounts of its lines, and whose it is."""
+    """What is about to be billed, line by line, and whose it is."""
 
     plan: Reference
     currency: Currency
     is_new_customer: bool
-    lines: tuple[Money, ...]
+    lines: tuple[BasketLine, ...]
 
 
 class InReach(Value, frozen=True, kw_only=True):
@@ -82,12 +89,12 @@ class Held(Value, frozen=True, kw_only=True):
 def evaluate(basket: Basket, offers: Iterable[InReach], *, now: datetime) -> Decision:
     allocations: list[Allocation] = []
     refusals: list[Refusal] = []
-    left = list(basket.lines)
+    left = [line.amount for line in basket.lines]
 
     for _, lane in groupby(sorted(offers, key=_order), key=lambda each: each.offer.lane):
         eligible, refused = _sorted_out(basket, lane, now=now)
         refusals += refused
-        best, beaten = _best(eligible, left)
+        best, beaten = _best(eligible, basket, left)
         refusals += beaten
         if best is not None:
             allocations.append(best)
@@ -188,21 +195,32 @@ def _sorted_out(
     return eligible, refused
 
 
-def _best(eligible: Sequence[Offer], left: Sequence[Money]) -> tuple[Allocation | None, list[Refusal]]:
+def _best(
+    eligible: Sequence[Offer], basket: Basket, left: Sequence[Money]
+) -> tuple[Allocation | None, list[Refusal]]:
     if not eligible:
         return None, []
-    taken = [(offer, amount_off(offer, left)) for offer in eligible]
+    taken = [(offer, amount_off(offer, within_reach(offer, basket, left))) for offer in eligible]
     winner, amount = min(taken, key=lambda each: (-each[1].minor, each[0].id))
     beaten = [
         _no(offer, "offer_beaten", f"{winner.name!r} takes off more in the same lane.")
         for offer, _ in taken
         if offer.id != winner.id
     ]
-    parts = allocate(amount, [line.minor for line in left])
+    parts = allocate(amount, [line.minor for line in within_reach(winner, basket, left)])
     allocation = Allocation(
         offer_id=winner.id, reference=winner.reference, name=winner.name, amounts=tuple(parts)
     )
     return allocation, beaten
+
+
+def within_reach(offer: Offer, basket: Basket, left: Sequence[Money]) -> list[Money]:
+    """What is left of each line that the offer is for: of all, unless it names plans."""
+    plans = offer.conditions.plans
+    return [
+        amount if not plans or line.plan in plans else Money(0, amount.currency)
+        for line, amount in zip(basket.lines, left, strict=True)
+    ]
 
 
 def amount_off(offer: Offer, left: Sequence[Money]) -> Money:

@@ -1,5 +1,6 @@
 """What a period costs, from everything that decides it. Pure: a signup, a renewal and a run ask here."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -9,39 +10,58 @@ from billing.invoices.ready import Ready, ToIssue, ready_to_issue
 from billing.invoices.totals import with_allowance
 from billing.parties.model import Customer, LegalEntity
 from billing.tax.model import TaxTreatment
+from kernel.money import zero
 from kernel.periods import Period
 from kernel.structs import Value
+from kernel.text import Reference
 from promotions import engine
-from promotions.engine import Basket, Decision, Held, InReach
+from promotions.engine import Basket, BasketLine, Decision, Held, InReach
 from promotions.model import AtEnd, Redemption
-from subscriptions import pricing
-from subscriptions.model import Plan, Subscription
+from subscriptions import charging, pricing
+from subscriptions.charging import Owed
+from subscriptions.model import ChargeId, Plan, Subscription
 from subscriptions.proration import Share, offer_for, prorated
 
 
 class Terms(Value, frozen=True, kw_only=True):
-    """What the price depends on beside the subscription itself; `held` is the offer it began with."""
+    """What the price depends on beside the subscription itself; `held` is the offer it began with.
+
+    `charges` have waited for this invoice.
+    """
 
     entity: LegalEntity
     customer: Customer
     plan: Plan
     tax: TaxTreatment
     held: Held | None
+    charges: tuple[Owed, ...] = ()
 
 
 class Bill(Value, frozen=True, kw_only=True):
-    """The invoice of a period, and the redemption as it is once the period is billed."""
+    """The invoice of a period, the redemption as it is once the period is billed, and what waits no more."""
 
     invoice: Ready
     redemption: Redemption | None
+    charges: tuple[ChargeId, ...]
+
+
+class Entry(Value, frozen=True, kw_only=True):
+    """A line to be, the plan it is for, and whether offers may take something off it."""
+
+    line: PricedLine
+    plan: Reference | None
+    discountable: bool = True
 
 
 def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
     """The current period's. Raises Conflict where it could not be issued."""
-    price = pricing.price_in(terms.plan, subscription.currency)
-    lines = pricing.lines_of(terms.plan, price, subscription.quantity, subscription.current_period, terms.tax)
-    decision = _decide(lines, terms.plan, terms.held, now=now)
-    return Bill(invoice=_ready(subscription, terms, lines, decision), redemption=_after(terms.held, decision))
+    entries = [*_recurring(subscription, terms, subscription.current_period), *_once(terms)]
+    decision = _decide(entries, terms.plan, terms.held, now=now)
+    return Bill(
+        invoice=_ready(subscription, terms, entries, decision),
+        redemption=_after(terms.held, decision),
+        charges=_billed_with(terms),
+    )
 
 
 def bill_of_rest(
@@ -51,17 +71,46 @@ def bill_of_rest(
 
     A held offer goes on. A period that it has `served` already is not counted again.
     """
-    price = pricing.price_in(terms.plan, subscription.currency)
     rest = Period(now, subscription.current_period.end)
-    whole = pricing.lines_of(terms.plan, price, subscription.quantity, rest, terms.tax)
-    lines = prorated(whole, share, rest)
-    if not lines:
+    whole = list(_recurring(subscription, terms, rest))
+    parts = prorated([entry.line for entry in whole], share, rest)
+    if not parts:
         return None
-    decision = _decide(lines, terms.plan, terms.held and _held_for(terms.held, share, served), now=now)
+    recurring = (msgspec.structs.replace(each, line=part) for each, part in zip(whole, parts, strict=True))
+    entries = [*recurring, *_once(terms)]
+    decision = _decide(entries, terms.plan, terms.held and _held_for(terms.held, share, served), now=now)
     return Bill(
-        invoice=_ready(subscription, terms, lines, decision),
+        invoice=_ready(subscription, terms, entries, decision),
         redemption=None if served else _after(terms.held, decision),
+        charges=_billed_with(terms),
     )
+
+
+def bill_of_charges(subscription: Subscription, terms: Terms) -> Bill:
+    """An invoice of charges alone. Offers serve periods: they take nothing off it, and are not used up."""
+    entries = list(_once(terms))
+    return Bill(
+        invoice=_ready(subscription, terms, entries, engine.NOTHING),
+        redemption=None,
+        charges=_billed_with(terms),
+    )
+
+
+def _recurring(subscription: Subscription, terms: Terms, period: Period) -> Iterator[Entry]:
+    plan, price = terms.plan, pricing.price_in(terms.plan, subscription.currency)
+    for line in pricing.lines_of(plan, price, subscription.quantity, period, terms.tax):
+        yield Entry(line=line, plan=plan.reference)
+
+
+def _once(terms: Terms) -> Iterator[Entry]:
+    references = {terms.plan.id: terms.plan.reference}
+    for owed in terms.charges:
+        plan = references.get(owed.charge.plan_id) if owed.charge.plan_id else None
+        yield Entry(line=charging.line_of(owed), plan=plan, discountable=owed.charge.discountable)
+
+
+def _billed_with(terms: Terms) -> tuple[ChargeId, ...]:
+    return tuple(owed.charge.id for owed in terms.charges)
 
 
 def _held_for(held: Held, share: Share, served: bool) -> Held:
@@ -73,7 +122,7 @@ def _held_for(held: Held, share: Share, served: bool) -> Held:
     )
 
 
-def _ready(subscription: Subscription, terms: Terms, lines: list[PricedLine], decision: Decision) -> Ready:
+def _ready(subscription: Subscription, terms: Terms, entries: Sequence[Entry], decision: Decision) -> Ready:
     return ready_to_issue(
         ToIssue(
             id=InvoiceId.new(),
@@ -81,8 +130,8 @@ def _ready(subscription: Subscription, terms: Terms, lines: list[PricedLine], de
             customer=terms.customer,
             currency=subscription.currency,
             tax_behavior=terms.plan.tax_behavior,
-            lines=discounted(lines, decision),
-            collection=_collection(subscription, terms.customer),
+            lines=discounted([entry.line for entry in entries], decision),
+            collection=collection_of(subscription, terms.customer),
             metadata=subscription.metadata,
         )
     )
@@ -112,16 +161,21 @@ def _less(line: PricedLine, allowance: Allowance) -> PricedLine:
     return with_allowance(line, allowance) if allowance.amount else line
 
 
-def _decide(lines: list[PricedLine], plan: Plan, held: Held | None, *, now: datetime) -> Decision:
+def _decide(entries: Sequence[Entry], plan: Plan, held: Held | None, *, now: datetime) -> Decision:
     if held is None:
         return engine.NOTHING
     basket = Basket(
         plan=plan.reference,
-        currency=lines[0].amount.currency,
+        currency=entries[0].line.amount.currency,
         is_new_customer=False,
-        lines=tuple(line.billed for line in lines),
+        lines=tuple(_offered(entry) for entry in entries),
     )
     return engine.evaluate(basket, [_in_reach(held)], now=now)
+
+
+def _offered(entry: Entry) -> BasketLine:
+    billed = entry.line.billed
+    return BasketLine(amount=billed if entry.discountable else zero(billed.currency), plan=entry.plan)
 
 
 def _in_reach(held: Held) -> InReach:
@@ -135,6 +189,6 @@ def _after(held: Held | None, decision: Decision) -> Redemption | None:
     return after if after != held.redemption else None
 
 
-def _collection(subscription: Subscription, customer: Customer) -> Collection:
+def collection_of(subscription: Subscription, customer: Customer) -> Collection:
     """Where there is nothing to charge, the invoice is sent, and says how to pay it."""
     return subscription.collection if customer.payment_method else Collection.SEND_INVOICE

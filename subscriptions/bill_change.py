@@ -6,7 +6,7 @@ from billing.invoices.model import Invoice
 from kernel.database import Tx
 from promotions import store as promotions
 from promotions.engine import Held
-from subscriptions import store
+from subscriptions import charge_store, store
 from subscriptions.bill import bill_of_rest
 from subscriptions.model import Subscription
 from subscriptions.proration import Share
@@ -24,6 +24,7 @@ async def bill_change(tx: Tx, subscription: Subscription, share: Share) -> Invoi
         return None
     await store.link_change(tx, subscription, bill.invoice.id)
     await promotions.count_periods(tx, [bill.redemption] if bill.redemption else [])
+    await charge_store.bill(tx, [bill])
     [invoice] = await issue_invoices(tx, [bill.invoice])
     return invoice
 

@@ -58,6 +58,7 @@ async def _version(
                 unit_price=price.unit_price,
                 package_size=price.package_size,
                 tiers=price.tiers,
+                setup_fee=price.setup_fee,
             )
             for price in terms.prices
         ),

@@ -6,7 +6,7 @@ from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.decimals import Quantity
 from kernel.events import Event
-from subscriptions.model import PlanId, SubscriptionId
+from subscriptions.model import ChargeId, PlanId, SubscriptionId
 
 
 class PlanCreated(Event, frozen=True, kw_only=True, tag="plan.created"):
@@ -111,5 +111,19 @@ class CancellationUndone(Event, frozen=True, kw_only=True, tag="subscription.can
 
 
 class SubscriptionEnded(Event, frozen=True, kw_only=True, tag="subscription.ended"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
+class ChargeAdded(Event, frozen=True, kw_only=True, tag="charge.added"):
+    charge_id: ChargeId
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+
+
+class ChargeDeleted(Event, frozen=True, kw_only=True, tag="charge.deleted"):
+    """Before it was billed."""
+
+    charge_id: ChargeId
     subscription_id: SubscriptionId
     customer_id: CustomerId

@@ -46,6 +46,10 @@ class SubscriptionId(Id, prefix="sub"):
     """A customer's agreement to a plan."""
 
 
+class ChargeId(Id, prefix="chg"):
+    """What a subscription is billed once."""
+
+
 class PriceModel(StrEnum):
     """How a quantity becomes an amount; subscriptions/pricing.py says it in full."""
 
@@ -65,7 +69,10 @@ class Tier(Input, frozen=True, kw_only=True):
 
 
 class Price(Value, frozen=True, kw_only=True):
-    """`unit_price` is per period: of the whole plan when flat, of a unit, or of a package of units."""
+    """`unit_price` is per period: of the whole plan when flat, of a unit, or of a package of units.
+
+    `setup_fee` is billed once, whatever the quantity, with the first invoice of a subscription.
+    """
 
     id: PriceId
     model: PriceModel
@@ -73,6 +80,7 @@ class Price(Value, frozen=True, kw_only=True):
     unit_price: UnitPrice | None
     package_size: Quantity | None
     tiers: tuple[Tier, ...]
+    setup_fee: UnitPrice | None = None
 
 
 class Plan(Value, frozen=True, kw_only=True):
@@ -91,13 +99,17 @@ class Plan(Value, frozen=True, kw_only=True):
 
 
 class NewPrice(Input, frozen=True, kw_only=True):
-    """A `unit_price` for flat, per_unit and package, with the latter's `package_size`; otherwise `tiers`."""
+    """A `unit_price` for flat, per_unit and package, with the latter's `package_size`; otherwise `tiers`.
+
+    A `setup_fee` comes once, with the first invoice: after a trial, with the first period that is paid.
+    """
 
     currency: Currency
     model: PriceModel = PriceModel.FLAT
     unit_price: UnitPrice | None = None
     package_size: Quantity | None = None
     tiers: Annotated[tuple[Tier, ...], msgspec.Meta(max_length=100)] = ()
+    setup_fee: UnitPrice | None = None
 
 
 class NewVersion(Input, frozen=True, kw_only=True):
@@ -262,4 +274,56 @@ class Renewal(Value, frozen=True, kw_only=True):
     """`invoice` is null when no period began that is billed: the subscription ended, or was paused."""
 
     subscription: Subscription
+    invoice: Invoice | None
+
+
+# ── Charges: what is billed once ────────────────────────────────────────────────────────────────────────
+
+
+class ChargeWhen(StrEnum):
+    """When a charge is billed."""
+
+    NOW = "now"  # at once, on an invoice of its own
+    NEXT_INVOICE = "next_invoice"  # with the next period
+
+
+class Charge(Value, frozen=True, kw_only=True):
+    """A setup fee, which has the plan it is of, or a charge of another kind.
+
+    It is pending as long as it has no invoice. Offers take nothing off it unless it is `discountable`.
+    """
+
+    id: ChargeId
+    subscription_id: SubscriptionId
+    plan_id: PlanId | None
+    description: Name
+    quantity: Quantity
+    unit_price: UnitPrice
+    currency: Currency
+    tax_rate_id: TaxRateId | None
+    discountable: bool
+    invoice_id: InvoiceId | None
+    created_at: datetime
+
+
+class NewCharge(Input, frozen=True, kw_only=True):
+    """Something to bill once, in the subscription's currency; until it is billed it can be deleted.
+
+    Net or gross as the plan's prices are; with VAT at the customer's own rate, or else at `tax_rate`, or at
+    the legal entity's. Held offers take their part off what is billed with a period, unless `discountable`
+    is false; never off an invoice of its own.
+    """
+
+    description: Name
+    unit_price: UnitPrice
+    quantity: Quantity = Quantity(1)
+    tax_rate: str | None = None
+    discountable: bool = True
+    when: ChargeWhen = ChargeWhen.NEXT_INVOICE
+
+
+class Charged(Value, frozen=True, kw_only=True):
+    """`invoice` is null as long as the charge waits for the next one."""
+
+    charge: Charge
     invoice: Invoice | None

@@ -21,7 +21,7 @@ from kernel.errors import Invalid
 from kernel.money import Currency, Money, total
 from kernel.periods import Period
 from kernel.structs import Value
-from kernel.text import Name
+from kernel.text import LONGEST_NAME, Name
 from subscriptions.model import NewPrice, NewVersion, Plan, Price, PriceModel, Tier
 
 ONE = Quantity(1)
@@ -47,7 +47,7 @@ def lines_of(
     """One period, in advance."""
     return [
         PricedLine(
-            description=Name(f"{plan.name} ({part.about})" if part.about else plan.name),
+            description=described(plan.name, f" ({part.about})" if part.about else ""),
             quantity=part.quantity,
             unit_price=part.unit_price,
             amount=part.amount(price.currency),
@@ -58,6 +58,11 @@ def lines_of(
         )
         for part in parts_of(price, quantity)
     ]
+
+
+def described(name: Name, about: str) -> Name:
+    """A name and what of it is billed; a long name is cut, so that it stays a name."""
+    return Name(name[: LONGEST_NAME - len(about)] + about)
 
 
 def parts_of(price: Price, quantity: Quantity) -> list[Part]:
@@ -120,6 +125,7 @@ def check(version: NewVersion) -> None:
     for price in version.prices:
         _check_form(price)
         _check_tiers(price.tiers)
+        _check_setup_fee(price)
 
 
 def _check_form(price: NewPrice) -> None:
@@ -155,6 +161,11 @@ def _check_tiers(tiers: Sequence[Tier]) -> None:
             "Each tier ends above the one before it, and only the last has no up_to.",
             param="prices",
         )
+
+
+def _check_setup_fee(price: NewPrice) -> None:
+    if price.setup_fee:
+        totals.check_amount(price.setup_fee.times(ONE, price.currency))
 
 
 # ── Tiers and packages ──────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from kernel.events import Event
 from kernel.periods import nth_period
 from kernel.structs import Value
 from promotions import store as promotions
-from subscriptions import billing_store, pausing, store
+from subscriptions import billing_store, charge_store, pausing, store
 from subscriptions.bill import Bill, Terms, bill_of, ends
 from subscriptions.billing_store import Begun
 from subscriptions.changing import event_of, from_next_period
@@ -90,6 +90,7 @@ async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     await billing_store.advance(tx, [_begun(each) for each in decided])
     await billing_store.carry_out_changes(tx, [each.subscription for each in decided if each.had_change])
     await promotions.count_periods(tx, [bill.redemption for bill in bills if bill.redemption])
+    await charge_store.bill(tx, bills)
     outbox.publish(tx, *(event for each in decided for event in _events(each)))
     issued = await issue_invoices(tx, [bill.invoice for bill in bills])
 

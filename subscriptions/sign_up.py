@@ -18,8 +18,8 @@ from promotions import store as promotions
 from promotions.engine import Basket, Held
 from promotions.model import Offer, OfferId
 from promotions.redeem import grant, redeem
-from subscriptions import pricing, schedule, store
-from subscriptions.bill import Bill, Terms, bill_of
+from subscriptions import charge_store, charging, pricing, schedule, store
+from subscriptions.bill import Bill, bill_of
 from subscriptions.entitlements import grants_of, merged
 from subscriptions.events import SubscriptionStarted
 from subscriptions.model import (
@@ -33,7 +33,7 @@ from subscriptions.model import (
     Subscription,
     SubscriptionId,
 )
-from subscriptions.terms import taxed
+from subscriptions.terms import Untaxed, sales_of, with_tax
 
 
 async def sign_up(tx: Tx, request: NewSignup) -> Signup:
@@ -88,21 +88,18 @@ async def _start(
     """Begin the subscription: with free days it is trialing, otherwise its first period is billed."""
     price = pricing.price_in(plan, request.currency)
     held = await _grant(tx, buyer, plan, offer, price.currency)
-    sale = taxed(buyer.customer, buyer.entity, plan)
-    terms = Terms(
-        entity=buyer.entity,
-        customer=buyer.customer,
-        plan=plan,
-        tax=(await treatments_of(tx, [sale]))[sale],
-        held=held,
-    )
+    subscription = _subscription(request, buyer, plan, price, held, tx)
+    fees = charging.setup_fees(subscription, [plan], buyer.customer.language, now=tx.now)
+    untaxed = Untaxed(entity=buyer.entity, customer=buyer.customer, plan=plan, held=held, charges=fees)
+    terms = with_tax(untaxed, await treatments_of(tx, set(sales_of(untaxed))))
 
-    subscription = _subscription(request, terms, price, tx)
     bill = None if subscription.status is Status.TRIALING else bill_of(subscription, terms, now=tx.now)
+    invoice_id = bill.invoice.id if bill else None
 
     if held is not None:
         await redeem(tx, billed(held, bill))
-    await store.insert(tx, subscription, invoice_id=bill.invoice.id if bill else None, granted=granted)
+    await store.insert(tx, subscription, invoice_id=invoice_id, granted=granted)
+    await charge_store.insert(tx, fees, invoice_id=invoice_id)
     outbox.publish(
         tx, SubscriptionStarted(subscription_id=subscription.id, customer_id=subscription.customer_id)
     )
@@ -123,23 +120,25 @@ def billed(held: Held, bill: Bill | None) -> Held:
     return Held(offer=held.offer, redemption=after or held.redemption)
 
 
-def _subscription(request: NewSubscription, terms: Terms, price: Price, tx: Tx) -> Subscription:
+def _subscription(
+    request: NewSubscription, buyer: Found, plan: Plan, price: Price, held: Held | None, tx: Tx
+) -> Subscription:
     starts = schedule.start(
-        terms.plan.interval,
-        free_days=engine.free_days(terms.held.offer) if terms.held else 0,
+        plan.interval,
+        free_days=engine.free_days(held.offer) if held else 0,
         now=tx.now,
-        zone=terms.entity.zone,
+        zone=buyer.entity.zone,
     )
     return Subscription(
         id=SubscriptionId.new(),
-        customer_id=terms.customer.id,
-        plan_id=terms.plan.id,
-        version=terms.plan.version,
+        customer_id=buyer.customer.id,
+        plan_id=plan.id,
+        version=plan.version,
         currency=price.currency,
         quantity=pricing.billed_quantity(price, request.quantity),
         status=Status.TRIALING if starts.trial_ends_at else Status.ACTIVE,
         collection=request.collection,
-        redemption_id=terms.held.redemption.id if terms.held else None,
+        redemption_id=held.redemption.id if held else None,
         anchor_at=starts.anchor_at,
         period_number=starts.period_number,
         current_period=starts.period,

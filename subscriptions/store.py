@@ -58,10 +58,11 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
     await tx.conn.execute(
         """
         INSERT INTO prices
-            (tenant_id, id, plan_id, version, model, currency, unit_price, package_size, tiers)
-        SELECT $1, p.id, $2, $3, p.model, p.currency, p.unit_price, p.package_size, p.tiers
-        FROM unnest($4::uuid[], $5::text[], $6::text[], $7::numeric[], $8::numeric[], $9::jsonb[])
-             AS p (id, model, currency, unit_price, package_size, tiers)
+            (tenant_id, id, plan_id, version, model, currency, unit_price, package_size, tiers, setup_fee)
+        SELECT $1, p.id, $2, $3, p.model, p.currency, p.unit_price, p.package_size, p.tiers, p.setup_fee
+        FROM unnest($4::uuid[], $5::text[], $6::text[], $7::numeric[], $8::numeric[], $9::jsonb[],
+                    $10::numeric[])
+             AS p (id, model, currency, unit_price, package_size, tiers, setup_fee)
         """,
         tx.tenant,
         plan.id,
@@ -72,6 +73,7 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
         [price.unit_price for price in plan.prices],
         [price.package_size for price in plan.prices],
         [price.tiers for price in plan.prices],
+        [price.setup_fee for price in plan.prices],
     )
 
 
@@ -110,7 +112,8 @@ async def plan(tx: Tx, key: str | PlanId) -> Plan:
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
                v.tax_behavior, v.entitlements, p.created_at,
-               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers
+               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
+               r.setup_fee
         FROM plans p
         JOIN plan_versions v ON v.tenant_id = p.tenant_id AND v.plan_id = p.id AND v.version = p.version
         JOIN prices r ON r.tenant_id = v.tenant_id AND r.plan_id = v.plan_id AND r.version = v.version
@@ -133,7 +136,8 @@ async def versions_of(tx: Tx, keys: Collection[tuple[PlanId, int]]) -> dict[tupl
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
                v.tax_behavior, v.entitlements, p.created_at,
-               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers
+               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
+               r.setup_fee
         FROM plans p
         JOIN plan_versions v ON v.tenant_id = p.tenant_id AND v.plan_id = p.id
         JOIN prices r ON r.tenant_id = v.tenant_id AND r.plan_id = v.plan_id AND r.version = v.version
@@ -154,7 +158,8 @@ async def plans(tx: Tx, window: Window) -> Page[Plan]:
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
                v.tax_behavior, v.entitlements, p.created_at,
-               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers
+               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
+               r.setup_fee
         FROM (
             SELECT id, reference, name, version, created_at, tenant_id
             FROM plans
@@ -493,12 +498,13 @@ async def invoices_of(tx: Tx, subscription_id: SubscriptionId) -> list[InvoiceId
 
 
 async def first_invoice(tx: Tx, subscription_id: SubscriptionId) -> InvoiceId | None:
+    """Of the first period that was billed."""
     found = await tx.conn.fetchval(
         """
         SELECT invoice_id
         FROM subscription_invoices
-        WHERE tenant_id = $1 AND subscription_id = $2
-        ORDER BY period_start, change_number
+        WHERE tenant_id = $1 AND subscription_id = $2 AND change_number = 0
+        ORDER BY period_start
         LIMIT 1
         """,
         tx.tenant,

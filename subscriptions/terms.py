@@ -1,15 +1,29 @@
 """Reading the terms of subscriptions, in a fixed number of statements however many they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from billing.parties import store as parties
 from billing.parties.model import Customer, LegalEntity
+from billing.tax.model import TaxRateId, TaxTreatment
 from billing.tax.treatment import Taxed, treatments_of
 from kernel.database import Tx
+from kernel.structs import Value
 from promotions import store as promotions
-from subscriptions import store
+from promotions.engine import Held
+from subscriptions import charge_store, store
 from subscriptions.bill import Terms
-from subscriptions.model import Plan, Subscription, SubscriptionId
+from subscriptions.charging import Owed
+from subscriptions.model import Charge, Plan, Subscription, SubscriptionId
+
+
+class Untaxed(Value, frozen=True, kw_only=True):
+    """Terms before it is known which VAT their lines fall under."""
+
+    entity: LegalEntity
+    customer: Customer
+    plan: Plan
+    held: Held | None
+    charges: Sequence[Charge]
 
 
 async def terms_of(tx: Tx, subscriptions: Sequence[Subscription]) -> dict[SubscriptionId, Terms]:
@@ -17,28 +31,44 @@ async def terms_of(tx: Tx, subscriptions: Sequence[Subscription]) -> dict[Subscr
     entities = await parties.legal_entities_of(tx, {each.legal_entity_id for each in customers.values()})
     plans = await store.versions_of(tx, {(each.plan_id, each.version) for each in subscriptions})
     held = await promotions.held(tx, [each.redemption_id for each in subscriptions if each.redemption_id])
+    charges = await charge_store.pending_of(tx, [each.id for each in subscriptions])
 
-    parts = {
-        each.id: (customer, entities[customer.legal_entity_id], plans[each.plan_id, each.version])
+    untaxed = {
+        each.id: Untaxed(
+            entity=entities[customer.legal_entity_id],
+            customer=customer,
+            plan=plans[each.plan_id, each.version],
+            held=held[each.redemption_id] if each.redemption_id else None,
+            charges=charges.get(each.id, ()),
+        )
         for each in subscriptions
         for customer in [customers[each.customer_id]]
     }
-    treatments = await treatments_of(tx, {taxed(*those) for those in parts.values()})
-
-    return {
-        each.id: Terms(
-            entity=entity,
-            customer=customer,
-            plan=plan,
-            tax=treatments[taxed(customer, entity, plan)],
-            held=held[each.redemption_id] if each.redemption_id else None,
-        )
-        for each in subscriptions
-        for customer, entity, plan in [parts[each.id]]
-    }
+    treatments = await treatments_of(tx, {sale for each in untaxed.values() for sale in sales_of(each)})
+    return {subscription_id: with_tax(each, treatments) for subscription_id, each in untaxed.items()}
 
 
-def taxed(customer: Customer, entity: LegalEntity, plan: Plan) -> Taxed:
-    """Priced with the plan's rate, or the seller's; the customer's own rate overrides it."""
-    own = plan.tax_rate_id or entity.tax_rate_id
+def sales_of(terms: Untaxed) -> Iterator[Taxed]:
+    yield taxed(terms.customer, terms.entity, terms.plan.tax_rate_id)
+    for charge in terms.charges:
+        yield taxed(terms.customer, terms.entity, charge.tax_rate_id)
+
+
+def with_tax(terms: Untaxed, treatments: Mapping[Taxed, TaxTreatment]) -> Terms:
+    plan, *charges = (treatments[sale] for sale in sales_of(terms))
+    return Terms(
+        entity=terms.entity,
+        customer=terms.customer,
+        plan=terms.plan,
+        tax=plan,
+        held=terms.held,
+        charges=tuple(
+            Owed(charge=charge, tax=tax) for charge, tax in zip(terms.charges, charges, strict=True)
+        ),
+    )
+
+
+def taxed(customer: Customer, entity: LegalEntity, own: TaxRateId | None) -> Taxed:
+    """Priced with its own rate, or the seller's; the customer's own rate overrides it."""
+    own = own or entity.tax_rate_id
     return Taxed(own=own, charged=customer.tax_rate_id or own)

@@ -52,6 +52,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     await send("patch_customer", "customers/user-42", "PATCH")
 
     subscribed = await send("create_subscription", "subscriptions")
+    await send("create_charge", f"subscriptions/{subscribed['subscription']['id']}/charges")
     await send("create_payment", f"invoices/{subscribed['invoice']['id']}/payments")
     await send("pause_invoice_dunning", f"invoices/{signup['invoice']['id']}/pause_dunning")
     note = await send("create_credit_note", f"invoices/{subscribed['invoice']['id']}/credit_notes")

@@ -87,6 +87,7 @@ MAY_CHANGE = {
     ),
     "subscription_invoices": "stopped_at",
     "signups": "subscription_id created_at",
+    "charges": "invoice_id",
     "refunds": "status gateway_reference failure_code succeeded_on",
     "mails": "status refusal sent_at",
 }
@@ -282,6 +283,7 @@ async def test_no_row_is_given_to_another_tenant(pool: Pool) -> None:
         "mails.body",
         "idempotency_answers.key",
         "prices.unit_price",
+        "charges.unit_price",
     ],
 )
 async def test_what_was_agreed_or_happened_is_not_rewritten(pool: Pool, column: str) -> None:

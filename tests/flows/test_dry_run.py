@@ -27,6 +27,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "advance_test_clock": lambda b, _: b.post("/v1/test_clock/advance", {"to": "2026-01-18T00:00:00Z"}),
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "change_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "create_charge": lambda b, _: b.patch("/v1/customers/user-1", {"language": "en"}),
     "create_credit_note": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/credit_notes",
         {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "net": euros(166_68)}]},
@@ -45,6 +46,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_signup": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_subscription": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_tax_rate": lambda b, _: b.post("/v1/tax_rates", {**tax_rate("10"), "reference": "new"}),
+    "delete_charge": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/renew"),
     "delete_draft_invoice": lambda b, w: b.post(f"/v1/draft_invoices/{w['draft_invoice']}/issue"),
     "issue_draft_invoice": lambda b, w: b.patch(
         f"/v1/draft_invoices/{w['draft_invoice']}",

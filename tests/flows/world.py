@@ -31,6 +31,12 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "cancel_subscription": lambda _: {"credit": "full", "refund": "manual"},
     "change_subscription": lambda w: {"plan": w["plan"], "refund": "manual"},
     "create_api_key": lambda _: {"name": "New", "scopes": ["events:read"]},
+    "create_charge": lambda w: {
+        "description": "Workshop",
+        "unit_price": "90.00",
+        "tax_rate": w["tax_rate"],
+        "when": "now",
+    },
     "create_credit_note": lambda w: {
         "reason": "duplicate",
         "lines": [{"line": w["invoice_line"], "net": euros(33_33)}],
@@ -54,6 +60,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     },
     "create_subscription": lambda w: {"customer": w["customer"], "plan": w["plan"], "offer": w["offer"]},
     "create_tax_rate": lambda _: {"reference": "new", "name": "TVA 10 %", "rate": "10"},
+    "delete_charge": lambda _: None,
     "delete_draft_invoice": lambda _: None,
     "issue_draft_invoice": lambda _: None,
     "patch_customer": lambda w: {"name": "New name", "tax_rate": w["tax_rate"]},
@@ -124,6 +131,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
 
     paused = await backend.post("/v1/subscriptions", {"customer": named("user-1"), "plan": pro["id"]})
     await backend.post(f"/v1/subscriptions/{paused['subscription']['id']}/pause", {"credit": "prorated"})
+    charged = await backend.post(f"{subscription}/charges", {"description": "Support", "unit_price": "12.00"})
 
     body: Json = {
         "customer": buyer["id"],
@@ -141,6 +149,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     (event,) = (await backend.get("/v1/events", limit="1"))["data"]
     return {
         "api_key": key["id"],
+        "charge": charged["charge"]["id"],
         "credit_note": note["id"],
         "customer": buyer["id"],
         "document": invoice["id"],

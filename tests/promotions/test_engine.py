@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from kernel.decimals import Rate
 from kernel.money import Currency
 from kernel.text import Reference
-from promotions.engine import Basket, Decision, InReach, evaluate, free_days, is_used_up, refusal_of
+from promotions.engine import (
+    Basket,
+    BasketLine,
+    Decision,
+    InReach,
+    evaluate,
+    free_days,
+    is_used_up,
+    refusal_of,
+)
 from promotions.model import Conditions, Duration, Forever, Offer, Once, Percent, Periods
 from tests.makers import EUR, NOON, euros
 from tests.promotions.offers import an_offer, days, fixed, percent
@@ -21,8 +30,9 @@ SECOND = timedelta(seconds=1)
 
 
 def a_basket(*minors: int, plan: str = "pro", is_new_customer: bool = True) -> Basket:
-    lines = tuple(euros(minor) for minor in minors or (100_00,))
-    return Basket(plan=Reference(plan), currency=EUR, is_new_customer=is_new_customer, lines=lines)
+    name = Reference(plan)
+    lines = tuple(BasketLine(amount=euros(minor), plan=name) for minor in minors or (100_00,))
+    return Basket(plan=name, currency=EUR, is_new_customer=is_new_customer, lines=lines)
 
 
 def decide(offers: Sequence[Offer], *minors: int) -> Decision:
@@ -77,6 +87,19 @@ def test_no_lane_takes_more_than_is_left() -> None:
     offers = [an_offer(fixed(80_00), lane=1), an_offer(fixed(80_00), lane=2), an_offer(fixed(1), lane=3)]
 
     assert taken_off(decide(offers)) == [[80_00], [20_00], [0]]
+
+
+def test_an_offer_for_a_plan_comes_off_what_is_billed_for_it_alone() -> None:
+    offer = an_offer(fixed(30_00), conditions=Conditions(plans=(Reference("pro"),)))
+    lines = (
+        BasketLine(amount=euros(20_00), plan=Reference("pro")),
+        BasketLine(amount=euros(50_00), plan=Reference("other")),
+        BasketLine(amount=euros(40_00), plan=Reference("pro")),
+        BasketLine(amount=euros(60_00), plan=None),
+    )
+    basket = Basket(plan=Reference("pro"), currency=EUR, is_new_customer=True, lines=lines)
+
+    assert taken_off(evaluate(basket, [InReach(offer=offer)], now=NOON)) == [[10_00, 0, 20_00, 0]]
 
 
 def test_without_offers_nothing_comes_off() -> None:

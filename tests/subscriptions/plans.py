@@ -14,7 +14,9 @@ from promotions.create_offer import create_offer
 from promotions.model import NewOffer
 from subscriptions.create_plan import create_plan
 from subscriptions.model import (
+    ChargeWhen,
     Grant,
+    NewCharge,
     NewPlan,
     NewPrice,
     NewSignup,
@@ -33,9 +35,18 @@ MONTHLY = Interval(Unit.MONTH)
 
 
 def a_price(
-    unit_price: str = "29.00", *, model: PriceModel = PriceModel.FLAT, currency: Currency = EUR
+    unit_price: str = "29.00",
+    *,
+    model: PriceModel = PriceModel.FLAT,
+    currency: Currency = EUR,
+    setup_fee: str | None = None,
 ) -> NewPrice:
-    return NewPrice(currency=currency, unit_price=UnitPrice.parse(unit_price), model=model)
+    return NewPrice(
+        currency=currency,
+        unit_price=UnitPrice.parse(unit_price),
+        model=model,
+        setup_fee=UnitPrice.parse(setup_fee) if setup_fee else None,
+    )
 
 
 async def a_plan(
@@ -45,11 +56,14 @@ async def a_plan(
     interval: Interval = MONTHLY,
     entitlements: dict[str, Grant] | None = None,
     tax_behavior: TaxBehavior | None = None,
+    name: str = "Pro",
+    tax_rate: str | None = None,
 ) -> Plan:
     request = NewPlan(
         reference=Reference(reference),
-        name=Name("Pro"),
+        name=Name(name),
         interval=interval,
+        tax_rate=tax_rate,
         prices=list(prices) or [a_price()],
         tax_behavior=tax_behavior,
         entitlements={"export": True, "seats": 5} if entitlements is None else entitlements,
@@ -92,6 +106,24 @@ def a_signup(
         quantity=Quantity.parse(quantity),
         collection=collection,
         currency=currency,
+    )
+
+
+def a_charge(
+    unit_price: str = "40.00",
+    *,
+    quantity: str = "1",
+    tax_rate: str | None = None,
+    discountable: bool = True,
+    when: ChargeWhen = ChargeWhen.NEXT_INVOICE,
+) -> NewCharge:
+    return NewCharge(
+        description=Name("Workshop"),
+        unit_price=UnitPrice.parse(unit_price),
+        quantity=Quantity.parse(quantity),
+        tax_rate=tax_rate,
+        discountable=discountable,
+        when=when,
     )
 
 

@@ -8,12 +8,13 @@ from kernel.database import Tx
 from kernel.decimals import Quantity, UnitPrice
 from promotions.create_offer import create_offer
 from promotions.model import AtEnd, Forever, NewOffer, Periods
+from subscriptions.add_charge import add_charge
 from subscriptions.model import NewPrice, PriceModel, Subscription, Tier
 from subscriptions.sign_up import sign_up
 from tests.makers import EUR
 from tests.promotions.offers import a_new_offer, days, fixed, percent
 from tests.shop import a_shop
-from tests.subscriptions.plans import a_plan, a_signup
+from tests.subscriptions.plans import a_charge, a_plan, a_signup
 
 TIERS = (
     Tier(up_to=Quantity(5), unit_price=UnitPrice("9.90"), flat_price=UnitPrice("3.00")),
@@ -26,6 +27,7 @@ PRICES = {
     "package": NewPrice(
         currency=EUR, model=PriceModel.PACKAGE, unit_price=UnitPrice("12.50"), package_size=Quantity(5)
     ),
+    "setup": NewPrice(currency=EUR, unit_price=UnitPrice("19.00"), setup_fee=UnitPrice("49.49")),
     "volume": NewPrice(currency=EUR, model=PriceModel.VOLUME, tiers=TIERS),
     "graduated": NewPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS),
     "gross": NewPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS),
@@ -41,14 +43,17 @@ OFFERS: dict[str, NewOffer] = {
 
 
 async def a_population(tx: Tx) -> list[Subscription]:
-    """One of each price model with each offer and with none: all are due after 31 days."""
+    """One of each price model with each offer and with none: all are due after 31 days.
+
+    For a third of them a charge waits, beside the setup fees of those that are in a trial.
+    """
     await a_shop(tx)
     for reference, price in PRICES.items():
         with_vat = TaxBehavior.INCLUSIVE if reference == "gross" else None
         await a_plan(tx, reference, price, tax_behavior=with_vat)
     for offer in OFFERS.values():
         await create_offer(tx, offer)
-    return [
+    subscriptions = [
         (
             await sign_up(
                 tx,
@@ -56,12 +61,15 @@ async def a_population(tx: Tx) -> list[Subscription]:
                     customer=f"user-{plan}-{offer}".lower(),
                     plan=plan,
                     offer=offer,
-                    quantity="1" if plan == "flat" else "12",
+                    quantity="1" if plan in ("flat", "setup") else "12",
                 ),
             )
         ).subscription
         for plan, offer in product(PRICES, [None, *OFFERS])
     ]
+    for number, subscription in enumerate(subscriptions[::3]):
+        await add_charge(tx, subscription.id, a_charge("7.35", discountable=bool(number % 2)))
+    return subscriptions
 
 
 async def documents(tx: Tx) -> list[Any]:

@@ -15,6 +15,7 @@ from billing.parties import store as parties
 from billing.parties.model import Customer, Language, Seller
 from billing.payments import store as payments
 from billing.payments.model import PaymentId
+from billing.settlement import store as settlements
 from kernel.database import Tx
 from kernel.ids import Id
 from kernel.periods import local_date
@@ -28,8 +29,12 @@ from subscriptions.model import SubscriptionId
 
 async def invoice_issued(tx: Tx, invoice_id: InvoiceId) -> Letter:
     invoice = await invoices.get(tx, invoice_id)
+    deducted = await settlements.deducted_at_issue(tx, invoice)
     facts = Facts(
-        seller=invoice.seller.name, about=invoice.number, amount=invoice.total, terms=payment_terms(invoice)
+        seller=invoice.seller.name,
+        about=invoice.number,
+        amount=invoice.total,
+        terms=payment_terms(invoice, deducted),
     )
     return await _with_document(tx, Kind.INVOICE_ISSUED, invoice, facts)
 

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 from billing.credit_notes.model import CreditLine, CreditNote
 from billing.documents.formats import Formats, in_fours
-from billing.documents.terms import payment_terms, refund_terms
+from billing.documents.terms import payment_terms, refund_terms, to_pay
 from billing.documents.words import WORDS, Words
 from billing.invoices.model import Collection, Invoice, Line
 from billing.parties.model import Buyer, Language, Seller, VatDue
+from billing.settlement.model import Deduction
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
 from kernel.money import Currency, Money
 from kernel.structs import Value
@@ -77,8 +78,10 @@ class Print(Value, frozen=True, kw_only=True):
 # ── The two kinds ────────────────────────────────────────────────────────────────────────────────
 
 
-def of_invoice(invoice: Invoice) -> Page:
+def of_invoice(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> Page:
+    """`deducted` is what credit notes paid on it at the moment it was issued."""
     p = _print(invoice)
+    left = to_pay(invoice, deducted)
     words, formats = p.words, p.formats
     prices = words.prices[invoice.tax_behavior]
     discounted = any(line.discount for line in invoice.lines)
@@ -108,11 +111,11 @@ def of_invoice(invoice: Invoice) -> Page:
         rows=[_row(line, invoice, discounted, p) for line in invoice.lines],
         tax_columns=[words.vat_rate, words.vat_base, words.vat_amount],
         taxes=_taxes(invoice.taxes, p),
-        totals=_totals(invoice, p),
-        amount=Fact(words.amount_due, formats.money(invoice.total)),
+        totals=[*_totals(invoice, p), *(_deduction(each, p) for each in deducted)],
+        amount=Fact(words.amount_due, formats.money(left)),
         payment_label=words.payment,
-        payment=payment_terms(invoice),
-        bank=_bank(invoice, words),
+        payment=payment_terms(invoice, deducted),
+        bank=_bank(invoice, words) if left else [],
         mentions=_invoice_mentions(invoice, words),
         note=invoice.note or "",
     )
@@ -287,13 +290,18 @@ def _totals(document: Invoice | CreditNote, p: Print) -> list[Fact]:
     ]
 
 
+def _deduction(deduction: Deduction, p: Print) -> Fact:
+    label = p.words.deducted.format(number=deduction.number)
+    return Fact(label, f"−{p.formats.money(deduction.amount)}")
+
+
 # ── How it is paid, and what the law wants said ──────────────────────────────────────────────────
 
 
 def _bank(invoice: Invoice, words: Words) -> list[Fact]:
     """Where to send the money. Who is charged automatically is not told, so as not to pay twice."""
     seller = invoice.seller
-    if not seller.iban or not invoice.total or invoice.collection is Collection.AUTOMATIC:
+    if not seller.iban or invoice.collection is Collection.AUTOMATIC:
         return []
     return [
         Fact(words.iban, in_fours(seller.iban)),

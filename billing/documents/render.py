@@ -6,6 +6,7 @@ nothing, since only markup could ask for a package. It works without the GIL: ca
 coroutine.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typst
@@ -14,22 +15,23 @@ from billing.credit_notes.model import CreditNote
 from billing.documents import page
 from billing.documents.page import Page
 from billing.invoices.model import Invoice
+from billing.settlement.model import Deduction
 from kernel.structs import encode
 
 _FOLDER = Path(__file__).parent
 _FONTS = typst.Fonts(include_system_fonts=False, font_paths=[_FOLDER / "fonts"])
 
 
-def pdf(document: Invoice | CreditNote) -> bytes:
+def pdf(document: Invoice | CreditNote, deducted: Sequence[Deduction] = ()) -> bytes:
     match document:
         case Invoice():
-            return invoice_pdf(document)
+            return invoice_pdf(document, deducted)
         case CreditNote():
             return credit_note_pdf(document)
 
 
-def invoice_pdf(invoice: Invoice) -> bytes:
-    return _typeset(page.of_invoice(invoice))
+def invoice_pdf(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> bytes:
+    return _typeset(page.of_invoice(invoice, deducted))
 
 
 def credit_note_pdf(note: CreditNote) -> bytes:

@@ -1,14 +1,23 @@
 """How a document is paid or given back, in its language: the same on the page and in the mail. Pure."""
 
+from collections.abc import Sequence
+
 from billing.credit_notes.model import CreditNote
 from billing.documents.formats import Formats, in_fours
 from billing.documents.words import WORDS
 from billing.invoices.model import Collection, Invoice
+from billing.settlement.model import Deduction
+from kernel.money import Money, total
 
 
-def payment_terms(invoice: Invoice) -> str:
+def to_pay(invoice: Invoice, deducted: Sequence[Deduction]) -> Money:
+    """What was left to pay when the invoice was issued."""
+    return invoice.total - total((each.amount for each in deducted), invoice.currency)
+
+
+def payment_terms(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> str:
     words = WORDS[invoice.language]
-    if not invoice.total:
+    if not to_pay(invoice, deducted):
         return words.nothing_to_pay
     if invoice.collection is Collection.AUTOMATIC:
         return words.charged

@@ -56,6 +56,7 @@ class Words(Value, frozen=True, kw_only=True):
     total_net: str
     total_vat: str
     total: str
+    deducted: str
     amount_due: str
     amount_credited: str
     mentions: dict[Category, str]
@@ -139,6 +140,7 @@ FRENCH = Words(
     total_net="Total HT",
     total_vat="Total TVA",
     total="Total TTC",
+    deducted="Avoir {number} déduit",
     amount_due="Net à payer",
     amount_credited="Net à votre crédit",
     mentions={
@@ -235,6 +237,7 @@ ENGLISH = Words(
     total_net="Total excl. VAT",
     total_vat="Total VAT",
     total="Total incl. VAT",
+    deducted="Credit note {number} deducted",
     amount_due="Amount due",
     amount_credited="Net to credit",
     mentions={

@@ -22,6 +22,13 @@ class Application(Value, frozen=True, kw_only=True):
     amount: Money
 
 
+class Deduction(Value, frozen=True, kw_only=True):
+    """What a credit note paid on an invoice the moment that was issued: its page deducts it."""
+
+    number: str
+    amount: Money
+
+
 class Balance(Value, frozen=True, kw_only=True):
     """What we hold for a customer, one amount per currency: rests of credit notes, not promised or held."""
 

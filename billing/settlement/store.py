@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from billing.credit_notes.model import CreditNoteId
-from billing.invoices.model import InvoiceId
+from billing.invoices.model import Invoice, InvoiceId
 from billing.parties.model import CustomerId
 from billing.payments.model import PaymentId
-from billing.settlement.model import Application, SettlementId
+from billing.settlement.model import Application, Deduction, SettlementId
 from kernel.database import Tx
 from kernel.money import Money
 from kernel.structs import load
@@ -84,6 +84,24 @@ async def paid_with_notes_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> list[I
         invoice_ids,
     )
     return [InvoiceId.of(row["invoice_id"]) for row in rows]
+
+
+async def deducted_at_issue(tx: Tx, invoice: Invoice) -> list[Deduction]:
+    """What notes of other invoices paid on this one in the transaction that issued it."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT c.number, s.currency, s.amount_minor
+        FROM settlements s
+        JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
+        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND c.invoice_id <> $2
+          AND s.created_at = $3 AND (s.undone_at IS NULL OR s.undone_at > $3)
+        ORDER BY s.id
+        """,
+        tx.tenant,
+        invoice.id,
+        invoice.issued_at,
+    )
+    return [load(row, Deduction) for row in rows]
 
 
 async def balances(tx: Tx, customer_id: CustomerId) -> list[Money]:

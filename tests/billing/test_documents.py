@@ -14,6 +14,7 @@ from billing.documents import keep, render
 from billing.documents.words import ENGLISH, FRENCH, Words
 from billing.invoices.model import Collection, Invoice, Status
 from billing.parties.model import Customer, Language, VatDue
+from billing.settlement.model import Deduction
 from billing.tax.model import Category, TaxBehavior, TaxGroup
 from kernel.database import Pool, transaction
 from kernel.decimals import Quantity, Rate
@@ -311,6 +312,26 @@ def test_an_invoice_of_nothing_asks_for_nothing() -> None:
     assert "Net à payer 0,00 €" in text
     assert "Rien à payer" in text
     assert not [mention for mention in (*LATE_PAYMENT, "IBAN") if mention in text]
+
+
+def test_what_a_note_paid_at_issue_is_deducted() -> None:
+    deducted = [
+        Deduction(number="A2026-000001", amount=euros(60_00)),
+        Deduction(number="A2026-000002", amount=euros(19_76)),
+    ]
+    text = " ".join(pages_of(render.invoice_pdf(an_invoice(), deducted)))
+    assert "Avoir A2026-000001 déduit −60,00 €" in text
+    assert "Avoir A2026-000002 déduit −19,76 €" in text
+    assert "Net à payer 100,00 €" in text
+    assert "À régler au plus tard" in text
+
+
+def test_what_notes_have_paid_whole_asks_for_nothing() -> None:
+    deducted = [Deduction(number="A2026-000001", amount=euros(179_76))]
+    text = " ".join(pages_of(render.invoice_pdf(an_invoice(), deducted)))
+    assert "Net à payer 0,00 €" in text
+    assert "Rien à payer" in text
+    assert "IBAN" not in text
 
 
 def test_a_line_names_each_of_its_discounts() -> None:

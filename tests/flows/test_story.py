@@ -224,6 +224,42 @@ async def test_the_settings_say_how_money_goes_back_where_the_call_does_not(
     assert (refund["mode"], refund["due_on"]) == ("deferred", "2026-01-25")
 
 
+# ── changing ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_upgraded_after_a_look_and_back_with_the_next_period(
+    backend: Backend, house: House, inbox: Inbox, time: Time
+) -> None:
+    """99.00 × 15 / 31 is 47.90, half of it 23.95, VAT 4.79: 28.74, of which the note pays 8.42."""
+    signup = await a_customer_who_has_paid(backend, house)
+    await backend.post("/v1/plans", plan("business", price="99.00", entitlements={"projects": 500}))
+    time.forward(days=HALF_A_MONTH)
+    path = f"/v1/subscriptions/{signup['subscription']['id']}"
+
+    look = await backend.send("POST", f"{path}/change?dry_run=true", {"plan": "business"})
+    assert look.json()["invoice"]["settlement"]["due"] == euros(20_32)
+    upgrade = await backend.post(f"{path}/change", {"plan": "business"}, if_quote=look.headers["quote"])
+
+    (note,) = upgrade["credit_notes"]
+    assert (note["total"], note["settlement"]["status"]) == (euros(CREDITED), "used")
+    assert upgrade["invoice"]["total"] == euros(28_74)
+    entitled = await backend.get("/v1/customers/user-42/entitlements")
+    assert entitled["features"] == {"projects": 500}
+    await drain(house)
+    invoice = await backend.get(f"/v1/invoices/{upgrade['invoice']['id']}")
+    assert (invoice["settlement"]["paid"], invoice["settlement"]["status"]) == (euros(20_32), "settled")
+    mail = next(mail for mail in inbox.messages if invoice["number"] in mail["Subject"])
+    assert words_of(mail, "Avoir A2026-000001 déduit", "−8,42", "20,32", "28,74")
+
+    await backend.post(f"{path}/change", {"plan": "pro", "when": "period_end"})
+    time.forward(days=31 - HALF_A_MONTH)
+    await drain(house)
+    renewed = (await backend.get("/v1/invoices"))["data"][0]
+    assert renewed["total"] == euros(17_40)  # the second of three at half the price
+    assert (await backend.get(path))["pending_change"] is None
+    await check_ledger(backend)
+
+
 # ── payments that do not go through ──────────────────────────────────────────────────────────────
 
 

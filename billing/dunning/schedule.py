@@ -27,10 +27,11 @@ class Action(StrEnum):
     """What happens to the subscription in the end."""
 
     CANCEL = "cancel"
+    PAUSE = "pause"  # until somebody resumes it
 
 
 class FinalCredit(StrEnum):
-    """What of the current period a final cancellation credits: as when cancelling by hand."""
+    """What of the current period is credited: as when cancelling or pausing by hand."""
 
     NONE = "none"
     PRORATED = "prorated"
@@ -70,7 +71,13 @@ SEND_INVOICE = Schedule(steps=tuple(Step(after_days=days) for days in (3, 10, 20
 
 def check(schedule: Schedule, *, can_charge: bool, param: str) -> None:
     """Raises Invalid: each day is after the one before, and each step does something."""
-    days = schedule.days
+    final, days = schedule.final, schedule.days
+    if final is not None and final.action is Action.PAUSE and final.credit is FinalCredit.FULL:
+        raise Invalid(
+            "dunning_pause_credit",
+            "A pause credits nothing, or the unused part (prorated) of what was billed.",
+            param=f"{param}.final.credit",
+        )
     for position, (earlier, later) in enumerate(pairwise(days), start=1):
         if later <= earlier:
             at = f"steps[{position}]" if position < len(schedule.steps) else "final"

@@ -24,7 +24,7 @@ from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict
 from kernel.events import type_of
 from kernel.ids import TenantId
-from refunds.model import Credit
+from refunds.model import Credit, PauseCredit
 from subscriptions.sign_up import sign_up
 from tests.books import assert_sound
 from tests.makers import NOON, an_invoice, euros
@@ -221,8 +221,9 @@ async def test_a_step_before_its_time_is_not_taken(tx: Tx) -> None:
     assert requests(tx) == []
 
 
-def test_the_final_action_credits_what_cancelling_by_hand_does() -> None:
+def test_the_final_action_credits_what_cancelling_and_pausing_by_hand_do() -> None:
     assert [each.value for each in FinalCredit] == [each.value for each in Credit]
+    assert {each.value for each in FinalCredit} - {"full"} == {each.value for each in PauseCredit}
     assert FinalAction(after_days=1).credit is FinalCredit.NONE
 
 

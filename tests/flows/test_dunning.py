@@ -382,6 +382,11 @@ async def test_a_schedule_that_makes_no_sense_is_refused(backend: Backend) -> No
         "dunning_retry_of_sent",
         "dunning_send_invoice.steps[0].retry",
     )
+    pause = {"final": {"after_days": 3, "action": "pause", "credit": "full"}}
+    assert await refused(dunning_automatic=pause) == (
+        "dunning_pause_credit",
+        "dunning_automatic.final.credit",
+    )
     for days in (0, 366):
         assert (await refused(dunning_automatic={"steps": [{"after_days": days}]}))[0] == "body_invalid"
 

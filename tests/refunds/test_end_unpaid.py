@@ -5,7 +5,7 @@ import pytest
 from billing.dunning import store as dunning
 from billing.dunning.begin import fall_overdue
 from billing.dunning.model import Status as DunningStatus
-from billing.dunning.schedule import FinalAction, FinalCredit, Schedule
+from billing.dunning.schedule import Action, FinalAction, FinalCredit, Schedule
 from billing.dunning.take_step import take_step
 from billing.parties.change_settings import change_settings
 from billing.parties.model import SettingsChange
@@ -14,14 +14,17 @@ from refunds.end_unpaid import end_unpaid
 from subscriptions import store
 from subscriptions.fall_past_due import follow_invoice, standing
 from subscriptions.model import Status
+from subscriptions.resume import resume_subscription
 from tests.books import assert_sound
 from tests.refunds.cases import Billed, billed
 from tests.shop import a_payment, a_shop, an_issued_invoice, at
 
 
-async def exhausted(tx: Tx, credit: FinalCredit = FinalCredit.NONE) -> tuple[Tx, Billed]:
+async def exhausted(
+    tx: Tx, action: Action = Action.CANCEL, credit: FinalCredit = FinalCredit.NONE
+) -> tuple[Tx, Billed]:
     """One day after an invoice of 34.80 was due; the job that cancels is still to come."""
-    final = FinalAction(after_days=1, credit=credit)
+    final = FinalAction(after_days=1, action=action, credit=credit)
     await change_settings(tx, SettingsChange(dunning_send_invoice=Schedule(final=final)))
     case = await billed(tx)
     for _ in range(3):
@@ -39,7 +42,7 @@ async def status_of(tx: Tx, case: Billed) -> Status:
 
 async def test_the_subscription_is_cancelled_once(tx: Tx) -> None:
     """What is credited is the current period, which began in the meantime; the old invoice stays due."""
-    tx, case = await exhausted(tx, FinalCredit.FULL)
+    tx, case = await exhausted(tx, credit=FinalCredit.FULL)
     assert await status_of(tx, case) is Status.PAST_DUE
     await end_unpaid(tx, case.invoice.id)
     await end_unpaid(tx, case.invoice.id)
@@ -52,6 +55,26 @@ async def test_the_subscription_is_cancelled_once(tx: Tx) -> None:
     await follow_invoice(tx, case.invoice.id)
     assert await status_of(tx, case) is Status.CANCELLED
     await assert_sound(tx)
+
+
+async def test_the_subscription_is_paused_once_and_stays_so_when_the_money_comes(tx: Tx) -> None:
+    tx, case = await exhausted(tx, Action.PAUSE, FinalCredit.PRORATED)
+    await end_unpaid(tx, case.invoice.id)
+    await end_unpaid(tx, case.invoice.id)
+    assert await status_of(tx, case) is Status.PAUSED
+    (credited,) = await tx.conn.fetch("SELECT invoice_id FROM credit_notes")
+    assert credited["invoice_id"] != case.invoice.id.uuid
+
+    await a_payment(tx, case.invoice)
+    await follow_invoice(tx, case.invoice.id)
+    assert await status_of(tx, case) is Status.PAUSED
+    assert (await resume_subscription(tx, case.subscription.id)).subscription.status is Status.ACTIVE
+
+
+async def test_resumed_while_the_invoice_is_overdue_it_is_past_due(tx: Tx) -> None:
+    tx, case = await exhausted(tx, Action.PAUSE)
+    await end_unpaid(tx, case.invoice.id)
+    assert (await resume_subscription(tx, case.subscription.id)).subscription.status is Status.PAST_DUE
 
 
 async def test_settled_meanwhile_nothing_is_cancelled(tx: Tx) -> None:

@@ -83,8 +83,10 @@ async def claim(tx: Tx, *, lease: timedelta = LEASE) -> Job | None:
         WITH due AS (
             SELECT id
             FROM jobs
-            WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND scheduled_for <= $2 AND due_at <= $3
-            ORDER BY scheduled_for, due_at, id
+            WHERE tenant_id = $1 AND state IN ('waiting', 'running')
+              AND GREATEST(scheduled_for, due_at) <= GREATEST($2::timestamptz, $3::timestamptz)
+              AND scheduled_for <= $2 AND due_at <= $3
+            ORDER BY GREATEST(scheduled_for, due_at), id
             LIMIT 1
             FOR UPDATE SKIP LOCKED
         )
@@ -152,6 +154,29 @@ async def _settle(tx: Tx, job: Job, *, state: str, due: datetime | None, error: 
 
 async def due(tx: Tx) -> Due:
     """An event to dispatch, or a job to run."""
+    return await _due_by_clock(tx) if tx.has_clock else Due(at=await _due_in_real_time(tx), next_at=None)
+
+
+async def _due_in_real_time(tx: Tx) -> datetime | None:
+    """There may be any number of jobs: the index has the first of them."""
+    at: datetime | None = await tx.conn.fetchval(
+        """
+        SELECT LEAST(
+            (SELECT GREATEST(scheduled_for, due_at) FROM jobs
+             WHERE tenant_id = $1 AND state IN ('waiting', 'running')
+             ORDER BY GREATEST(scheduled_for, due_at), id
+             LIMIT 1),
+            (SELECT $2::timestamptz
+             WHERE EXISTS (SELECT FROM events WHERE tenant_id = $1 AND state = 'pending'))
+        )
+        """,
+        tx.tenant,
+        tx.wall,
+    )
+    return at
+
+
+async def _due_by_clock(tx: Tx) -> Due:
     row = await tx.conn.fetchrow(
         """
         SELECT

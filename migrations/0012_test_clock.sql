@@ -27,4 +27,4 @@ ALTER TABLE jobs ALTER COLUMN scheduled_for SET NOT NULL;
 COMMENT ON COLUMN jobs.scheduled_for IS 'the tenant''s own time';
 COMMENT ON COLUMN jobs.due_at IS 'wall time: the earliest try, or the end of the lease';
 DROP INDEX jobs_due;
-CREATE INDEX jobs_due ON jobs (tenant_id, scheduled_for, due_at, id) WHERE state IN ('waiting', 'running');
+CREATE INDEX jobs_due ON jobs (tenant_id, GREATEST(scheduled_for, due_at), id) WHERE state IN ('waiting', 'running');

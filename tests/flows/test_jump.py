@@ -14,7 +14,7 @@ from tests.flows.conftest import OpenTenant, Time
 from tests.flows.test_clock import FREE_FOR_30_DAYS, advance, listed
 from tests.makers import NOON
 
-DAYS = 75
+DAYS = 45
 CUSTOMERS = ("ada", "bob", "cleo")
 DUNNING: Json = {
     "dunning_automatic": {
@@ -85,7 +85,7 @@ EVENTFUL = [
     Act(day=0, hour=9, who="cleo", what="sign_up", terms={"plan": "monthly", "card": None, "offer": "free"}),
     Act(day=17, hour=3, who="ada", what="credit", terms={"refund": "deferred"}),
     Act(
-        day=40,
+        day=30,
         hour=3,
         who="ada",
         what="cancel",
@@ -95,7 +95,7 @@ EVENTFUL = [
 
 
 @settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -148,7 +148,7 @@ def at(day: int, hour: int) -> str:
 
 async def open_shop(backend: Backend) -> None:
     await backend.post("/v1/tax_rates", tax_rate("20"))
-    await backend.post("/v1/legal_entities", legal_entity())
+    await backend.post("/v1/legal_entities", legal_entity(payment_terms_days=5))
     await backend.patch("/v1/settings", {**DUNNING, "refund_after_days": 9})
     await backend.post("/v1/plans", plan("monthly"))
     await backend.post("/v1/plans", plan("weekly", "7.77", interval={"unit": "week", "count": 1}))

@@ -81,6 +81,15 @@ async def test_an_idempotency_key_is_kept_for_thirty_days_of_the_world(tx: Tx) -
         assert await idempotency.earlier_answer(later, "key", fingerprint=b"1") == kept
 
 
+async def test_what_falls_due_next_is_told_in_the_tenants_time_and_what_is_due_in_the_worlds(tx: Tx) -> None:
+    waiting = by_clock(tx, NOON)
+    for days in (1, 2):
+        await jobs.schedule(waiting, "work", {}, due=NOON + days * DAY)
+
+    assert await jobs.due(waiting) == Due(at=None, next_at=NOON + DAY)
+    assert await jobs.due(by_clock(tx, NOON + DAY)) == Due(at=NOON, next_at=NOON + 2 * DAY)
+
+
 async def test_what_is_due_by_the_clock_in_time_to_come_leaves_no_hint(tx: Tx) -> None:
     waiting = by_clock(tx, NOON)
     await jobs.schedule(waiting, "work", {}, due=NOON + SECOND)

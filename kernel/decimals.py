@@ -48,6 +48,10 @@ class Rate(int):
         """This share of an amount, rounded half up."""
         return Money(round_half_up(amount.minor * self, PPM), amount.currency)
 
+    def added_to(self, amount: Money) -> Money:
+        """An amount with this share of it."""
+        return amount + self.of(amount)
+
     def taken_out_of(self, amount: Money) -> Money:
         """What an amount was before this share of it was added, rounded half up: 20 % out of 120 is 100."""
         return Money(round_half_up(amount.minor * PPM, PPM + self), amount.currency)

@@ -12,7 +12,7 @@ from kernel.database import Tx
 from subscriptions import charge_store, charging, store
 from subscriptions.bill import Terms, bill_of_charges
 from subscriptions.events import ChargeAdded
-from subscriptions.model import Charge, Charged, ChargeWhen, NewCharge, Subscription, SubscriptionId
+from subscriptions.model import Charge, Charged, ChargeWhen, NewCharge, Plan, Subscription, SubscriptionId
 from subscriptions.terms import Untaxed, sales_of, with_tax
 
 
@@ -20,10 +20,12 @@ async def add_charge(tx: Tx, subscription_id: SubscriptionId, request: NewCharge
     found = await store.get(tx, subscription_id)
     customer = await parties.lock_customer(tx, found.customer_id)
     subscription = await store.lock(tx, subscription_id)
+    agreed = subscription.plan_id, subscription.version
+    plan = (await store.versions_of(tx, [agreed]))[agreed]
     own_rate = None if request.tax_rate is None else (await tax_rates.get(tx, request.tax_rate)).id
     pending = await charge_store.count_pending(tx, subscription.id)
 
-    charge = charging.charge_of(subscription, request, own_rate, now=tx.now)
+    charge = charging.charge_of(subscription, plan, request, own_rate, now=tx.now)
     waits = request.when is ChargeWhen.NEXT_INVOICE
     if waits:
         charging.check_room(pending)
@@ -32,14 +34,16 @@ async def add_charge(tx: Tx, subscription_id: SubscriptionId, request: NewCharge
         tx, ChargeAdded(charge_id=charge.id, subscription_id=subscription.id, customer_id=customer.id)
     )
     if not waits:
-        return await _bill_now(tx, customer, subscription, charge)
+        return await _bill_now(tx, customer, subscription, plan, charge)
     await charge_store.insert(tx, [charge], invoice_id=None)
     return Charged(charge=charge, invoice=None)
 
 
-async def _bill_now(tx: Tx, customer: Customer, subscription: Subscription, charge: Charge) -> Charged:
+async def _bill_now(
+    tx: Tx, customer: Customer, subscription: Subscription, plan: Plan, charge: Charge
+) -> Charged:
     """It belongs to the current period, and is credited where all of that is."""
-    terms = await _terms(tx, customer, subscription, charge)
+    terms = await _terms(tx, customer, plan, charge)
 
     bill = bill_of_charges(subscription, terms)
 
@@ -49,13 +53,12 @@ async def _bill_now(tx: Tx, customer: Customer, subscription: Subscription, char
     return Charged(charge=msgspec.structs.replace(charge, invoice_id=invoice.id), invoice=invoice)
 
 
-async def _terms(tx: Tx, customer: Customer, subscription: Subscription, charge: Charge) -> Terms:
+async def _terms(tx: Tx, customer: Customer, plan: Plan, charge: Charge) -> Terms:
     """With this charge, and none of those that wait."""
-    agreed = subscription.plan_id, subscription.version
     untaxed = Untaxed(
         entity=await parties.legal_entity(tx, customer.legal_entity_id),
         customer=customer,
-        plan=(await store.versions_of(tx, [agreed]))[agreed],
+        plan=plan,
         held=None,
         charges=[charge],
     )

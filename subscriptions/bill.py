@@ -106,7 +106,8 @@ def _once(terms: Terms) -> Iterator[Entry]:
     references = {terms.plan.id: terms.plan.reference}
     for owed in terms.charges:
         plan = references.get(owed.charge.plan_id) if owed.charge.plan_id else None
-        yield Entry(line=charging.line_of(owed), plan=plan, discountable=owed.charge.discountable)
+        line = charging.line_of(owed, terms.plan.tax_behavior)
+        yield Entry(line=line, plan=plan, discountable=owed.charge.discountable)
 
 
 def _billed_with(terms: Terms) -> tuple[ChargeId, ...]:

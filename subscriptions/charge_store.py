@@ -20,13 +20,13 @@ async def insert(tx: Tx, charges: Sequence[Charge], *, invoice_id: InvoiceId | N
         """
         INSERT INTO charges
             (tenant_id, id, subscription_id, plan_id, description, quantity, unit_price, currency,
-             tax_rate_id, discountable, created_at, invoice_id)
+             tax_rate_id, tax_behavior, discountable, created_at, invoice_id)
         SELECT $1, c.id, c.subscription_id, c.plan_id, c.description, c.quantity, c.unit_price, c.currency,
-               c.tax_rate_id, c.discountable, $11, $12
+               c.tax_rate_id, c.tax_behavior, c.discountable, $12, $13
         FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $7::numeric[],
-                    $8::text[], $9::uuid[], $10::boolean[])
+                    $8::text[], $9::uuid[], $10::text[], $11::boolean[])
              AS c (id, subscription_id, plan_id, description, quantity, unit_price, currency, tax_rate_id,
-                   discountable)
+                   tax_behavior, discountable)
         """,
         tx.tenant,
         [charge.id for charge in charges],
@@ -37,6 +37,7 @@ async def insert(tx: Tx, charges: Sequence[Charge], *, invoice_id: InvoiceId | N
         [charge.unit_price for charge in charges],
         [charge.currency for charge in charges],
         [charge.tax_rate_id for charge in charges],
+        [charge.tax_behavior for charge in charges],
         [charge.discountable for charge in charges],
         tx.now,
         invoice_id,
@@ -50,7 +51,7 @@ async def pending_of(
     rows = await tx.conn.fetch(
         """
         SELECT id, subscription_id, plan_id, description, quantity, unit_price, currency, tax_rate_id,
-               discountable, invoice_id, created_at
+               tax_behavior, discountable, invoice_id, created_at
         FROM charges
         WHERE tenant_id = $1 AND subscription_id = ANY($2::uuid[]) AND invoice_id IS NULL
         ORDER BY subscription_id, id
@@ -113,7 +114,7 @@ async def get(tx: Tx, charge_id: ChargeId) -> Charge:
     row = await tx.conn.fetchrow(
         """
         SELECT id, subscription_id, plan_id, description, quantity, unit_price, currency, tax_rate_id,
-               discountable, invoice_id, created_at
+               tax_behavior, discountable, invoice_id, created_at
         FROM charges
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -129,7 +130,7 @@ async def page(tx: Tx, window: Window, *, subscription_id: SubscriptionId | None
     rows = await tx.conn.fetch(
         """
         SELECT id, subscription_id, plan_id, description, quantity, unit_price, currency, tax_rate_id,
-               discountable, invoice_id, created_at
+               tax_behavior, discountable, invoice_id, created_at
         FROM charges
         WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR subscription_id = $4)
         ORDER BY id DESC

@@ -6,7 +6,7 @@ from datetime import datetime
 from billing.invoices import totals
 from billing.invoices.model import PricedLine
 from billing.parties.model import Language
-from billing.tax.model import TaxRateId, TaxTreatment
+from billing.tax.model import TaxBehavior, TaxRateId, TaxTreatment
 from kernel.errors import Conflict, Invalid
 from kernel.structs import Value
 from subscriptions import pricing
@@ -40,6 +40,7 @@ def setup_fees(
             unit_price=price.setup_fee,
             currency=price.currency,
             tax_rate_id=plan.tax_rate_id,
+            tax_behavior=plan.tax_behavior,
             discountable=True,
             invoice_id=None,
             created_at=now,
@@ -50,7 +51,12 @@ def setup_fees(
 
 
 def charge_of(
-    subscription: Subscription, request: NewCharge, tax_rate_id: TaxRateId | None, *, now: datetime
+    subscription: Subscription,
+    plan: Plan,
+    request: NewCharge,
+    tax_rate_id: TaxRateId | None,
+    *,
+    now: datetime,
 ) -> Charge:
     """Raises Invalid where it could not be billed, and Conflict where nothing is billed any more."""
     if subscription.is_over:
@@ -67,6 +73,7 @@ def charge_of(
         unit_price=request.unit_price,
         currency=subscription.currency,
         tax_rate_id=tax_rate_id,
+        tax_behavior=plan.tax_behavior,
         discountable=request.discountable,
         invoice_id=None,
         created_at=now,
@@ -81,9 +88,10 @@ def check_room(pending: int) -> None:
         )
 
 
-def line_of(owed: Owed) -> PricedLine:
+def line_of(owed: Owed, behavior: TaxBehavior) -> PricedLine:
+    """For an invoice of these prices: the plan may have other ones now than when the charge was made."""
     charge = owed.charge
-    return PricedLine(
+    line = PricedLine(
         description=charge.description,
         quantity=charge.quantity,
         unit_price=charge.unit_price,
@@ -91,3 +99,4 @@ def line_of(owed: Owed) -> PricedLine:
         tax=owed.tax.group,
         waived=owed.tax.waived,
     )
+    return totals.in_prices(line, of=charge.tax_behavior, to=behavior)

@@ -301,6 +301,7 @@ class Charge(Value, frozen=True, kw_only=True):
     unit_price: UnitPrice
     currency: Currency
     tax_rate_id: TaxRateId | None
+    tax_behavior: TaxBehavior
     discountable: bool
     invoice_id: InvoiceId | None
     created_at: datetime
@@ -309,8 +310,8 @@ class Charge(Value, frozen=True, kw_only=True):
 class NewCharge(Input, frozen=True, kw_only=True):
     """Something to bill once, in the subscription's currency; until it is billed it can be deleted.
 
-    Net or gross as the plan's prices are; with VAT at the customer's own rate, or else at `tax_rate`, or at
-    the legal entity's. Held offers take their part off what is billed with a period, unless `discountable`
+    Net or gross as the plan's prices are now; with VAT at the customer's own rate, or else at `tax_rate`, or
+    at the legal entity's. Held offers take their part off what is billed with a period, unless `discountable`
     is false; never off an invoice of its own.
     """
 

@@ -53,6 +53,20 @@ def totals_of(priced: Sequence[PricedLine], currency: Currency, behavior: TaxBeh
     )
 
 
+def in_prices(line: PricedLine, *, of: TaxBehavior, to: TaxBehavior) -> PricedLine:
+    """A line, not discounted yet, that was priced net, for an invoice of gross prices, or the other way."""
+    if of is to:
+        return line
+    assert not line.allowances, "discounts come off prices that are alike"
+    made_with = (line.waived or line.tax).rate
+    match to:
+        case TaxBehavior.INCLUSIVE:
+            amount = made_with.added_to(line.amount)
+        case TaxBehavior.EXCLUSIVE:
+            amount = made_with.taken_out_of(line.amount)
+    return msgspec.structs.replace(line, amount=amount, unit_price=UnitPrice.giving(amount, line.quantity))
+
+
 def without_waived_tax(
     lines: Sequence[PricedLine], currency: Currency, behavior: TaxBehavior
 ) -> Sequence[PricedLine]:

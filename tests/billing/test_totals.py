@@ -186,6 +186,33 @@ def test_a_price_made_without_vat_stays_as_it_is() -> None:
     assert totals.totals_of([a_line(tax=EXPORT)], EUR, INCLUSIVE).total == euros(100_00)
 
 
+@pytest.mark.parametrize(
+    ("of", "to", "amount", "unit_price"),
+    [
+        (EXCLUSIVE, INCLUSIVE, 104_40, "34.80"),
+        (INCLUSIVE, EXCLUSIVE, 72_50, "24.167"),  # 87.00 / 1.2
+        (EXCLUSIVE, EXCLUSIVE, 87_00, "29.00"),
+        (INCLUSIVE, INCLUSIVE, 87_00, "29.00"),
+    ],
+)
+def test_a_line_goes_from_net_prices_to_gross_ones_and_back(
+    of: TaxBehavior, to: TaxBehavior, amount: int, unit_price: str
+) -> None:
+    line = totals.in_prices(a_line(price="29.00", quantity="3"), of=of, to=to)
+
+    assert (line.amount, str(line.unit_price), str(line.quantity)) == (euros(amount), unit_price, "3")
+
+
+@given(st.integers(0, 10**9), st.integers(1, 1_000_000))
+def test_a_net_line_on_a_gross_invoice_is_the_same_net(minor: int, ppm: int) -> None:
+    """Whether its VAT is charged or waived."""
+    net = a_line(price=euros(minor).decimal, tax=TaxGroup(Category.STANDARD, Rate(ppm)))
+
+    for line in (net, sold_to(EXPORT, net)):
+        gross = totals.in_prices(line, of=EXCLUSIVE, to=INCLUSIVE)
+        assert totals.totals_of([gross], EUR, INCLUSIVE).net == euros(minor)
+
+
 def sold_to(group: TaxGroup, line: PricedLine) -> PricedLine:
     """The line of a customer who is not charged the VAT that its price was made with."""
     return replace(line, tax=group, waived=line.tax)

@@ -10,7 +10,7 @@ from billing.invoices.model import Invoice
 from billing.parties.change_customer import change_customer
 from billing.parties.model import CustomerChange, RefundMode
 from billing.tax.add_tax_rate import add_tax_rate
-from billing.tax.model import NewTaxRate
+from billing.tax.model import NewTaxRate, TaxBehavior
 from kernel.database import Pool, Tx, transaction
 from kernel.decimals import Rate
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
@@ -183,6 +183,23 @@ async def test_a_charge_comes_with_the_invoice_of_a_change_where_that_is_the_nex
 
     assert nets(change.invoice) == [62_00, 40_00]
     assert await pending(tx, subscription) == []
+    await assert_sound(tx)
+
+
+async def test_a_charge_keeps_its_prices_on_an_invoice_of_other_ones(tx: Tx) -> None:
+    """40.00 without VAT are 48.00 on a gross invoice; 60.00 with VAT are 50.00 on a net one."""
+    subscription = (await signed_up(tx)).subscription
+    await a_plan(tx, "gross", a_price("62.00"), tax_behavior=TaxBehavior.INCLUSIVE)
+    await add_charge(tx, subscription.id, a_charge("40.00"))
+
+    change = await change_subscription(tx, subscription.id, NewChange(plan="gross"))
+    assert change.invoice is not None
+    assert [line.billed.minor for line in change.invoice.lines] == [62_00, 48_00]
+    assert (change.invoice.net, change.invoice.total) == (euros(91_67), euros(110_00))
+
+    await add_charge(tx, subscription.id, a_charge("60.00"))
+    back = await change_subscription(tx, subscription.id, NewChange(plan="pro"))
+    assert nets(back.invoice) == [29_00, 50_00]
     await assert_sound(tx)
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from billing.credit_notes.model import Reason
 from billing.parties import store as parties
 from billing.parties.model import LegalEntity, Proration
 from kernel import jobs, outbox
@@ -156,6 +157,7 @@ async def credit_unused(
         zone=zone,
         by=by,
         credit=request.credit,
+        reason=Reason.CANCELLATION,
         reason_text=request.reason_text,
         refund=request.refund,
         refund_on=request.refund_on,

@@ -5,15 +5,14 @@ credit pays the new invoice. Or with the next period: then it is kept until the 
 """
 
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from billing.credit_notes import store as credit_notes
-from billing.credit_notes.model import CreditNoteId
+from billing.credit_notes.model import CreditNoteId, Reason
 from billing.invoices.model import Invoice, InvoiceId
 from billing.parties import store as parties
-from billing.parties.model import LegalEntity, Proration, RefundMode, Settings
+from billing.parties.model import Language, LegalEntity, Proration, RefundMode, Settings
 from billing.settlement import store as settlements
 from billing.settlement.apply import apply_note, lock_with_sources
 from kernel import outbox
@@ -22,6 +21,7 @@ from kernel.errors import Conflict, Invalid
 from kernel.money import total
 from kernel.periods import local_date
 from kernel.structs import Value
+from kernel.text import Note
 from refunds.credit_period import Unused, credit_invoices, in_use
 from refunds.model import Change, ChangeWhen, Credit, GivenBack, NewChange
 from refunds.rules import terms_of
@@ -33,10 +33,18 @@ from subscriptions.model import PendingChange, Plan, Subscription, SubscriptionI
 
 
 class Locked(Value, frozen=True, kw_only=True):
-    """A subscription, locked after its customer, and their seller."""
+    """A subscription, locked after its customer; whose language their documents are in, and the seller."""
 
     subscription: Subscription
+    language: Language
     entity: LegalEntity
+
+
+# Why something is credited, where the call does not say it.
+CHANGED = {
+    Language.FRENCH: Note("Changement d’abonnement"),
+    Language.ENGLISH: Note("Change of subscription"),
+}
 
 
 async def change_subscription(tx: Tx, subscription_id: SubscriptionId, request: NewChange) -> Change:
@@ -93,7 +101,7 @@ async def _lock(tx: Tx, subscription_id: SubscriptionId) -> Locked:
     customer = await parties.lock_customer(tx, found.customer_id)
     subscription = await store.lock(tx, subscription_id)
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
-    return Locked(subscription=subscription, entity=entity)
+    return Locked(subscription=subscription, language=customer.language, entity=entity)
 
 
 async def _plans(tx: Tx, subscription: Subscription, key: str | None) -> tuple[Plan, Plan]:
@@ -136,7 +144,7 @@ async def _change(
         await store.stop_lines(tx, before)
     # The number series are the last locks: of invoices first, as where a renewal comes before a credit.
     invoice = await bill_change(tx, after, share) if share else None
-    given_back = await credit_invoices(tx, unused, _unused(tx, request, zone, by))
+    given_back = await credit_invoices(tx, unused, _unused(tx, locked, request, by))
     if invoice and request.refund is None:
         notes = [*older, *(each.credit_note.id for each in given_back)]
         invoice = await _pay_with(tx, invoice, notes)
@@ -151,13 +159,14 @@ async def _lock_notes(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> list[CreditNo
     return list(dict.fromkeys(each.credit_note_id for each in applied))
 
 
-def _unused(tx: Tx, request: NewChange, zone: ZoneInfo, by: Proration) -> Unused:
+def _unused(tx: Tx, locked: Locked, request: NewChange, by: Proration) -> Unused:
     return Unused(
         at=tx.now,
-        zone=zone,
+        zone=locked.entity.zone,
         by=by,
         credit=Credit.PRORATED,
-        reason_text=request.reason_text,
+        reason=Reason.OTHER,
+        reason_text=request.reason_text or CHANGED[locked.language],
         refund=request.refund or RefundMode.NONE,
         refund_on=request.refund_on,
     )

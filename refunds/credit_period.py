@@ -21,12 +21,13 @@ from subscriptions.model import PeriodInvoice
 
 
 class Unused(Value, frozen=True, kw_only=True):
-    """From when on the period is not used, what of it is credited, and where that is to go."""
+    """From when on the period is not used, what of it is credited, why, and where that is to go."""
 
     at: datetime
     zone: ZoneInfo
     by: Proration
     credit: Credit
+    reason: Reason
     reason_text: Note | None
     refund: RefundMode | None
     refund_on: date | None
@@ -75,7 +76,7 @@ def lines_to_credit(
 
 def _note(lines: list[NewCreditLine], unused: Unused) -> NewCreditNote:
     return NewCreditNote(
-        reason=Reason.CANCELLATION,
+        reason=unused.reason,
         reason_text=unused.reason_text,
         lines=lines,
         refund=unused.refund,

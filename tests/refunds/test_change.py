@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from billing.credit_notes import store as credit_notes
-from billing.credit_notes.model import CreditNote
+from billing.credit_notes.model import CreditNote, Reason
 from billing.invoices.model import Invoice, Status
 from billing.parties.change_settings import change_settings
 from billing.parties.model import Proration, RefundMode, SettingsChange
@@ -114,6 +114,7 @@ async def test_an_upgrade_of_a_discounted_partly_paid_plan(tx: Tx) -> None:
 
     # Not used: 14.50 × 21 / 31 = 9.82, VAT 1.96. Of 11.78, 7.40 were due and 4.38 paid.
     note = note_of(changed)
+    assert (note.reason, note.reason_text) == (Reason.OTHER, "Changement d’abonnement")
     assert (note.net, note.tax, note.total) == (euros(9_82), euros(1_96), euros(11_78))
     assert (note.destination.to_invoice, note.destination.to_balance) == (euros(7_40), euros(4_38))
     assert note.settlement.left == euros(0)

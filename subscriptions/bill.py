@@ -8,10 +8,10 @@ import msgspec
 from billing.invoices.model import Allowance, Collection, InvoiceId, PricedLine
 from billing.invoices.ready import Ready, ToIssue, ready_to_issue
 from billing.invoices.totals import with_allowance
-from billing.parties.model import Customer, LegalEntity
+from billing.parties.model import Customer, LegalEntity, Proration
 from billing.tax.model import TaxTreatment
 from kernel.money import zero
-from kernel.periods import Period
+from kernel.periods import Period, nth_period
 from kernel.structs import Value
 from kernel.text import Reference
 from promotions import engine
@@ -20,7 +20,7 @@ from promotions.model import AtEnd, Redemption
 from subscriptions import charging, pricing
 from subscriptions.charging import Owed
 from subscriptions.model import ChargeId, Plan, Subscription
-from subscriptions.proration import Share, offer_for, prorated
+from subscriptions.proration import Share, offer_for, prorated, share_of
 
 
 class Terms(Value, frozen=True, kw_only=True):
@@ -35,6 +35,7 @@ class Terms(Value, frozen=True, kw_only=True):
     tax: TaxTreatment
     held: Held | None
     charges: tuple[Owed, ...] = ()
+    stubs_by: Proration = Proration.DAY
 
 
 class Bill(Value, frozen=True, kw_only=True):
@@ -55,6 +56,9 @@ class Entry(Value, frozen=True, kw_only=True):
 
 def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
     """The current period's. Raises Conflict where it could not be issued."""
+    share = stub_of(subscription, terms)
+    if share is not None:
+        return _bill_of_part(subscription, terms, share, subscription.current_period, served=False, now=now)
     entries = [*_recurring(subscription, terms, subscription.current_period), *_once(terms)]
     decision = _decide(entries, terms.plan, terms.held, now=now)
     return Bill(
@@ -71,11 +75,26 @@ def bill_of_rest(
 
     A held offer goes on. A period that it has `served` already is not counted again.
     """
-    rest = Period(now, subscription.current_period.end)
-    whole = list(_recurring(subscription, terms, rest))
-    parts = prorated([entry.line for entry in whole], share, rest)
-    if not parts:
+    if not share.part:
         return None
+    rest = Period(now, subscription.current_period.end)
+    return _bill_of_part(subscription, terms, share, rest, served=served, now=now)
+
+
+def stub_of(subscription: Subscription, terms: Terms) -> Share | None:
+    """What of a nominal period the current one is, where it begins later; None of a whole one."""
+    if subscription.billing_anchor is None:
+        return None
+    period, zone = subscription.current_period, terms.entity.zone
+    nominal = nth_period(subscription.anchor_at, terms.plan.interval, subscription.period_number, zone)
+    return None if period == nominal else share_of(period, nominal, zone, terms.stubs_by)
+
+
+def _bill_of_part(
+    subscription: Subscription, terms: Terms, share: Share, part: Period, *, served: bool, now: datetime
+) -> Bill:
+    whole = list(_recurring(subscription, terms, part))
+    parts = prorated([entry.line for entry in whole], share, part)
     recurring = (msgspec.structs.replace(each, line=part) for each, part in zip(whole, parts, strict=True))
     entries = [*recurring, *_once(terms)]
     decision = _decide(entries, terms.plan, terms.held and _held_for(terms.held, share, served), now=now)

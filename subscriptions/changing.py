@@ -13,7 +13,7 @@ from billing.parties.model import Proration
 from kernel.decimals import Quantity
 from kernel.errors import Conflict, Invalid
 from kernel.periods import Interval, Period, Unit, nth_period
-from subscriptions import pricing
+from subscriptions import pricing, schedule
 from subscriptions.events import SubscriptionChanged
 from subscriptions.model import PendingChange, Plan, PriceModel, Status, Subscription
 from subscriptions.proration import Share, share_of
@@ -74,11 +74,15 @@ def from_now(
 ) -> Subscription:
     """A trial goes on as it is; what comes after it is on the new terms."""
     changed = _with_terms(subscription, change)
-    if not change.restarts or subscription.status is Status.TRIALING:
+    if not change.restarts or subscription.period_number == TRIAL:
         return changed
-    period = nth_period(now, interval, 0, zone)
+    first = schedule.counted_from(interval, changed.billing_anchor, at=now, zone=zone)
     return msgspec.structs.replace(
-        changed, anchor_at=now, period_number=0, current_period=period, next_billing_at=period.end
+        changed,
+        anchor_at=first.anchor_at,
+        period_number=first.period_number,
+        current_period=first.period,
+        next_billing_at=first.period.end,
     )
 
 
@@ -92,13 +96,16 @@ def share_to_bill(
     by: Proration,
 ) -> Share | None:
     """What of a full period the change has to bill: a period that begins, or the rest of the one it is in."""
-    if after.status is Status.TRIALING:
-        return None
-    if after.current_period != before.current_period:
-        return Share(part=1, whole=1)
-    if by is Proration.NONE:
+    if after.period_number == TRIAL:
         return None
     nominal = nth_period(after.anchor_at, interval, after.period_number, zone)
+    begins = after.current_period != before.current_period
+    if begins and after.current_period == nominal:
+        return Share(part=1, whole=1)
+    if by is Proration.NONE:
+        if not begins:
+            return None
+        by = Proration.DAY  # a stub is never billed whole
     return share_of(Period(now, after.current_period.end), nominal, zone, by)
 
 

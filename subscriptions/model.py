@@ -171,8 +171,20 @@ class PendingChange(Value, frozen=True, kw_only=True):
     restarts: bool
 
 
+class BillingAnchor(Input, frozen=True, kw_only=True):
+    """Periods begin on this day of the month, or on the last day of one that is shorter.
+
+    With a `month`, also on that month of the year: the 1st of the 1st for calendar years or quarters.
+    """
+
+    day: Annotated[int, msgspec.Meta(ge=1, le=31)]
+    month: Annotated[int, msgspec.Meta(ge=1, le=12)] | None = None
+
+
 class Subscription(Value, frozen=True, kw_only=True):
     """`period_number` counts from the anchor, where billing began; the trial before it is -1.
+
+    Without a `billing_anchor`, periods begin on the day on which billing began.
 
     `cancel_at` is when a cancellation takes effect, `pending_change` what the next period begins with; both
     can still be undone. So can a pause, which begins with the end of the period at `pause_at`; it is over at
@@ -193,6 +205,7 @@ class Subscription(Value, frozen=True, kw_only=True):
     current_period: Period
     trial_ends_at: datetime | None
     next_billing_at: datetime | None
+    billing_anchor: BillingAnchor | None = None
     pending_change: PendingChange | None = None
     pause_at: datetime | None = None
     paused_at: datetime | None = None
@@ -237,6 +250,7 @@ class NewSignup(Input, frozen=True, kw_only=True):
     quantity: Quantity = Quantity(1)
     currency: Currency | None = None
     collection: Collection = Collection.AUTOMATIC
+    billing_anchor: BillingAnchor | None = None
     metadata: Metadata = {}
 
 
@@ -249,6 +263,7 @@ class NewSubscription(Input, frozen=True, kw_only=True):
     quantity: Quantity = Quantity(1)
     currency: Currency | None = None
     collection: Collection = Collection.AUTOMATIC
+    billing_anchor: BillingAnchor | None = None
     metadata: Metadata = {}
 
 

@@ -9,10 +9,9 @@ from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
 from kernel.events import Event
-from kernel.periods import nth_period
 from kernel.structs import Value
 from promotions import store as promotions
-from subscriptions import billing_store, charge_store, pausing, store
+from subscriptions import billing_store, charge_store, pausing, schedule, store
 from subscriptions.bill import Bill, Terms, bill_of, ends
 from subscriptions.billing_store import Begun
 from subscriptions.changing import event_of, from_next_period
@@ -30,6 +29,7 @@ class NextPeriod(Value, frozen=True, kw_only=True):
     subscription: Subscription
     bill: Bill | None
     had_change: bool = False
+    anchor_moved: bool = False
     change_number: int = 0
 
 
@@ -75,12 +75,31 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
     if subscription.pause_at is not None:
         paused = pausing.paused(subscription, at=subscription.pause_at, resume_at=subscription.resume_at)
         return NextPeriod(subscription=paused, bill=None)
-    due = from_next_period(subscription)
-    number = due.period_number + 1
-    period = nth_period(due.anchor_at, terms.plan.interval, number, terms.entity.zone)
-    status = Status.ACTIVE if due.status is Status.TRIALING else due.status
-    begun = due.to(status, period_number=number, current_period=period, next_billing_at=period.end)
-    return NextPeriod(subscription=begun, bill=bill_of(begun, terms, now=now), had_change=had_change)
+    begun = _next(subscription, terms)
+    return NextPeriod(
+        subscription=begun,
+        bill=bill_of(begun, terms, now=now),
+        had_change=had_change,
+        anchor_moved=begun.anchor_at != subscription.anchor_at,
+    )
+
+
+def _next(subscription: Subscription, terms: Terms) -> Subscription:
+    """In its next period, which is the first that is counted or follows the one before."""
+    due, zone = from_next_period(subscription), terms.entity.zone
+    last, interval = due.current_period, terms.plan.interval
+    anchor_at, number = due.anchor_at, due.period_number + 1
+    if due.period_number == schedule.TRIAL and due.billing_anchor is not None:
+        first = schedule.counted_from(interval, due.billing_anchor, at=last.end, zone=zone)
+        anchor_at, number = first.anchor_at, first.period_number
+    period = schedule.following(last, interval, anchor_at, number, zone)
+    return due.to(
+        Status.ACTIVE if due.status is Status.TRIALING else due.status,
+        anchor_at=anchor_at,
+        period_number=number,
+        current_period=period,
+        next_billing_at=period.end,
+    )
 
 
 async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
@@ -88,7 +107,9 @@ async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     bills = [each.bill for each in decided if each.bill]
     await billing_store.begin_pauses(tx, [each.subscription.id for each in decided if _is_paused(each)])
     await billing_store.advance(tx, [_begun(each) for each in decided])
-    await billing_store.carry_out_changes(tx, [each.subscription for each in decided if each.had_change])
+    await billing_store.carry_out_changes(
+        tx, [each.subscription for each in decided if each.had_change or each.anchor_moved]
+    )
     await promotions.count_periods(tx, [bill.redemption for bill in bills if bill.redemption])
     await charge_store.bill(tx, bills)
     outbox.publish(tx, *(event for each in decided for event in _events(each)))

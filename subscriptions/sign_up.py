@@ -33,7 +33,7 @@ from subscriptions.model import (
     Subscription,
     SubscriptionId,
 )
-from subscriptions.terms import Untaxed, sales_of, with_tax
+from subscriptions.terms import Untaxed, sales_of, stubs_by, with_tax
 
 
 async def sign_up(tx: Tx, request: NewSignup) -> Signup:
@@ -50,6 +50,7 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
         quantity=request.quantity,
         currency=request.currency,
         collection=request.collection,
+        billing_anchor=request.billing_anchor,
         metadata=request.metadata,
     )
     plan = await store.plan(tx, terms.plan)
@@ -87,10 +88,18 @@ async def _start(
 ) -> Signup:
     """Begin the subscription: with free days it is trialing, otherwise its first period is billed."""
     price = pricing.price_in(plan, request.currency)
+    schedule.check(plan.interval, request.billing_anchor)
     held = await _grant(tx, buyer, plan, offer, price.currency)
     subscription = _subscription(request, buyer, plan, price, held, tx)
     fees = charging.setup_fees(subscription, [plan], buyer.customer.language, now=tx.now)
-    untaxed = Untaxed(entity=buyer.entity, customer=buyer.customer, plan=plan, held=held, charges=fees)
+    untaxed = Untaxed(
+        entity=buyer.entity,
+        customer=buyer.customer,
+        plan=plan,
+        held=held,
+        charges=fees,
+        stubs_by=await stubs_by(tx, [request.billing_anchor]),
+    )
     terms = with_tax(untaxed, await treatments_of(tx, set(sales_of(untaxed))))
 
     bill = None if subscription.status is Status.TRIALING else bill_of(subscription, terms, now=tx.now)
@@ -125,6 +134,7 @@ def _subscription(
 ) -> Subscription:
     starts = schedule.start(
         plan.interval,
+        request.billing_anchor,
         free_days=engine.free_days(held.offer) if held else 0,
         now=tx.now,
         zone=buyer.entity.zone,
@@ -144,6 +154,7 @@ def _subscription(
         current_period=starts.period,
         trial_ends_at=starts.trial_ends_at,
         next_billing_at=starts.period.end,
+        billing_anchor=request.billing_anchor,
         cancel_at=None,
         cancelled_at=None,
         ended_at=None,

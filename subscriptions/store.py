@@ -224,8 +224,8 @@ async def insert(
         INSERT INTO subscriptions
             (tenant_id, id, customer_id, plan_id, version, currency, quantity, status, collection,
              redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-             trial_ends_at, next_billing_at, metadata, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             trial_ends_at, next_billing_at, metadata, created_at, billing_anchor)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $21)
         """,
         tx.tenant,
         subscription.id,
@@ -247,6 +247,7 @@ async def insert(
         subscription.created_at,
         invoice_id,
         granted,
+        subscription.billing_anchor,
     )
 
 
@@ -316,8 +317,8 @@ async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, pending_change, pause_at, paused_at, resume_at, cancel_at,
-               cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, billing_anchor, pending_change, pause_at, paused_at, resume_at,
+               cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -335,8 +336,8 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, pending_change, pause_at, paused_at, resume_at, cancel_at,
-               cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, billing_anchor, pending_change, pause_at, paused_at, resume_at,
+               cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         FOR NO KEY UPDATE
@@ -354,8 +355,8 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, pending_change, pause_at, paused_at, resume_at, cancel_at,
-               cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, billing_anchor, pending_change, pause_at, paused_at, resume_at,
+               cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR customer_id = $4)
         ORDER BY id DESC

@@ -1,9 +1,9 @@
 """Reading the terms of subscriptions, in a fixed number of statements however many they are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from billing.parties import store as parties
-from billing.parties.model import Customer, LegalEntity
+from billing.parties.model import Customer, LegalEntity, Proration
 from billing.tax.model import TaxRateId, TaxTreatment
 from billing.tax.treatment import Taxed, treatments_of
 from kernel.database import Tx
@@ -13,7 +13,7 @@ from promotions.engine import Held
 from subscriptions import charge_store, store
 from subscriptions.bill import Terms
 from subscriptions.charging import Owed
-from subscriptions.model import Charge, Plan, Subscription, SubscriptionId
+from subscriptions.model import BillingAnchor, Charge, Plan, Subscription, SubscriptionId
 
 
 class Untaxed(Value, frozen=True, kw_only=True):
@@ -24,6 +24,7 @@ class Untaxed(Value, frozen=True, kw_only=True):
     plan: Plan
     held: Held | None
     charges: Sequence[Charge]
+    stubs_by: Proration = Proration.DAY
 
 
 async def terms_of(tx: Tx, subscriptions: Sequence[Subscription]) -> dict[SubscriptionId, Terms]:
@@ -33,6 +34,8 @@ async def terms_of(tx: Tx, subscriptions: Sequence[Subscription]) -> dict[Subscr
     held = await promotions.held(tx, [each.redemption_id for each in subscriptions if each.redemption_id])
     charges = await charge_store.pending_of(tx, [each.id for each in subscriptions])
 
+    by = await stubs_by(tx, (each.billing_anchor for each in subscriptions))
+
     untaxed = {
         each.id: Untaxed(
             entity=entities[customer.legal_entity_id],
@@ -40,12 +43,21 @@ async def terms_of(tx: Tx, subscriptions: Sequence[Subscription]) -> dict[Subscr
             plan=plans[each.plan_id, each.version],
             held=held[each.redemption_id] if each.redemption_id else None,
             charges=charges.get(each.id, ()),
+            stubs_by=by,
         )
         for each in subscriptions
         for customer in [customers[each.customer_id]]
     }
     treatments = await treatments_of(tx, {sale for each in untaxed.values() for sale in sales_of(each)})
     return {subscription_id: with_tax(each, treatments) for subscription_id, each in untaxed.items()}
+
+
+async def stubs_by(tx: Tx, anchors: Iterable[BillingAnchor | None]) -> Proration:
+    """How the stubs are counted that come before a day of the month: never not at all."""
+    if not any(anchors):
+        return Proration.DAY
+    settings = await parties.settings(tx)
+    return Proration.SECOND if settings.proration is Proration.SECOND else Proration.DAY
 
 
 def sales_of(terms: Untaxed) -> Iterator[Taxed]:
@@ -65,6 +77,7 @@ def with_tax(terms: Untaxed, treatments: Mapping[Taxed, TaxTreatment]) -> Terms:
         charges=tuple(
             Owed(charge=charge, tax=tax) for charge, tax in zip(terms.charges, charges, strict=True)
         ),
+        stubs_by=terms.stubs_by,
     )
 
 

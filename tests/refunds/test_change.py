@@ -5,7 +5,6 @@ first period is 15 January to 15 February, 31 days, of which 21 are left on the 
 """
 
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
@@ -29,13 +28,11 @@ from refunds.cancel_subscription import cancel_subscription, undo_cancellation
 from refunds.change_subscription import change_subscription, undo_change
 from refunds.model import Change, ChangeWhen, Credit, NewCancellation, NewChange, When
 from subscriptions import store
-from subscriptions.bill_change import bill_change
 from subscriptions.billing_run import bill_chunk
 from subscriptions.create_plan import add_version
 from subscriptions.entitlements import grants_of
-from subscriptions.model import NewVersion, PendingChange, PriceModel, Signup, SubscriptionId
+from subscriptions.model import BillingAnchor, NewVersion, PendingChange, PriceModel, Signup, SubscriptionId
 from subscriptions.model import Status as SubscriptionStatus
-from subscriptions.proration import Share
 from subscriptions.renew import renew
 from subscriptions.sign_up import sign_up
 from tests.books import accounts_of, assert_sound
@@ -167,18 +164,8 @@ async def test_a_change_inside_a_first_stub_period_is_a_part_of_a_whole_month(tx
 
 async def a_stub(tx: Tx) -> Signup:
     """A subscription of the calendar's months, whose first period ends with January."""
-    signup = await a_subscription(tx, a_new_offer(days(1)))
-    february = datetime(2026, 2, 1, tzinfo=ZoneInfo("Europe/Paris")).astimezone(UTC)
-    subscription = replace(
-        signup.subscription,
-        status=SubscriptionStatus.ACTIVE,
-        anchor_at=february,
-        current_period=Period(NOON, february),
-        next_billing_at=february,
-    )
-    await store.update(tx, subscription)
-    invoice = await bill_change(tx, subscription, Share(part=17, whole=31))
-    return replace(signup, subscription=subscription, invoice=invoice)
+    await a_subscription(tx)
+    return await sign_up(tx, replace(a_signup(customer="user-78"), billing_anchor=BillingAnchor(day=1)))
 
 
 async def test_two_changes_in_one_day_leave_nothing_of_the_first(tx: Tx) -> None:

@@ -38,6 +38,7 @@ async def cancel_subscription(
     if subscription.is_over:
         raise Conflict("subscription_over", f"The subscription is {subscription.status} already.")
     at = time_of(request, subscription, now=tx.now)
+    check_term(request, subscription, at=at)
     terms_of(
         await parties.settings(tx),
         asked=request.refund,
@@ -92,6 +93,21 @@ def time_of(request: NewCancellation, subscription: Subscription, *, now: dateti
                     "cancellation_time", "A cancellation cannot take effect before now.", param="at"
                 )
             return request.at
+        case When.TERM_END:
+            if subscription.term_ends_at is None:
+                raise Invalid("cancellation_time", "The subscription has no minimum term.", param="when")
+            return max(now, subscription.term_ends_at)
+
+
+def check_term(request: NewCancellation, subscription: Subscription, *, at: datetime) -> None:
+    term_ends_at = subscription.term_ends_at
+    if term_ends_at is not None and at < term_ends_at and not request.override_term:
+        raise Conflict(
+            "minimum_term",
+            f"The subscription runs until {term_ends_at.isoformat()} at least. Cancel it with "
+            "when: term_end, or with override_term.",
+            param="when",
+        )
 
 
 async def _schedule(

@@ -30,7 +30,9 @@ async def end_unpaid(tx: Tx, invoice_id: InvoiceId) -> None:
         return
 
     if final.action is Action.CANCEL:
-        await cancel_subscription(tx, subscription_id, NewCancellation(credit=Credit(final.credit)))
+        await cancel_subscription(
+            tx, subscription_id, NewCancellation(credit=Credit(final.credit), override_term=True)
+        )
     elif subscription.status is not SubscriptionStatus.PAUSED:
         pause = NewSubscriptionPause(credit=PauseCredit(final.credit))
         await pause_subscription(tx, subscription_id, pause)

@@ -108,16 +108,19 @@ class When(StrEnum):
     NOW = "now"
     PERIOD_END = "period_end"
     AT = "at"  # at the time `at`
+    TERM_END = "term_end"  # of the minimum term, or now when that is over
 
 
 class NewCancellation(Input, frozen=True, kw_only=True):
     """Cancel now, at the end of the current period, or at a time. Until it takes effect it can be undone.
 
-    `refund` overrides the tenant's refund mode, `refund_on` is the day of a deferred one.
+    Before the end of a minimum term only with `override_term`. `refund` overrides the tenant's refund mode,
+    `refund_on` is the day of a deferred one.
     """
 
     when: When = When.NOW
     at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    override_term: bool = False
     credit: Credit = Credit.PRORATED
     refund: RefundMode | None = None
     refund_on: date | None = None

@@ -32,8 +32,8 @@ async def claim_due(tx: Tx, *, limit: int, after: Mark | None) -> list[Subscript
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, billing_anchor, pending_change, pause_at, paused_at, resume_at,
-               cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, pause_at,
+               paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions s
         WHERE s.tenant_id = $1
           AND next_billing_at <= $2

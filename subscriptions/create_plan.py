@@ -17,6 +17,8 @@ async def create_plan(tx: Tx, request: NewPlan) -> Plan:
         tax_rate=request.tax_rate,
         tax_behavior=request.tax_behavior,
         entitlements=request.entitlements,
+        trial_days=request.trial_days,
+        minimum_term=request.minimum_term,
     )
     plan = await _version(tx, terms, PlanId.new(), request.reference, request.name, version=1)
 
@@ -65,5 +67,7 @@ async def _version(
         tax_rate_id=tax_rate.id if tax_rate else None,
         tax_behavior=terms.tax_behavior or settings.tax_behavior,
         entitlements=terms.entitlements,
+        trial_days=terms.trial_days,
+        minimum_term=terms.minimum_term,
         created_at=tx.now,
     )

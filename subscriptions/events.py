@@ -23,6 +23,14 @@ class SubscriptionStarted(Event, frozen=True, kw_only=True, tag="subscription.st
     customer_id: CustomerId
 
 
+class SubscriptionScheduled(Event, frozen=True, kw_only=True, tag="subscription.scheduled"):
+    """It starts at a time to come."""
+
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    starts_at: datetime
+
+
 class SubscriptionRenewed(Event, frozen=True, kw_only=True, tag="subscription.renewed"):
     subscription_id: SubscriptionId
     customer_id: CustomerId

@@ -1,6 +1,6 @@
 """Plans and subscriptions.
 
-incomplete ──▶ trialing | active | ended
+incomplete ──▶ trialing | active | cancelled | ended        (it starts at a time to come)
 trialing   ──▶ active | past_due | paused | cancelled | ended
 active     ──▶ past_due | paused | cancelled | ended
 past_due   ──▶ active | paused | cancelled | ended
@@ -95,6 +95,8 @@ class Plan(Value, frozen=True, kw_only=True):
     tax_rate_id: TaxRateId | None
     tax_behavior: TaxBehavior
     entitlements: dict[str, Grant]
+    trial_days: int
+    minimum_term: Interval | None
     created_at: datetime
 
 
@@ -115,7 +117,9 @@ class NewPrice(Input, frozen=True, kw_only=True):
 class NewVersion(Input, frozen=True, kw_only=True):
     """Terms for new subscriptions. Existing ones keep the version they agreed to.
 
-    Prices are without VAT or with it, as `tax_behavior` says, or else the settings of today.
+    Prices are without VAT or with it, as `tax_behavior` says, or else the settings of today. A subscription
+    begins with `trial_days`, unless an offer brings free days of its own, and is not cancelled before the end
+    of a `minimum_term`, which begins when it begins to be paid.
     """
 
     interval: Interval
@@ -123,6 +127,8 @@ class NewVersion(Input, frozen=True, kw_only=True):
     tax_rate: str | None = None
     tax_behavior: TaxBehavior | None = None
     entitlements: Entitlements = {}
+    trial_days: Annotated[int, msgspec.Meta(ge=0, le=730)] = 0
+    minimum_term: Interval | None = None
 
 
 class NewPlan(Input, frozen=True, kw_only=True):
@@ -135,6 +141,8 @@ class NewPlan(Input, frozen=True, kw_only=True):
     tax_rate: str | None = None
     tax_behavior: TaxBehavior | None = None
     entitlements: Entitlements = {}
+    trial_days: Annotated[int, msgspec.Meta(ge=0, le=730)] = 0
+    minimum_term: Interval | None = None
 
 
 class Status(StrEnum):
@@ -150,7 +158,7 @@ class Status(StrEnum):
 _OVER = frozenset({Status.CANCELLED, Status.ENDED})
 
 NEXT: dict[Status, frozenset[Status]] = {
-    Status.INCOMPLETE: frozenset({Status.TRIALING, Status.ACTIVE, Status.ENDED}),
+    Status.INCOMPLETE: frozenset({Status.TRIALING, Status.ACTIVE}) | _OVER,
     Status.TRIALING: frozenset({Status.ACTIVE, Status.PAST_DUE, Status.PAUSED}) | _OVER,
     Status.ACTIVE: frozenset({Status.PAST_DUE, Status.PAUSED}) | _OVER,
     Status.PAST_DUE: frozenset({Status.ACTIVE, Status.PAUSED}) | _OVER,
@@ -184,7 +192,8 @@ class BillingAnchor(Input, frozen=True, kw_only=True):
 class Subscription(Value, frozen=True, kw_only=True):
     """`period_number` counts from the anchor, where billing began; the trial before it is -1.
 
-    Without a `billing_anchor`, periods begin on the day on which billing began.
+    Without a `billing_anchor`, periods begin on the day on which billing began. Until a start that is to
+    come it is incomplete, its current period the time until then. It is not cancelled before `term_ends_at`.
 
     `cancel_at` is when a cancellation takes effect, `pending_change` what the next period begins with; both
     can still be undone. So can a pause, which begins with the end of the period at `pause_at`; it is over at
@@ -205,6 +214,7 @@ class Subscription(Value, frozen=True, kw_only=True):
     current_period: Period
     trial_ends_at: datetime | None
     next_billing_at: datetime | None
+    term_ends_at: datetime | None = None
     billing_anchor: BillingAnchor | None = None
     pending_change: PendingChange | None = None
     pause_at: datetime | None = None
@@ -255,7 +265,11 @@ class NewSignup(Input, frozen=True, kw_only=True):
 
 
 class NewSubscription(Input, frozen=True, kw_only=True):
-    """A subscription for a customer who is there already."""
+    """A subscription for a customer who is there already.
+
+    It starts now, or at `starts_at`: in the past, the periods since are billed at once, an invoice for each;
+    to come, it entitles to nothing until then. A `minimum_term` overrides the plan's.
+    """
 
     customer: str
     plan: str
@@ -264,6 +278,8 @@ class NewSubscription(Input, frozen=True, kw_only=True):
     currency: Currency | None = None
     collection: Collection = Collection.AUTOMATIC
     billing_anchor: BillingAnchor | None = None
+    starts_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    minimum_term: Interval | None = None
     metadata: Metadata = {}
 
 
@@ -275,13 +291,17 @@ class Grants(Value, frozen=True, kw_only=True):
 
 
 class Signup(Value, frozen=True, kw_only=True):
-    """`invoice` is null during a trial; `is_new` is false when the signup was there already."""
+    """`invoice` is null during a trial; `is_new` is false when the signup was there already.
+
+    `later_invoices` are of the periods since, where the subscription starts in the past.
+    """
 
     is_new: bool
     customer: Customer
     subscription: Subscription
     offer_id: OfferId | None
     invoice: Invoice | None
+    later_invoices: tuple[Invoice, ...] = ()
     entitlements: Grants
 
 

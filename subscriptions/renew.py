@@ -9,19 +9,25 @@ from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
 from kernel.events import Event
+from kernel.periods import Period
 from kernel.structs import Value
 from promotions import store as promotions
 from subscriptions import billing_store, charge_store, pausing, schedule, store
 from subscriptions.bill import Bill, Terms, bill_of, ends
 from subscriptions.billing_store import Begun
 from subscriptions.changing import event_of, from_next_period
-from subscriptions.events import SubscriptionEnded, SubscriptionPaused, SubscriptionRenewed
+from subscriptions.events import (
+    SubscriptionEnded,
+    SubscriptionPaused,
+    SubscriptionRenewed,
+    SubscriptionStarted,
+)
 from subscriptions.model import Renewal, Status, Subscription, SubscriptionId
 from subscriptions.terms import terms_of
 
 
 class NextPeriod(Value, frozen=True, kw_only=True):
-    """A subscription as its next period begins, with the bill of it; without one, it has ended or is paused.
+    """A subscription as its next period begins, and the bill of it; without, it ended, rests or is tried.
 
     `had_change` when one was pending: it is carried out, or has come to nothing.
     """
@@ -30,6 +36,7 @@ class NextPeriod(Value, frozen=True, kw_only=True):
     bill: Bill | None
     had_change: bool = False
     anchor_moved: bool = False
+    starts: bool = False
     change_number: int = 0
 
 
@@ -75,13 +82,25 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
     if subscription.pause_at is not None:
         paused = pausing.paused(subscription, at=subscription.pause_at, resume_at=subscription.resume_at)
         return NextPeriod(subscription=paused, bill=None)
+    starts = subscription.status is Status.INCOMPLETE
+    if starts and subscription.trial_ends_at is not None:
+        return NextPeriod(
+            subscription=_in_trial(subscription, subscription.trial_ends_at), bill=None, starts=True
+        )
     begun = _next(subscription, terms)
     return NextPeriod(
         subscription=begun,
         bill=bill_of(begun, terms, now=now),
+        starts=starts,
         had_change=had_change,
         anchor_moved=begun.anchor_at != subscription.anchor_at,
     )
+
+
+def _in_trial(subscription: Subscription, ends_at: datetime) -> Subscription:
+    """At a start that was to come."""
+    trial = Period(subscription.current_period.end, ends_at)
+    return subscription.to(Status.TRIALING, current_period=trial, next_billing_at=ends_at)
 
 
 def _next(subscription: Subscription, terms: Terms) -> Subscription:
@@ -94,7 +113,7 @@ def _next(subscription: Subscription, terms: Terms) -> Subscription:
         anchor_at, number = first.anchor_at, first.period_number
     period = schedule.following(last, interval, anchor_at, number, zone)
     return due.to(
-        Status.ACTIVE if due.status is Status.TRIALING else due.status,
+        Status.ACTIVE if due.status in (Status.INCOMPLETE, Status.TRIALING) else due.status,
         anchor_at=anchor_at,
         period_number=number,
         current_period=period,
@@ -136,6 +155,8 @@ def _begun(decided: NextPeriod) -> Begun:
 
 def _events(decided: NextPeriod) -> Iterator[Event]:
     subscription, bill = decided.subscription, decided.bill
+    if decided.starts:
+        yield SubscriptionStarted(subscription_id=subscription.id, customer_id=subscription.customer_id)
     if _is_paused(decided):
         yield SubscriptionPaused(
             subscription_id=subscription.id,
@@ -143,8 +164,9 @@ def _events(decided: NextPeriod) -> Iterator[Event]:
             resume_at=subscription.resume_at,
         )
         return
-    if bill is None:
+    if subscription.is_over:
         yield SubscriptionEnded(subscription_id=subscription.id, customer_id=subscription.customer_id)
+    if bill is None:
         return
     yield SubscriptionRenewed(
         subscription_id=subscription.id,

@@ -6,7 +6,7 @@ the one before it ends.
 """
 
 import calendar
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from kernel.errors import Invalid
@@ -16,6 +16,10 @@ from subscriptions.model import BillingAnchor
 
 # The number of a period that is followed by the first one that is counted: a trial, for instance.
 TRIAL = -1
+
+# A start is no farther from now than this, and bills no more periods that are over.
+FARTHEST = timedelta(days=366)
+MOST_PERIODS = 60
 
 
 class Start(Value, frozen=True, kw_only=True):
@@ -28,13 +32,39 @@ class Start(Value, frozen=True, kw_only=True):
 
 
 def start(
-    interval: Interval, billing_anchor: BillingAnchor | None, *, free_days: int, now: datetime, zone: ZoneInfo
+    interval: Interval, billing_anchor: BillingAnchor | None, *, free_days: int, at: datetime, zone: ZoneInfo
 ) -> Start:
-    """Billing begins now, or when the free days are over."""
+    """Billing begins then, or when the free days are over."""
     if not free_days:
-        return counted_from(interval, billing_anchor, at=now, zone=zone)
-    ends_at = nth_boundary(now, Interval(Unit.DAY, free_days), 1, zone)
-    return Start(anchor_at=ends_at, period_number=TRIAL, period=Period(now, ends_at), trial_ends_at=ends_at)
+        return counted_from(interval, billing_anchor, at=at, zone=zone)
+    ends_at = nth_boundary(at, Interval(Unit.DAY, free_days), 1, zone)
+    return Start(anchor_at=ends_at, period_number=TRIAL, period=Period(at, ends_at), trial_ends_at=ends_at)
+
+
+def until(starts: Start, *, now: datetime) -> Start:
+    """Before a start that is to come."""
+    starts_at = starts.period.start
+    return Start(
+        anchor_at=starts.trial_ends_at or starts_at,
+        period_number=TRIAL,
+        period=Period(now, starts_at),
+        trial_ends_at=starts.trial_ends_at,
+    )
+
+
+def check_start(interval: Interval, starts_at: datetime | None, *, now: datetime, zone: ZoneInfo) -> None:
+    if starts_at is None:
+        return
+    if abs(starts_at - now) > FARTHEST:
+        raise Invalid(
+            "start_time", "A subscription starts within a year, before or after now.", param="starts_at"
+        )
+    if nth_boundary(starts_at, interval, MOST_PERIODS, zone) <= now:
+        raise Invalid(
+            "start_time",
+            f"More than {MOST_PERIODS} periods have begun since: start it later.",
+            param="starts_at",
+        )
 
 
 def counted_from(

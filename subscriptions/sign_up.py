@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from billing.invoices import store as invoices
 from billing.invoices.issue import issue_invoices
 from billing.parties import store as parties
@@ -11,8 +13,10 @@ from billing.tax.treatment import treatments_of
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
+from kernel.events import Event
 from kernel.ids import Id
 from kernel.money import Currency
+from kernel.periods import nth_boundary
 from promotions import engine
 from promotions import store as promotions
 from promotions.engine import Basket, Held
@@ -21,7 +25,7 @@ from promotions.redeem import grant, redeem
 from subscriptions import charge_store, charging, pricing, schedule, store
 from subscriptions.bill import Bill, bill_of
 from subscriptions.entitlements import grants_of, merged
-from subscriptions.events import SubscriptionStarted
+from subscriptions.events import SubscriptionScheduled, SubscriptionStarted
 from subscriptions.model import (
     Grants,
     NewSignup,
@@ -33,6 +37,7 @@ from subscriptions.model import (
     Subscription,
     SubscriptionId,
 )
+from subscriptions.renew import renew
 from subscriptions.terms import Untaxed, sales_of, stubs_by, with_tax
 
 
@@ -74,7 +79,18 @@ async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
     offer = None if request.offer is None else await promotions.offer(tx, request.offer)
 
     buyer = Found(customer=customer, entity=entity, is_new=False)
-    return await _start(tx, buyer, plan, offer, request, granted=())
+    signup = await _start(tx, buyer, plan, offer, request, granted=())
+    return await _caught_up(tx, signup)
+
+
+async def _caught_up(tx: Tx, signup: Signup) -> Signup:
+    """With the periods that have begun since, each on an invoice of its own, where it started in the past."""
+    subscription, later = signup.subscription, []
+    while subscription.next_billing_at is not None and subscription.next_billing_at <= tx.now:
+        renewal = await renew(tx, subscription.id)
+        subscription = renewal.subscription
+        later += [renewal.invoice] if renewal.invoice else []
+    return replace(signup, subscription=subscription, later_invoices=tuple(later)) if later else signup
 
 
 async def _start(
@@ -89,6 +105,7 @@ async def _start(
     """Begin the subscription: with free days it is trialing, otherwise its first period is billed."""
     price = pricing.price_in(plan, request.currency)
     schedule.check(plan.interval, request.billing_anchor)
+    schedule.check_start(plan.interval, request.starts_at, now=tx.now, zone=buyer.entity.zone)
     held = await _grant(tx, buyer, plan, offer, price.currency)
     subscription = _subscription(request, buyer, plan, price, held, tx)
     fees = charging.setup_fees(subscription, [plan], buyer.customer.language, now=tx.now)
@@ -102,16 +119,14 @@ async def _start(
     )
     terms = with_tax(untaxed, await treatments_of(tx, set(sales_of(untaxed))))
 
-    bill = None if subscription.status is Status.TRIALING else bill_of(subscription, terms, now=tx.now)
+    bill = bill_of(subscription, terms, now=tx.now) if subscription.status is Status.ACTIVE else None
     invoice_id = bill.invoice.id if bill else None
 
     if held is not None:
         await redeem(tx, billed(held, bill))
     await store.insert(tx, subscription, invoice_id=invoice_id, granted=granted)
     await charge_store.insert(tx, fees, invoice_id=invoice_id)
-    outbox.publish(
-        tx, SubscriptionStarted(subscription_id=subscription.id, customer_id=subscription.customer_id)
-    )
+    outbox.publish(tx, _event(subscription))
     issued = await issue_invoices(tx, [bill.invoice] if bill else [])
     return Signup(
         is_new=True,
@@ -120,6 +135,16 @@ async def _start(
         offer_id=offer.id if offer else None,
         invoice=issued[0] if issued else None,
         entitlements=await _grants(tx, buyer, plan),
+    )
+
+
+def _event(subscription: Subscription) -> Event:
+    if subscription.status is not Status.INCOMPLETE:
+        return SubscriptionStarted(subscription_id=subscription.id, customer_id=subscription.customer_id)
+    return SubscriptionScheduled(
+        subscription_id=subscription.id,
+        customer_id=subscription.customer_id,
+        starts_at=subscription.current_period.end,
     )
 
 
@@ -132,13 +157,19 @@ def billed(held: Held, bill: Bill | None) -> Held:
 def _subscription(
     request: NewSubscription, buyer: Found, plan: Plan, price: Price, held: Held | None, tx: Tx
 ) -> Subscription:
+    starts_at, zone = request.starts_at or tx.now, buyer.entity.zone
     starts = schedule.start(
         plan.interval,
         request.billing_anchor,
-        free_days=engine.free_days(held.offer) if held else 0,
-        now=tx.now,
-        zone=buyer.entity.zone,
+        free_days=(engine.free_days(held.offer) if held else 0) or plan.trial_days,
+        at=starts_at,
+        zone=zone,
     )
+    if starts_at > tx.now:
+        starts = schedule.until(starts, now=tx.now)
+    status = Status.TRIALING if starts.trial_ends_at else Status.ACTIVE
+    paid_from = starts.trial_ends_at or starts_at
+    term = request.minimum_term or plan.minimum_term
     return Subscription(
         id=SubscriptionId.new(),
         customer_id=buyer.customer.id,
@@ -146,7 +177,7 @@ def _subscription(
         version=plan.version,
         currency=price.currency,
         quantity=pricing.billed_quantity(price, request.quantity),
-        status=Status.TRIALING if starts.trial_ends_at else Status.ACTIVE,
+        status=status if starts_at <= tx.now else Status.INCOMPLETE,
         collection=request.collection,
         redemption_id=held.redemption.id if held else None,
         anchor_at=starts.anchor_at,
@@ -154,6 +185,7 @@ def _subscription(
         current_period=starts.period,
         trial_ends_at=starts.trial_ends_at,
         next_billing_at=starts.period.end,
+        term_ends_at=nth_boundary(paid_from, term, 1, zone) if term else None,
         billing_anchor=request.billing_anchor,
         cancel_at=None,
         cancelled_at=None,

@@ -42,8 +42,8 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
         """
         INSERT INTO plan_versions
             (tenant_id, plan_id, version, interval_unit, interval_count, tax_rate_id, tax_behavior,
-             entitlements, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             entitlements, created_at, trial_days, minimum_term)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """,
         tx.tenant,
         plan.id,
@@ -54,6 +54,8 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
         plan.tax_behavior,
         plan.entitlements,
         tx.now,
+        plan.trial_days,
+        plan.minimum_term,
     )
     await tx.conn.execute(
         """
@@ -111,7 +113,7 @@ async def plan(tx: Tx, key: str | PlanId) -> Plan:
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.tax_behavior, v.entitlements, p.created_at,
+               v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM plans p
@@ -135,7 +137,7 @@ async def versions_of(tx: Tx, keys: Collection[tuple[PlanId, int]]) -> dict[tupl
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.tax_behavior, v.entitlements, p.created_at,
+               v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM plans p
@@ -157,7 +159,7 @@ async def plans(tx: Tx, window: Window) -> Page[Plan]:
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.tax_behavior, v.entitlements, p.created_at,
+               v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM (
@@ -224,8 +226,9 @@ async def insert(
         INSERT INTO subscriptions
             (tenant_id, id, customer_id, plan_id, version, currency, quantity, status, collection,
              redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-             trial_ends_at, next_billing_at, metadata, created_at, billing_anchor)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $21)
+             trial_ends_at, next_billing_at, metadata, created_at, billing_anchor,
+             term_ends_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $21, $22)
         """,
         tx.tenant,
         subscription.id,
@@ -248,6 +251,7 @@ async def insert(
         invoice_id,
         granted,
         subscription.billing_anchor,
+        subscription.term_ends_at,
     )
 
 
@@ -317,8 +321,8 @@ async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, billing_anchor, pending_change, pause_at, paused_at, resume_at,
-               cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, pause_at,
+               paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -336,8 +340,8 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, billing_anchor, pending_change, pause_at, paused_at, resume_at,
-               cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, pause_at,
+               paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         FOR NO KEY UPDATE
@@ -355,8 +359,8 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, billing_anchor, pending_change, pause_at, paused_at, resume_at,
-               cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, pause_at,
+               paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR customer_id = $4)
         ORDER BY id DESC

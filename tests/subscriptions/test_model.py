@@ -25,7 +25,7 @@ from subscriptions.model import (
 from tests.makers import EUR, JANUARY, NOON
 
 DRAWN = """
-incomplete -> trialing active ended
+incomplete -> trialing active cancelled ended
 trialing   -> active past_due paused cancelled ended
 active     -> past_due paused cancelled ended
 past_due   -> active paused cancelled ended

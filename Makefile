@@ -6,10 +6,10 @@ UV ?= uv
 export PORT DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lock clean venv
+.PHONY: help up test torture check lock clean venv
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: venv ## start everything here: database, queue, mailbox, API, worker (PORT=8000 DATA=.ristourne)
 	@.venv/bin/ristourne up
@@ -17,6 +17,9 @@ up: venv ## start everything here: database, queue, mailbox, API, worker (PORT=8
 test: check ## every check, then every test, on servers of their own
 	@bin/browser
 	@.venv/bin/pytest -n logical --maxprocesses 4
+
+torture: venv ## what `make test` does a little of, at length: a billing run killed 50 times (KILLS=50)
+	@KILLS=$(or $(KILLS),50) .venv/bin/pytest -q -s tests/flows/test_bill_killed.py
 
 check: venv ## lint, format, types and the direction of imports
 	@.venv/bin/ruff check .

@@ -13,7 +13,7 @@ _GROUP = "{category}/{rate_ppm}/{reason}"
 
 async def assert_sound(tx: Tx) -> None:
     """Documents add up, the ledger balances, settlements are sums of their edges, VAT follows its formula."""
-    await _assert_balanced(tx)
+    await assert_balanced(tx)
     await _assert_added_up(tx, "invoice")
     await _assert_added_up(tx, "credit_note")
     invoices = await _rows(
@@ -26,7 +26,7 @@ async def assert_sound(tx: Tx) -> None:
         tx, "SELECT c.id, s.* FROM credit_notes c JOIN credit_note_settlements s ON s.credit_note_id = c.id"
     ):
         await _assert_used(tx, note)
-    await _assert_owed(tx)
+    await assert_owed(tx)
     for payment in await _rows(tx, "SELECT * FROM payments"):
         back = await _sum(
             tx,
@@ -44,7 +44,7 @@ async def accounts_of(tx: Tx) -> dict[str, int]:
     return {row["account"]: row["minor"] for row in rows if row["minor"]}
 
 
-async def _assert_balanced(tx: Tx) -> None:
+async def assert_balanced(tx: Tx) -> None:
     for per in ("transaction_id", "document_id"):
         unbalanced = await _rows(
             tx, f"SELECT {per} FROM ledger_entries GROUP BY {per}, currency HAVING sum(amount_minor) <> 0"
@@ -89,7 +89,7 @@ async def _assert_settled(tx: Tx, invoice: Row) -> None:
     assert (invoice["settled_at"] is not None) == (expected == "settled")
 
 
-async def _assert_owed(tx: Tx) -> None:
+async def assert_owed(tx: Tx) -> None:
     """What a customer owes, account by account: what is due, less the rests of their notes."""
     wrong = await _rows(
         tx,

@@ -1,7 +1,12 @@
-"""A mixed population: every price model, with and without each kind of offer, due at the same time."""
+"""A mixed population: every price model, with and without each kind of offer, due at the same time.
+
+Thousands of them are copies, made by PostgreSQL: a row is copied as a whole, whatever columns it has.
+"""
 
 from itertools import product
 from typing import Any
+
+import asyncpg
 
 from billing.tax.model import TaxBehavior
 from kernel.database import Tx
@@ -95,3 +100,66 @@ async def documents(tx: Tx) -> list[Any]:
         """
     )
     return [tuple(row.values()) for row in rows]
+
+
+async def keep_originals(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """What copies are made of, as it is now, of every tenant; they themselves are over, and not billed."""
+    await owner.execute(
+        """
+        CREATE TEMP TABLE originals AS
+        SELECT s.tenant_id, row_number() OVER (PARTITION BY s.tenant_id ORDER BY s.id) - 1 AS kind,
+               c AS customer, r AS redemption, s AS subscription
+        FROM subscriptions s
+        JOIN customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
+        LEFT JOIN redemptions r ON r.tenant_id = s.tenant_id AND r.id = s.redemption_id
+        """
+    )
+    await owner.execute(
+        "CREATE TEMP TABLE copies (id uuid PRIMARY KEY, tenant_id uuid, kind bigint, n integer)"
+    )
+    await owner.execute("UPDATE subscriptions SET status = 'cancelled', next_billing_at = NULL")
+
+
+async def add_copies(owner: "asyncpg.Connection[asyncpg.Record]", count: int) -> None:
+    """So many in each tenant, each with a customer of its own, one second after the other."""
+    await owner.execute(
+        """
+        WITH copy AS (
+            INSERT INTO copies
+            SELECT gen_random_uuid(), o.tenant_id, o.kind, b.before + n
+            FROM (SELECT count(*) AS before FROM copies) b
+            CROSS JOIN generate_series(1, $1) n
+            JOIN originals o ON o.kind = n % (SELECT max(kind) + 1 FROM originals)
+            RETURNING id, tenant_id, kind, n
+        ), made AS (
+            SELECT k.id, k.n, k.n % 3600 * interval '1 second' AS later, o.customer, o.redemption,
+                   o.subscription, gen_random_uuid() AS customer_id, gen_random_uuid() AS redemption_id,
+                   (SELECT (array_agg(e.id ORDER BY e.id))[1 + k.n / 7 % count(*)]
+                    FROM legal_entities e WHERE e.tenant_id = o.tenant_id) AS legal_entity_id
+            FROM copy k JOIN originals o ON o.tenant_id = k.tenant_id AND o.kind = k.kind
+        ), customer AS (
+            INSERT INTO customers
+            SELECT c.*
+            FROM made m CROSS JOIN jsonb_populate_record(m.customer, jsonb_build_object(
+                'id', customer_id, 'reference', 'copy-' || n, 'legal_entity_id', legal_entity_id)) c
+        ), redemption AS (
+            INSERT INTO redemptions
+            SELECT r.*
+            FROM made m CROSS JOIN jsonb_populate_record(m.redemption, jsonb_build_object(
+                'id', redemption_id, 'customer_id', customer_id)) r
+            WHERE (m.redemption).id IS NOT NULL
+        )
+        INSERT INTO subscriptions
+        SELECT s.*
+        FROM made m CROSS JOIN jsonb_populate_record(m.subscription, jsonb_build_object(
+            'id', id,
+            'customer_id', customer_id,
+            'redemption_id', CASE WHEN (m.redemption).id IS NOT NULL THEN redemption_id END,
+            'anchor_at', (m.subscription).anchor_at + later,
+            'current_period_start', (m.subscription).current_period_start + later,
+            'current_period_end', (m.subscription).current_period_end + later,
+            'trial_ends_at', (m.subscription).trial_ends_at + later,
+            'next_billing_at', (m.subscription).next_billing_at + later)) s
+        """,
+        count,
+    )

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api import cli_admins, cli_bill, cli_demo, cli_jobs, cli_keys, readiness, serve
+from api import cli_admins, cli_bill, cli_demo, cli_distribute, cli_jobs, cli_keys, readiness, serve
 from api import migrate as migrations
+from api.distribute import DistributionError
 from api.migrate import MigrationError, MigrationStatus
 from api.readiness import Check
 from api.settings import VARIABLES, Misconfigured, Settings
@@ -48,7 +49,7 @@ class Group(click.Group):
             result: object = super().invoke(ctx)
         except Misconfigured as error:
             raise BadConfiguration(str(error)) from error
-        except (MigrationError, StackError, DomainError) as error:
+        except (DistributionError, MigrationError, StackError, DomainError) as error:
             raise click.ClickException(str(error)) from error
         return result
 
@@ -195,7 +196,15 @@ def _become(command: tuple[str, ...]) -> NoReturn:
     os.execv(command[0], command)  # noqa: S606 (no shell is the point)
 
 
-OTHERS = (cli_bill.bill, cli_demo.demo, cli_admins.admin, cli_keys.tenant, cli_keys.keys, cli_jobs.jobs_group)
+OTHERS = (
+    cli_distribute.distribute,
+    cli_bill.bill,
+    cli_demo.demo,
+    cli_admins.admin,
+    cli_keys.tenant,
+    cli_keys.keys,
+    cli_jobs.jobs_group,
+)
 
 for command in (up, api, worker, migrate, mailbox, doctor, *OTHERS):
     main.add_command(command)

@@ -68,7 +68,7 @@ async def migrate(owner_url: str, *, app_url: str, wait: float = 60.0, folder: P
 
     `wait` is how many seconds another migrator may take before we give up.
     """
-    async with _connected(owner_url) as conn, our_turn(conn, wait=wait):
+    async with connected(owner_url) as conn, our_turn(conn, wait=wait):
         await _ensure_table(conn)
         await _ensure_roles(conn, owner_url, app_url)
         todo = await _todo(conn, load(folder))
@@ -78,7 +78,7 @@ async def migrate(owner_url: str, *, app_url: str, wait: float = 60.0, folder: P
 
 
 async def status(owner_url: str, *, folder: Path = FOLDER) -> list[MigrationStatus]:
-    async with _connected(owner_url) as conn:
+    async with connected(owner_url) as conn:
         done = await _applied(conn)
     return [
         MigrationStatus(
@@ -311,7 +311,7 @@ def scram_verifier(password: str, *, salt: bytes, iterations: int = 4096) -> str
 
 
 @asynccontextmanager
-async def _connected(url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+async def connected(url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
     try:
         conn = await asyncpg.connect(url, timeout=30)
     except (OSError, asyncpg.PostgresError) as error:

@@ -17,11 +17,10 @@ from redis.exceptions import RedisError
 
 from api import migrate
 from api.settings import Settings
+from api.tenancy import BEFORE_A_TENANT
 
 Connection: TypeAlias = migrate.Connection
 
-# The tables that come before a tenant is known: no row security, no personal data (DESIGN §2).
-BEFORE_A_TENANT = frozenset({"key_directory", "pending_work"})
 PATIENCE_SECONDS = 5
 
 

@@ -8,26 +8,15 @@ from typing import TypeAlias
 import asyncpg
 import pytest
 
+from api import tenancy
 from api.serve import ROOT
+from api.tenancy import BEFORE_A_TENANT
 from kernel.database import Pool
 from tests.flows.statements import Statement, objections, statements_in, statements_of, tables_in
 from tests.shop import a_transaction
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-# The few tables that come before a tenant is known.
-BEFORE_A_TENANT = {
-    "accounts": "a company; it owns tenants",
-    "tenants": "what every tenant_id names",
-    "key_directory": "leads from a key to its tenant",
-    "pending_work": "tells workers which tenant to look into",
-    "admins": "people who sign in to the console; they belong to accounts",
-    "admin_accounts": "which accounts an admin opens",
-    "admin_invitations": "how an admin gets in for the first time",
-    "admin_sessions": "who is signed in",
-    "sign_in_attempts": "counts guesses, before it is known whose they are",
-    "schema_migrations": "what the owner has done to the schema",
-}
 OUR_SCHEMAS = {"public"}
 OTHER_SCHEMAS = {"sandbox": "a payment provider's own books: somebody else's house"}
 
@@ -124,6 +113,10 @@ BAD_TABLES = {
         "CREATE TABLE t (tenant_id uuid PRIMARY KEY, tax uuid);"
         "ALTER TABLE t ADD CONSTRAINT t_tax FOREIGN KEY (tax, tenant_id) REFERENCES tax_rates (id, tenant_id)"
     ),
+    "t_invoice of admins leads into invoices, a tenant's table": (
+        "ALTER TABLE admins ADD t uuid, ADD i uuid,"
+        " ADD CONSTRAINT t_invoice FOREIGN KEY (t, i) REFERENCES invoices"
+    ),
     "t has a trigger (t_touch)": (
         "CREATE TABLE t (tenant_id uuid PRIMARY KEY);"
         "CREATE TRIGGER t_touch BEFORE UPDATE ON t"
@@ -176,7 +169,7 @@ BAD_STATEMENTS = {
 
 
 async def test_every_table_belongs_to_a_tenant(owner: Owner) -> None:
-    assert await wrong_with_tables(owner) == []
+    assert await tenancy.objections(owner) == []
 
 
 async def test_the_tables_before_a_tenant_are_listed_and_there(owner: Owner) -> None:
@@ -187,14 +180,14 @@ async def test_the_tables_before_a_tenant_are_listed_and_there(owner: Owner) -> 
 async def test_a_good_table_is_good(owner: Owner) -> None:
     async with undone(owner):
         await owner.execute(A_GOOD_TABLE)
-        assert await wrong_with_tables(owner) == []
+        assert await tenancy.objections(owner) == []
 
 
 @pytest.mark.parametrize("objection", BAD_TABLES)
 async def test_a_table_that_is_not_a_tenants_is_found(owner: Owner, objection: str) -> None:
     async with undone(owner):
         await owner.execute(BAD_TABLES[objection])
-        assert objection in await wrong_with_tables(owner)
+        assert objection in await tenancy.objections(owner)
 
 
 async def test_every_statement_names_one_tenant(owner: Owner) -> None:
@@ -351,149 +344,6 @@ def wrong_with(statement: Statement, tenant_tables: frozenset[str]) -> list[str]
 
 
 # ── Tables ───────────────────────────────────────────────────────────────────────────────────────
-
-
-async def wrong_with_tables(owner: Owner) -> list[str]:
-    looked_for = [
-        _columns_out_of_place(owner),
-        _keys_out_of_place(owner),
-        _indexes_out_of_place(owner),
-        _foreign_keys_out_of_place(owner),
-        _triggers(owner),
-        _row_security_off(owner),
-        _policies_amiss(owner),
-        _views_past_row_security(owner),
-    ]
-    return [sentence for found in looked_for for sentence in await found]
-
-
-async def _columns_out_of_place(owner: Owner) -> list[str]:
-    return await _told(
-        owner,
-        """
-        SELECT c.relname || ' does not begin with tenant_id'
-        FROM pg_class c
-        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = 1
-        WHERE {a_tenant_table}
-          AND (a.attname IS DISTINCT FROM 'tenant_id' OR NOT a.attnotnull OR a.atttypid <> 'uuid'::regtype)
-        """,
-    )
-
-
-async def _keys_out_of_place(owner: Owner) -> list[str]:
-    return await _told(
-        owner,
-        """
-        SELECT c.relname || ' has no primary key that begins with tenant_id'
-        FROM pg_class c
-        WHERE {a_tenant_table}
-          AND NOT EXISTS (
-              SELECT FROM pg_index i
-              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-              WHERE i.indrelid = c.oid AND i.indisprimary AND a.attname = 'tenant_id'
-          )
-        """,
-    )
-
-
-async def _indexes_out_of_place(owner: Owner) -> list[str]:
-    """Unique constraints are indexes too. An expression has no attribute."""
-    return await _told(
-        owner,
-        """
-        SELECT i.indexrelid::regclass || ' of ' || c.relname || ' does not begin with tenant_id'
-        FROM pg_class c
-        JOIN pg_index i ON i.indrelid = c.oid
-        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
-        WHERE {a_tenant_table} AND NOT i.indisprimary AND a.attname IS DISTINCT FROM 'tenant_id'
-        """,
-    )
-
-
-async def _foreign_keys_out_of_place(owner: Owner) -> list[str]:
-    """Both sides begin with the tenant, or the key is the tenant's own."""
-    return await _told(
-        owner,
-        """
-        SELECT k.conname || ' of ' || c.relname || ' goes past tenant_id'
-        FROM pg_class c
-        JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f'
-        JOIN pg_attribute mine ON mine.attrelid = k.conrelid AND mine.attnum = k.conkey[1]
-        JOIN pg_attribute theirs ON theirs.attrelid = k.confrelid AND theirs.attnum = k.confkey[1]
-        WHERE {a_tenant_table}
-          AND (mine.attname <> 'tenant_id'
-               OR theirs.attname <> CASE k.confrelid WHEN 'tenants'::regclass THEN 'id' ELSE 'tenant_id' END)
-        """,
-    )
-
-
-async def _triggers(owner: Owner) -> list[str]:
-    """Citus refuses them. Foreign keys have theirs inside."""
-    return await _told(
-        owner,
-        """
-        SELECT c.relname || ' has a trigger (' || t.tgname || ')'
-        FROM pg_class c
-        JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
-        WHERE {a_tenant_table}
-        """,
-    )
-
-
-async def _row_security_off(owner: Owner) -> list[str]:
-    return await _told(
-        owner,
-        """
-        SELECT c.relname || ' has no forced row security'
-        FROM pg_class c
-        WHERE {a_tenant_table} AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
-        """,
-    )
-
-
-async def _policies_amiss(owner: Owner) -> list[str]:
-    return await _told(
-        owner,
-        """
-        SELECT c.relname || ' has not the one policy'
-        FROM pg_class c
-        LEFT JOIN pg_policies p ON p.schemaname = 'public' AND p.tablename = c.relname
-        WHERE {a_tenant_table}
-        GROUP BY c.relname
-        HAVING count(*) <> 1
-            OR bool_or((p.policyname, p.permissive, p.roles::text, p.cmd, p.qual, p.with_check)
-                       IS DISTINCT FROM ('tenant', 'PERMISSIVE', '{{public}}', 'ALL', {policy}, {policy}))
-        """,
-    )
-
-
-async def _views_past_row_security(owner: Owner) -> list[str]:
-    return await _told(
-        owner,
-        """
-        SELECT c.relname || ' may be read past its tenant: the view ' || v.relname
-               || ' runs with its owner''s rights'
-        FROM pg_class v
-        JOIN pg_rewrite r ON r.ev_class = v.oid
-        JOIN pg_depend d ON d.objid = r.oid AND d.classid = 'pg_rewrite'::regclass
-        JOIN pg_class c ON c.oid = d.refobjid
-        WHERE v.relkind IN ('v', 'm')
-          AND {a_tenant_table}
-          AND NOT COALESCE(v.reloptions @> '{{security_invoker=true}}', false)
-        GROUP BY c.relname, v.relname
-        """,
-    )
-
-
-async def _told(owner: Owner, query: str) -> list[str]:
-    """`{a_tenant_table}` is true of every table but those that come before a tenant is known."""
-    before = ", ".join(f"'{table}'" for table in BEFORE_A_TENANT)
-    a_tenant_table = (
-        f"c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname NOT IN ({before})"
-    )
-    policy = "'(tenant_id = (NULLIF(current_setting(''ristourne.tenant''::text, true), ''''::text))::uuid)'"
-    rows = await owner.fetch(query.format(a_tenant_table=a_tenant_table, policy=policy))
-    return sorted(row[0] for row in rows)
 
 
 async def tables(owner: Owner) -> set[str]:

@@ -54,6 +54,15 @@ TERMS: dict[str, st.SearchStrategy[Json]] = {
         }
     ),
     "undo": st.just({}),
+    "change": st.fixed_dictionaries(
+        {
+            "plan": st.sampled_from(["weekly", "monthly", "seats"]),
+            "when": st.sampled_from(["now", "period_end"]),
+        }
+    ),
+    "pause": st.fixed_dictionaries({"when": st.sampled_from(["now", "period_end"])}),
+    "resume": st.just({}),
+    "charge": st.fixed_dictionaries({"when": st.sampled_from(["now", "next_invoice"])}),
     "pay": st.just({}),
     "credit": st.fixed_dictionaries({"refund": st.sampled_from(["none", "automatic", "deferred"])}),
     "new_card": st.sampled_from([{"card": "pm_sandbox_ok"}, {"card": "pm_sandbox_declined"}]),
@@ -83,7 +92,10 @@ EVENTFUL = [
     Act(day=0, hour=9, who="ada", what="sign_up", terms={"plan": "weekly", "card": "pm_sandbox_ok"}),
     Act(day=0, hour=9, who="bob", what="sign_up", terms={"plan": "weekly", "card": "pm_sandbox_declined"}),
     Act(day=0, hour=9, who="cleo", what="sign_up", terms={"plan": "monthly", "card": None, "offer": "free"}),
+    Act(day=9, hour=3, who="ada", what="charge", terms={"when": "next_invoice"}),
+    Act(day=12, hour=3, who="ada", what="change", terms={"plan": "monthly", "when": "period_end"}),
     Act(day=17, hour=3, who="ada", what="credit", terms={"refund": "deferred"}),
+    Act(day=20, hour=5, who="ada", what="pause", terms={"when": "now"}),
     Act(
         day=30,
         hour=3,
@@ -118,12 +130,14 @@ async def test_there_is_something_to_compare(open_tenant: OpenTenant, house: Hou
     assert {each["type"] for each in there["events"]} >= {
         "invoice.dunning_exhausted",
         "invoice.reminder_due",
+        "subscription.changed",
+        "subscription.resumed",
         "payment.failed",
         "refund.scheduled",
         "subscription.renewed",
     }
-    assert len(there["invoices"]) > 8
-    assert len(there["credit_notes"]) > 2
+    assert len(there["invoices"]) > 5
+    assert len(there["credit_notes"]) > 1
 
 
 # ── telling them ─────────────────────────────────────────────────────────────────────────────────
@@ -166,23 +180,26 @@ async def _done(backend: Backend, act: Act) -> tuple[int, str | None]:
 
 async def _call(backend: Backend, act: Act) -> tuple[str, str, Json | None]:
     """Of several subscriptions or invoices of theirs it is the newest."""
+    terms = {name: value for name, value in act.terms.items() if value}
     subscription = f"/v1/subscriptions/{await _newest(backend, 'subscriptions', act.who)}"
     invoice = f"/v1/invoices/{await _newest(backend, 'invoices', act.who)}"
-    match act.what:
-        case "sign_up":
-            terms = dict(act.terms)
-            buyer = customer(act.who, payment_method=terms.pop("card"))
-            return "POST", "/v1/signups", {"customer": buyer, **{k: v for k, v in terms.items() if v}}
-        case "cancel":
-            later = {"at": at(act.day + 12, act.hour)} if act.terms["when"] == "at" else {}
-            return "POST", f"{subscription}/cancel", {**act.terms, **later}
-        case "undo":
-            return "POST", f"{subscription}/undo_cancellation", None
-        case "pay":
-            return "POST", f"{invoice}/payments", {"means": "transfer"}
-        case "credit":
-            return "POST", f"{invoice}/credit_notes", {"reason": "commercial_gesture", **act.terms}
-    return "PATCH", f"/v1/customers/{act.who}", {"payment_method": act.terms["card"]}
+    buyer = customer(act.who, payment_method=terms.pop("card", None))
+    if act.what == "new_card":
+        return "PATCH", f"/v1/customers/{act.who}", {"payment_method": buyer["payment_method"]}
+    if terms.get("when") == "at":
+        terms["at"] = at(act.day + 12, act.hour)
+    calls: dict[str, tuple[str, Json | None]] = {
+        "sign_up": ("/v1/signups", {"customer": buyer, **terms}),
+        "cancel": (f"{subscription}/cancel", terms),
+        "undo": (f"{subscription}/undo_cancellation", None),
+        "change": (f"{subscription}/change", terms),
+        "pause": (f"{subscription}/pause", {**terms, "resume_at": at(act.day + 9, 4)}),
+        "resume": (f"{subscription}/resume", None),
+        "charge": (f"{subscription}/charges", {"description": "Workshop", "unit_price": "90.00", **terms}),
+        "pay": (f"{invoice}/payments", {"means": "transfer"}),
+        "credit": (f"{invoice}/credit_notes", {"reason": "commercial_gesture", **terms}),
+    }
+    return "POST", *calls[act.what]
 
 
 async def _newest(backend: Backend, what: str, who: str) -> str:

@@ -7,7 +7,7 @@ tag is the type on the wire, the fields are its data.
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
     """Ids and facts, never a whole resource: who wants more reads it."""
 
 

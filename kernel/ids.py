@@ -11,6 +11,7 @@ import uuid_utils
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _LENGTH = 26
 
 KINDS: dict[str, type["Id"]] = {}
@@ -72,7 +73,7 @@ class Id:
 
     def __str__(self) -> str:
         number = int.from_bytes(self.bytes, "big")
-        digits = [_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)]
+        digits = [_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)]
         return f"{self.prefix}_{''.join(digits)}"
 
     def __repr__(self) -> str:

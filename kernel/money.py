@@ -53,7 +53,7 @@ class Currency(str):
         return _EXPONENTS.get(self, 2)
 
 
-class Money(msgspec.Struct, frozen=True):
+class Money(msgspec.Struct, frozen=True, gc=False):
     """`minor` counts the smallest unit of `currency`: 29.00 EUR is 2900, 29 JPY is 29."""
 
     minor: Annotated[int, msgspec.Meta(ge=-MAX_MINOR, le=MAX_MINOR)]
@@ -105,7 +105,11 @@ def zero(currency: Currency) -> Money:
 
 def total(amounts: Iterable[Money], currency: Currency) -> Money:
     """The sum; `currency` says what the sum of nothing is."""
-    return sum(amounts, zero(currency))
+    minor = 0
+    for amount in amounts:
+        assert amount.currency == currency, f"{amount} is not in {currency}"
+        minor += amount.minor
+    return Money(minor, currency)
 
 
 def round_half_up(numerator: int, denominator: int) -> int:

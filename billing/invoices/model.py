@@ -24,7 +24,7 @@ from billing.parties.model import (
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
 from kernel.decimals import Quantity, Rate, UnitPrice
 from kernel.ids import Id
-from kernel.money import Currency, Money
+from kernel.money import Currency, Money, total
 from kernel.periods import Period
 from kernel.structs import Input, Value
 from kernel.text import Name, Note
@@ -78,7 +78,7 @@ class PricedLine(Value, frozen=True, kw_only=True):
 
     @property
     def discount(self) -> Money:
-        return sum((a.amount for a in self.allowances), Money(0, self.amount.currency))
+        return total((allowance.amount for allowance in self.allowances), self.amount.currency)
 
     @property
     def billed(self) -> Money:

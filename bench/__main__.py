@@ -1,0 +1,27 @@
+"""`make bench`: how fast, beside a limit that is measured in the same run. What it says stands in
+docs/performance.md."""
+
+import asyncio
+
+import click
+
+from bench import billing, house
+
+
+@click.group()
+def main() -> None:
+    """Measure on servers of their own, durable as in production."""
+
+
+@main.command("billing")
+@click.option("--subscriptions", type=int, default=200_000, show_default=True)
+@click.option("--workers", type=int, multiple=True, default=(1, 2), show_default=True)
+@click.option("--chunk", type=int, default=2_000, show_default=True)
+def billing_command(subscriptions: int, workers: tuple[int, ...], chunk: int) -> None:
+    """The billing run beside raw COPY and beside its own INSERTs without pricing."""
+    with house.servers():
+        asyncio.run(billing.measure(subscriptions, workers, chunk))
+
+
+if __name__ == "__main__":
+    main()

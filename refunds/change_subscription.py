@@ -57,6 +57,11 @@ async def change_subscription(tx: Tx, subscription_id: SubscriptionId, request: 
 
     check(tx, locked, request, settings)
     change = changing.terms_asked(subscription, current, plan, request.quantity)
+    if subscription.phases and plan is not current:
+        raise Conflict(
+            "phases_scheduled",
+            "Phases of this subscription are to come that follow its plan: schedule others, or none, first.",
+        )
     # A period that begins now ends the current one, and so does one that begins after it.
     ends = change.restarts or request.when is ChangeWhen.PERIOD_END
     changing.check_not_cancelled(subscription, before=subscription.current_period.end if ends else tx.now)

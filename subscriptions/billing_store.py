@@ -32,8 +32,8 @@ async def claim_due(tx: Tx, *, limit: int, after: Mark | None) -> list[Subscript
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, pause_at,
-               paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
+               pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions s
         WHERE s.tenant_id = $1
           AND next_billing_at <= $2
@@ -160,16 +160,16 @@ async def begin_pauses(tx: Tx, subscription_ids: Sequence[SubscriptionId]) -> No
 
 
 async def carry_out_changes(tx: Tx, changed: Sequence[Subscription]) -> None:
-    """The terms of those that had a change pending, which most have not."""
+    """The terms and the anchor of those for which they have moved, which most have not."""
     if not changed:
         return
     await tx.conn.execute(
         """
         UPDATE subscriptions s
         SET plan_id = c.plan_id, version = c.version, quantity = c.quantity, anchor_at = c.anchor_at,
-            pending_change = NULL
-        FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::numeric[], $6::timestamptz[])
-             AS c (id, plan_id, version, quantity, anchor_at)
+            pending_change = NULL, phases = c.phases
+        FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::numeric[], $6::timestamptz[], $7::jsonb[])
+             AS c (id, plan_id, version, quantity, anchor_at, phases)
         WHERE s.tenant_id = $1 AND s.id = c.id
         """,
         tx.tenant,
@@ -178,6 +178,7 @@ async def carry_out_changes(tx: Tx, changed: Sequence[Subscription]) -> None:
         [each.version for each in changed],
         [each.quantity for each in changed],
         [each.anchor_at for each in changed],
+        [each.phases or None for each in changed],
     )
 
 

@@ -4,6 +4,7 @@ Terms of the same interval keep the anchor and the current period. With another 
 length begins: now, or when the current one is over.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -12,10 +13,11 @@ import msgspec
 from billing.parties.model import Proration
 from kernel.decimals import Quantity
 from kernel.errors import Conflict, Invalid
+from kernel.money import Currency
 from kernel.periods import Interval, Period, Unit, nth_period
 from subscriptions import pricing, schedule
 from subscriptions.events import SubscriptionChanged
-from subscriptions.model import PendingChange, Plan, PriceModel, Status, Subscription
+from subscriptions.model import NewPhase, PendingChange, Phase, Plan, Price, PriceModel, Status, Subscription
 from subscriptions.proration import Share, share_of
 from subscriptions.schedule import TRIAL
 
@@ -46,19 +48,12 @@ def terms_asked(
 
     Raises Invalid where the plan has no such price, and Conflict `nothing_to_change`.
     """
-    if subscription.currency not in {price.currency for price in plan.prices}:
-        raise Invalid(
-            "price_missing",
-            f"The subscription is in {subscription.currency}, and {plan.reference!r} has no such price.",
-            param="plan",
-        )
-    price = pricing.price_in(plan, subscription.currency)
-    kept = pricing.ONE if price.model is PriceModel.FLAT else subscription.quantity
+    price = _price(plan, subscription.currency)
     change = PendingChange(
         plan_id=plan.id,
         version=plan.version,
-        quantity=pricing.billed_quantity(price, kept if quantity is None else quantity),
-        restarts=_length(plan.interval) != _length(held.interval),
+        quantity=_quantity(price, quantity, kept=subscription.quantity),
+        restarts=restarts(held, plan),
     )
     if (change.plan_id, change.version, change.quantity) == (
         subscription.plan_id,
@@ -67,6 +62,53 @@ def terms_asked(
     ):
         raise Conflict("nothing_to_change", f"The subscription is on {plan.reference!r} on these terms.")
     return change
+
+
+def phases_asked(
+    subscription: Subscription, held: Plan, asked: Sequence[tuple[NewPhase, Plan]]
+) -> tuple[Phase, ...]:
+    """After the plan it has, each after the one before it."""
+    phases: list[Phase] = []
+    quantity = subscription.quantity
+    for new, plan in asked:
+        if (new.after_periods is None) == (new.begins_at is None):
+            raise Invalid(
+                "phase_form", "A phase has after_periods or begins_at, one of them.", param="phases"
+            )
+        price = _price(plan, subscription.currency)
+        quantity = _quantity(price, new.quantity, kept=quantity)
+        phase = Phase(
+            plan_id=plan.id,
+            version=plan.version,
+            quantity=quantity,
+            restarts=restarts(held, plan),
+            after_periods=new.after_periods,
+            begins_at=new.begins_at,
+        )
+        phases.append(phase)
+        held = plan
+    return tuple(phases)
+
+
+def restarts(held: Plan, plan: Plan) -> bool:
+    """Whether periods are counted anew from one plan, or version, to the other."""
+    return _length(plan.interval) != _length(held.interval)
+
+
+def _price(plan: Plan, currency: Currency) -> Price:
+    if currency not in {price.currency for price in plan.prices}:
+        raise Invalid(
+            "price_missing",
+            f"The subscription is in {currency}, and {plan.reference!r} has no such price.",
+            param="plan",
+        )
+    return pricing.price_in(plan, currency)
+
+
+def _quantity(price: Price, asked: Quantity | None, *, kept: Quantity) -> Quantity:
+    if asked is None:
+        asked = pricing.ONE if price.model is PriceModel.FLAT else kept
+    return pricing.billed_quantity(price, asked)
 
 
 def from_now(
@@ -110,14 +152,37 @@ def share_to_bill(
 
 
 def from_next_period(subscription: Subscription) -> Subscription:
-    """With its pending change, where there is one: as it is when the current period is over."""
-    change = subscription.pending_change
+    """With its phase or its pending change that is due: as it is when the current period is over."""
+    subscription, phase = _next_phase(subscription)
+    change = phase or subscription.pending_change
     if change is None:
         return subscription
     changed = _with_terms(subscription, change)
     if not change.restarts:
         return changed
     return msgspec.structs.replace(changed, anchor_at=subscription.current_period.end, period_number=TRIAL)
+
+
+def _next_phase(subscription: Subscription) -> tuple[Subscription, Phase | None]:
+    """The first phase where it is due; one that counts periods has one less to wait for."""
+    if not subscription.phases:
+        return subscription, None
+    first, *later = subscription.phases
+    if first.after_periods is not None and _is_paid(subscription):
+        first = msgspec.structs.replace(first, after_periods=first.after_periods - 1)
+    if first.begins_at is None:
+        is_due = first.after_periods == 0
+    else:
+        is_due = first.begins_at <= subscription.current_period.end
+    to_come = (*later,) if is_due else (first, *later)
+    return msgspec.structs.replace(subscription, phases=to_come), first if is_due else None
+
+
+def _is_paid(subscription: Subscription) -> bool:
+    """The current period, which is no trial and not the time before the start."""
+    trial_ends_at = subscription.trial_ends_at
+    is_trial = trial_ends_at is not None and subscription.current_period.start < trial_ends_at
+    return subscription.status is not Status.INCOMPLETE and not is_trial
 
 
 def event_of(subscription: Subscription) -> SubscriptionChanged:

@@ -102,6 +102,12 @@ class SubscriptionChangeScheduled(Event, frozen=True, kw_only=True, tag="subscri
     change_at: datetime
 
 
+class PhasesScheduled(Event, frozen=True, kw_only=True, tag="subscription.phases_scheduled"):
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    phases: int
+
+
 class SubscriptionChangeUndone(Event, frozen=True, kw_only=True, tag="subscription.change_undone"):
     subscription_id: SubscriptionId
     customer_id: CustomerId

@@ -179,6 +179,25 @@ class PendingChange(Value, frozen=True, kw_only=True):
     restarts: bool
 
 
+class Phase(PendingChange, frozen=True, kw_only=True):
+    """Terms to come: after so many paid periods on those before, or with the first period from a time on."""
+
+    after_periods: int | None
+    begins_at: datetime | None
+
+
+class NewPhase(Input, frozen=True, kw_only=True):
+    """Terms to come: after so many periods on those before, or with the first period from `begins_at` on."""
+
+    plan: str
+    quantity: Quantity | None = None
+    after_periods: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    begins_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+NewPhases = Annotated[tuple[NewPhase, ...], msgspec.Meta(max_length=20)]
+
+
 class BillingAnchor(Input, frozen=True, kw_only=True):
     """Periods begin on this day of the month, or on the last day of one that is shorter.
 
@@ -217,6 +236,7 @@ class Subscription(Value, frozen=True, kw_only=True):
     term_ends_at: datetime | None = None
     billing_anchor: BillingAnchor | None = None
     pending_change: PendingChange | None = None
+    phases: tuple[Phase, ...] = ()
     pause_at: datetime | None = None
     paused_at: datetime | None = None
     resume_at: datetime | None = None
@@ -268,7 +288,7 @@ class NewSubscription(Input, frozen=True, kw_only=True):
     """A subscription for a customer who is there already.
 
     It starts now, or at `starts_at`: in the past, the periods since are billed at once, an invoice for each;
-    to come, it entitles to nothing until then. A `minimum_term` overrides the plan's.
+    to come, it entitles to nothing until then. A `minimum_term` overrides the plan's; `phases` follow.
     """
 
     customer: str
@@ -280,7 +300,14 @@ class NewSubscription(Input, frozen=True, kw_only=True):
     billing_anchor: BillingAnchor | None = None
     starts_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     minimum_term: Interval | None = None
+    phases: NewPhases = ()
     metadata: Metadata = {}
+
+
+class PhaseSchedule(Input, frozen=True, kw_only=True):
+    """All that is to come, in order, counted from the period that runs; of nothing, nothing comes."""
+
+    phases: NewPhases
 
 
 class Grants(Value, frozen=True, kw_only=True):

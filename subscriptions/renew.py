@@ -29,13 +29,14 @@ from subscriptions.terms import terms_of
 class NextPeriod(Value, frozen=True, kw_only=True):
     """A subscription as its next period begins, and the bill of it; without, it ended, rests or is tried.
 
-    `had_change` when one was pending: it is carried out, or has come to nothing.
+    `had_change` when one was pending: it is carried out, or has come to nothing. `rewritten` when
+    more than the period has moved.
     """
 
     subscription: Subscription
     bill: Bill | None
     had_change: bool = False
-    anchor_moved: bool = False
+    rewritten: bool = False
     starts: bool = False
     change_number: int = 0
 
@@ -78,7 +79,7 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
     had_change = subscription.pending_change is not None
     if ends(terms):
         over = subscription.to(Status.ENDED, next_billing_at=None, pending_change=None, ended_at=now)
-        return NextPeriod(subscription=over, bill=None, had_change=had_change)
+        return NextPeriod(subscription=over, bill=None, had_change=had_change, rewritten=had_change)
     if subscription.pause_at is not None:
         paused = pausing.paused(subscription, at=subscription.pause_at, resume_at=subscription.resume_at)
         return NextPeriod(subscription=paused, bill=None)
@@ -92,8 +93,9 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
         subscription=begun,
         bill=bill_of(begun, terms, now=now),
         starts=starts,
-        had_change=had_change,
-        anchor_moved=begun.anchor_at != subscription.anchor_at,
+        had_change=had_change or len(begun.phases) < len(subscription.phases),
+        rewritten=had_change
+        or (begun.phases, begun.anchor_at) != (subscription.phases, subscription.anchor_at),
     )
 
 
@@ -126,9 +128,7 @@ async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     bills = [each.bill for each in decided if each.bill]
     await billing_store.begin_pauses(tx, [each.subscription.id for each in decided if _is_paused(each)])
     await billing_store.advance(tx, [_begun(each) for each in decided])
-    await billing_store.carry_out_changes(
-        tx, [each.subscription for each in decided if each.had_change or each.anchor_moved]
-    )
+    await billing_store.carry_out_changes(tx, [each.subscription for each in decided if each.rewritten])
     await promotions.count_periods(tx, [bill.redemption for bill in bills if bill.redemption])
     await charge_store.bill(tx, bills)
     outbox.publish(tx, *(event for each in decided for event in _events(each)))

@@ -227,8 +227,9 @@ async def insert(
             (tenant_id, id, customer_id, plan_id, version, currency, quantity, status, collection,
              redemption_id, anchor_at, period_number, current_period_start, current_period_end,
              trial_ends_at, next_billing_at, metadata, created_at, billing_anchor,
-             term_ends_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $21, $22)
+             term_ends_at, phases)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $21,
+                $22, $23)
         """,
         tx.tenant,
         subscription.id,
@@ -252,6 +253,7 @@ async def insert(
         granted,
         subscription.billing_anchor,
         subscription.term_ends_at,
+        subscription.phases or None,
     )
 
 
@@ -262,7 +264,7 @@ async def update(tx: Tx, subscription: Subscription) -> None:
         SET plan_id = $3, version = $4, quantity = $5, status = $6, anchor_at = $7, period_number = $8,
             current_period_start = $9, current_period_end = $10, next_billing_at = $11,
             pending_change = $12, cancelled_at = $13, ended_at = $14,
-            pause_at = $15, paused_at = $16, resume_at = $17
+            pause_at = $15, paused_at = $16, resume_at = $17, phases = $18
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -282,6 +284,7 @@ async def update(tx: Tx, subscription: Subscription) -> None:
         subscription.pause_at,
         subscription.paused_at,
         subscription.resume_at,
+        subscription.phases or None,
     )
 
 
@@ -321,8 +324,8 @@ async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, pause_at,
-               paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
+               pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -340,8 +343,8 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, pause_at,
-               paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
+               pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id = $2
         FOR NO KEY UPDATE
@@ -359,8 +362,8 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
-               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, pause_at,
-               paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
+               trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
+               pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
         WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR customer_id = $4)
         ORDER BY id DESC
@@ -419,6 +422,7 @@ def subscription_of(row: Row) -> Subscription:
         row,
         Subscription,
         current_period=Period(row["current_period_start"], row["current_period_end"]),
+        phases=row["phases"] or (),
     )
 
 

@@ -19,7 +19,8 @@ from refunds.model import (
     SubscriptionPause,
 )
 from subscriptions import renew, resume, store
-from subscriptions.model import NewSubscription, Renewal, Signup, Subscription, SubscriptionId
+from subscriptions import schedule_phases as phasing
+from subscriptions.model import NewSubscription, PhaseSchedule, Renewal, Signup, Subscription, SubscriptionId
 from subscriptions.sign_up import subscribe
 
 
@@ -90,6 +91,17 @@ async def undo_change(tx: NamedDependency[Tx], subscription_id: FromPath[Subscri
     return await changing.undo_change(tx, subscription_id)
 
 
+@command("/v1/subscriptions/{subscription_id}/schedule_phases", scope="subscriptions:write")
+async def schedule_phases(
+    tx: NamedDependency[Tx], subscription_id: FromPath[SubscriptionId], data: JSONBody[PhaseSchedule]
+) -> Subscription:
+    """Say which plans and quantities follow, in place of what was to follow before.
+
+    Each begins with a period: after so many on the terms before it, or with the first from a time on.
+    """
+    return await phasing.schedule_phases(tx, subscription_id, data)
+
+
 @command("/v1/subscriptions/{subscription_id}/pause", scope="subscriptions:write")
 async def pause_subscription(
     tx: NamedDependency[Tx],
@@ -121,6 +133,7 @@ ROUTES = [
     undo_change,
     cancel_subscription,
     undo_cancellation,
+    schedule_phases,
     pause_subscription,
     resume_subscription,
 ]

@@ -58,6 +58,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     note = await send("create_credit_note", f"invoices/{subscribed['invoice']['id']}/credit_notes")
     await send("create_manual_refund", f"credit_notes/{note['credit_note']['id']}/refunds")
     await send("change_subscription", f"subscriptions/{signup['subscription']['id']}/change")
+    await send("schedule_phases", f"subscriptions/{subscribed['subscription']['id']}/schedule_phases")
     await send("pause_subscription", f"subscriptions/{subscribed['subscription']['id']}/pause")
     await send("cancel_subscription", f"subscriptions/{signup['subscription']['id']}/cancel")
 

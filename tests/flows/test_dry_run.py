@@ -69,6 +69,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     ),
     "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
     "rotate_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/revoke"),
+    "schedule_phases": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "undo_cancellation": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "undo_change": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
 }

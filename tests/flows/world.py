@@ -76,6 +76,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "resume_invoice_dunning": lambda _: None,
     "resume_subscription": lambda _: None,
     "revoke_api_key": lambda _: None,
+    "schedule_phases": lambda w: {"phases": [{"plan": w["plan"], "after_periods": 2}]},
     "rotate_api_key": lambda _: {"overlap_seconds": 60},
     "undo_cancellation": lambda _: None,
     "undo_change": lambda _: None,

@@ -1,0 +1,47 @@
+"""Agreeing ahead on the plans and quantities that follow one another on a subscription."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from billing.parties import store as parties
+from kernel import outbox
+from kernel.database import Tx
+from kernel.errors import Conflict
+from subscriptions import changing, store
+from subscriptions.caught_up import caught_up
+from subscriptions.events import PhasesScheduled
+from subscriptions.model import NewPhase, Phase, PhaseSchedule, Plan, Subscription, SubscriptionId
+
+
+async def schedule_phases(tx: Tx, subscription_id: SubscriptionId, request: PhaseSchedule) -> Subscription:
+    """In place of what was to follow before."""
+    found = await store.get(tx, subscription_id)
+    await parties.lock_customer(tx, found.customer_id)
+    subscription = await caught_up(tx, await store.lock(tx, subscription_id), at=tx.now)
+    held = subscription.plan_id, subscription.version
+    plan = (await store.versions_of(tx, [held]))[held]
+
+    if subscription.is_over:
+        raise Conflict("subscription_over", f"The subscription is {subscription.status} already.")
+    if subscription.pending_change is not None and request.phases:
+        raise Conflict("change_scheduled", "A change of this subscription is to come: undo it first.")
+    scheduled = replace(subscription, phases=await phases_of(tx, subscription, plan, request.phases))
+
+    await store.update(tx, scheduled)
+    outbox.publish(
+        tx,
+        PhasesScheduled(
+            subscription_id=scheduled.id, customer_id=scheduled.customer_id, phases=len(scheduled.phases)
+        ),
+    )
+    return scheduled
+
+
+async def phases_of(
+    tx: Tx, subscription: Subscription, held: Plan, asked: Sequence[NewPhase]
+) -> tuple[Phase, ...]:
+    """With each plan in its newest version, as of now."""
+    return changing.phases_asked(
+        subscription, held, [(phase, await store.plan(tx, phase.plan)) for phase in asked]
+    )

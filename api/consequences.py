@@ -32,10 +32,12 @@ from refunds.cancel_subscription import CANCELLING, cancel_due
 from refunds.end_unpaid import end_unpaid
 from refunds.events import RefundRequested, RefundSucceeded
 from refunds.give_back import SENDING
+from refunds.migrate_subscription import migrate_due
 from refunds.model import RefundId
 from refunds.send_refund import send_refund
 from subscriptions.events import SubscriptionCancelled
 from subscriptions.fall_past_due import follow_invoice
+from subscriptions.migrate_plan import MIGRATING
 from subscriptions.model import SubscriptionId
 from subscriptions.resume import RESUMING, resume_due
 
@@ -99,6 +101,11 @@ async def cancel_when_due(work: Work) -> None:
 async def resume_when_due(work: Work) -> None:
     subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
     await _inside(work, lambda tx: resume_due(tx, subscription_id))
+
+
+async def migrate_when_due(work: Work) -> None:
+    subscription_id = SubscriptionId.parse(str(work.job.data["subscription_id"]))
+    await _inside(work, lambda tx: migrate_due(tx, subscription_id))
 
 
 async def fall_overdue_when_due(work: Work) -> None:
@@ -177,6 +184,7 @@ WHEN_DUE: Mapping[str, Consequence] = {
     SENDING: send_due_refund,
     CANCELLING: cancel_when_due,
     RESUMING: resume_when_due,
+    MIGRATING: migrate_when_due,
     OVERDUE: fall_overdue_when_due,
     STEP: take_dunning_step,
 }

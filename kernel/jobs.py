@@ -13,7 +13,7 @@ A job has two times. It is scheduled for one of the tenant's own, which may have
 when it may be tried next, or how long its lease is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from kernel import outbox
@@ -74,6 +74,27 @@ async def schedule(tx: Tx, kind: str, data: Mapping[str, object], *, due: dateti
         tx.now,
     )
     return job_id
+
+
+async def schedule_each(tx: Tx, kind: str, data: Sequence[Mapping[str, object]], *, due: datetime) -> None:
+    """A job for each, in one statement."""
+    if not data:
+        return
+    tx.schedules(due)
+    await tx.conn.execute(
+        """
+        INSERT INTO jobs (tenant_id, id, kind, data, scheduled_for, due_at, created_at)
+        SELECT $1, j.id, $2, j.data, $5, $6, $7
+        FROM unnest($3::uuid[], $4::jsonb[]) AS j (id, data)
+        """,
+        tx.tenant,
+        kind,
+        [JobId.new() for _ in data],
+        list(data),
+        due,
+        tx.wall,
+        tx.now,
+    )
 
 
 async def claim(tx: Tx, *, lease: timedelta = LEASE) -> Job | None:

@@ -52,7 +52,7 @@ async def change_subscription(tx: Tx, subscription_id: SubscriptionId, request: 
     locked = await _lock(tx, subscription_id)
     subscription = await caught_up(tx, locked.subscription, at=tx.now)
     locked = msgspec.structs.replace(locked, subscription=subscription)
-    current, plan = await _plans(tx, subscription, request.plan)
+    current, plan = await _plans(tx, subscription, request)
     settings = await parties.settings(tx)
 
     check(tx, locked, request, settings)
@@ -109,14 +109,15 @@ async def _lock(tx: Tx, subscription_id: SubscriptionId) -> Locked:
     return Locked(subscription=subscription, language=customer.language, entity=entity)
 
 
-async def _plans(tx: Tx, subscription: Subscription, key: str | None) -> tuple[Plan, Plan]:
-    """The plan it is on, and the one asked for: another in its newest version, or its own as agreed."""
+async def _plans(tx: Tx, subscription: Subscription, request: NewChange) -> tuple[Plan, Plan]:
+    """The plan it is on, and the one asked for: its own as agreed, unless its newest version is."""
     held = subscription.plan_id, subscription.version
     current = (await store.versions_of(tx, [held]))[held]
-    if key is None:
+    if request.plan is None and not request.newest_version:
         return current, current
-    newest = await store.plan(tx, key)
-    return current, current if newest.id == current.id else newest
+    newest = await store.plan(tx, request.plan or current.id)
+    keeps = newest.id == current.id and not request.newest_version
+    return current, current if keeps or newest == current else newest
 
 
 async def _schedule(tx: Tx, subscription: Subscription, change: PendingChange) -> Change:

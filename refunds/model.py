@@ -148,11 +148,13 @@ class NewChange(Input, frozen=True, kw_only=True):
 
     Now, the unused part of what was billed is credited and the rest of the period billed on the new terms,
     counted as `proration` says, or else the settings. What the credit notes leave pays the new invoice,
-    unless `refund` says where it goes; `refund_on` is the day of a deferred refund.
+    unless `refund` says where it goes; `refund_on` is the day of a deferred refund. Its own plan it keeps in
+    the version it agreed to, unless it is to take the `newest_version`.
     """
 
     plan: str | None = None
     quantity: Quantity | None = None
+    newest_version: bool = False
     when: ChangeWhen = ChangeWhen.NOW
     proration: Proration | None = None
     refund: RefundMode | None = None

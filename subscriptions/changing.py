@@ -92,7 +92,11 @@ def phases_asked(
 
 def restarts(held: Plan, plan: Plan) -> bool:
     """Whether periods are counted anew from one plan, or version, to the other."""
-    return _length(plan.interval) != _length(held.interval)
+    return other_length(held.interval, plan.interval)
+
+
+def other_length(held: Interval, interval: Interval) -> bool:
+    return _length(interval) != _length(held)
 
 
 def _price(plan: Plan, currency: Currency) -> Price:

@@ -102,6 +102,15 @@ class SubscriptionChangeScheduled(Event, frozen=True, kw_only=True, tag="subscri
     change_at: datetime
 
 
+class MigrationFailed(Event, frozen=True, kw_only=True, tag="subscription.migration_failed"):
+    """It stays on the version it has; `code` and `detail` are a problem's."""
+
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    code: str
+    detail: str
+
+
 class PhasesScheduled(Event, frozen=True, kw_only=True, tag="subscription.phases_scheduled"):
     subscription_id: SubscriptionId
     customer_id: CustomerId

@@ -310,6 +310,35 @@ class PhaseSchedule(Input, frozen=True, kw_only=True):
     phases: NewPhases
 
 
+class MigrationWhen(StrEnum):
+    """When subscriptions move to the newest version of their plan."""
+
+    RENEWAL = "renewal"  # with their next period
+    NOW = "now"  # at once and prorated, each by a job of its own
+
+
+class NewMigration(Input, frozen=True, kw_only=True):
+    """Of the subscriptions that are named, or of all."""
+
+    subscriptions: (
+        Annotated[tuple[SubscriptionId, ...], msgspec.Meta(min_length=1, max_length=1000)] | None
+    ) = None
+    when: MigrationWhen = MigrationWhen.RENEWAL
+
+
+class Migration(Value, frozen=True, kw_only=True):
+    """Which subscriptions move to the version.
+
+    `has_more` when others can, in another call once these have. Those stay that are over, have a change or
+    phases to come, or a currency in which the version has no price.
+    """
+
+    plan_id: PlanId
+    version: int
+    subscriptions: tuple[SubscriptionId, ...]
+    has_more: bool
+
+
 class Grants(Value, frozen=True, kw_only=True):
     """What a customer may use, over all their subscriptions: on, off, or the highest limit."""
 

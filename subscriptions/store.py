@@ -155,6 +155,21 @@ async def versions_of(tx: Tx, keys: Collection[tuple[PlanId, int]]) -> dict[tupl
     return {(plan.id, plan.version): plan for plan in _plans(rows)}
 
 
+async def intervals_of(tx: Tx, plan_id: PlanId) -> dict[int, Interval]:
+    """Of every version of a plan."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT version, interval_unit, interval_count
+        FROM plan_versions
+        WHERE tenant_id = $1 AND plan_id = $2
+        ORDER BY version
+        """,
+        tx.tenant,
+        plan_id,
+    )
+    return {row["version"]: Interval(Unit(row["interval_unit"]), row["interval_count"]) for row in rows}
+
+
 async def plans(tx: Tx, window: Window) -> Page[Plan]:
     rows = await tx.conn.fetch(
         """

@@ -7,8 +7,9 @@ from api.operations import command, query
 from kernel.database import Tx
 from kernel.paging import Page, Window
 from subscriptions import create_plan as verbs
+from subscriptions import migrate_plan as migration
 from subscriptions import store
-from subscriptions.model import NewPlan, NewVersion, Plan
+from subscriptions.model import Migration, NewMigration, NewPlan, NewVersion, Plan
 
 
 @query("/v1/plans", scope="plans:read")
@@ -37,4 +38,16 @@ async def create_plan_version(
     return await verbs.add_version(tx, plan, data)
 
 
-ROUTES = [list_plans, get_plan, create_plan, create_plan_version]
+@command("/v1/plans/{plan}/migrate", scope="subscriptions:write")
+async def migrate_plan(
+    tx: NamedDependency[Tx], plan: FromPath[str], data: JSONBody[NewMigration]
+) -> Migration:
+    """Move subscriptions of older versions to the newest, with their next period or now.
+
+    Now, each is changed by itself a moment later, prorated; see what that comes to with a dry run of
+    `change` and `newest_version` on one of them.
+    """
+    return await migration.migrate_plan(tx, plan, data)
+
+
+ROUTES = [list_plans, get_plan, create_plan, create_plan_version, migrate_plan]

@@ -59,6 +59,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     await send("create_manual_refund", f"credit_notes/{note['credit_note']['id']}/refunds")
     await send("change_subscription", f"subscriptions/{signup['subscription']['id']}/change")
     await send("schedule_phases", f"subscriptions/{subscribed['subscription']['id']}/schedule_phases")
+    await send("migrate_plan", "plans/pro/migrate")
     await send("pause_subscription", f"subscriptions/{subscribed['subscription']['id']}/pause")
     await send("cancel_subscription", f"subscriptions/{signup['subscription']['id']}/cancel")
 

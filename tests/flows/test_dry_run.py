@@ -52,6 +52,9 @@ MEANWHILE: dict[str, Meanwhile] = {
         f"/v1/draft_invoices/{w['draft_invoice']}",
         {"lines": [{"description": "x", "unit_price": "200.01"}]},
     ),
+    "migrate_plan": lambda b, w: b.post(
+        f"/v1/subscriptions/{w['resume_subscription.subscription']}/cancel", {}
+    ),
     "patch_customer": lambda b, w: b.patch(f"/v1/customers/{w['customer']}", {"language": "en"}),
     "patch_draft_invoice": lambda b, w: b.patch(
         f"/v1/draft_invoices/{w['draft_invoice']}", {"note": "Something else"}

@@ -63,6 +63,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "delete_charge": lambda _: None,
     "delete_draft_invoice": lambda _: None,
     "issue_draft_invoice": lambda _: None,
+    "migrate_plan": lambda _: {"when": "renewal"},
     "patch_customer": lambda w: {"name": "New name", "tax_rate": w["tax_rate"]},
     "patch_draft_invoice": lambda w: {
         "customer": w["customer"],
@@ -132,6 +133,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
 
     paused = await backend.post("/v1/subscriptions", {"customer": named("user-1"), "plan": pro["id"]})
     await backend.post(f"/v1/subscriptions/{paused['subscription']['id']}/pause", {"credit": "prorated"})
+    await backend.post(f"/v1/plans/{pro['id']}/versions", _terms("29.00"))
     charged = await backend.post(f"{subscription}/charges", {"description": "Support", "unit_price": "12.00"})
 
     body: Json = {

@@ -113,6 +113,13 @@ async def _role(conn: Connection) -> Check:
 
 
 async def _row_security(conn: Connection) -> Check:
+    if await _other_nodes_are_not_told(conn):
+        return Check(
+            name="row security",
+            ok=False,
+            found="the other nodes of the cluster are not told the tenant",
+            advice="Run `ristourne distribute --apply`, then start again.",
+        )
     rows = await conn.fetch(
         """
         SELECT relname
@@ -132,6 +139,17 @@ async def _row_security(conn: Connection) -> Check:
         ok=not bare,
         found=f"off on {', '.join(bare)}" if bare else "on",
         advice="ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY.",
+    )
+
+
+async def _other_nodes_are_not_told(conn: Connection) -> bool:
+    return bool(
+        await conn.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+               AND current_setting('citus.propagate_set_commands', true) IS DISTINCT FROM 'local'
+            """
+        )
     )
 
 

@@ -80,6 +80,22 @@ async def test_a_role_with_powers_is_refused(
     assert found in check.found
 
 
+async def test_a_cluster_whose_other_nodes_are_not_told_the_tenant_is_not_ready(
+    own: Database, its_owner: Connection
+) -> None:
+    await its_owner.execute(
+        """
+        SET allow_system_table_mods = on;
+        INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+        SELECT 99999, 'citus', 10, 'pg_catalog'::regnamespace, false, '13.0-1'
+        """
+    )
+    assert not (await asked_as(own.app_url))["row security"].ok
+
+    await its_owner.execute(f"ALTER DATABASE {own.name} SET citus.propagate_set_commands = 'local'")
+    assert (await asked_as(own.app_url))["row security"].ok
+
+
 @pytest.mark.parametrize("how", ["DISABLE", "NO FORCE"])
 async def test_a_table_without_row_security_is_named(own: Database, its_owner: Connection, how: str) -> None:
     await its_owner.execute(f"ALTER TABLE events {how} ROW LEVEL SECURITY")

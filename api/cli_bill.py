@@ -27,7 +27,7 @@ from kernel.money import Currency, Money
 from kernel.structs import Value, decode, encode
 from subscriptions import billing_store
 from subscriptions.billing_run import CHUNK, Chunk
-from subscriptions.billing_store import Failure
+from subscriptions.billing_store import Failure, PutAside
 
 T = TypeVar("T")
 
@@ -42,6 +42,20 @@ class Told(Value, frozen=True, kw_only=True):
 class NotBilled(Value, frozen=True, kw_only=True):
     tenant_id: TenantId
     failure: Failure
+
+
+class Waiting(Value, frozen=True, kw_only=True):
+    """What an earlier run could not bill."""
+
+    tenant_id: TenantId
+    failure: PutAside
+
+    @property
+    def line(self) -> str:
+        failure = self.failure
+        again = f"again at {failure.retry_at:%Y-%m-%d %H:%M} UTC" if failure.retry_at else "given up"
+        tried = f"{failure.attempts} {'try' if failure.attempts == 1 else 'tries'}, {again}"
+        return f"{failure.subscription_id}  {tried}  {failure.code}: {failure.detail}"
 
 
 class Report(Value, frozen=True, kw_only=True):
@@ -61,13 +75,20 @@ class Report(Value, frozen=True, kw_only=True):
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--chunk", type=click.IntRange(1, 20_000), default=CHUNK, show_default=True, help="Per commit.")
 @click.option("--lines", is_flag=True, hidden=True, help="Bill, and tell each chunk in a line of JSON.")
+@click.option("--failures", is_flag=True, help="Bill nothing: list what could not be billed, and why.")
 @json_option
-def bill(tenants: tuple[str, ...], workers: int, chunk: int, lines: bool, as_json: bool) -> None:
+def bill(
+    tenants: tuple[str, ...], workers: int, chunk: int, lines: bool, failures: bool, as_json: bool
+) -> None:
     """Bill every subscription that is due, and report.
 
     It can be interrupted at any point and run again, by any number of processes at once: each period is
     billed once. What cannot be billed is told with its reason, tried again later, and makes the exit code 1.
     """
+    if failures:
+        waiting = asyncio.run(_with_pool(lambda pool: _waiting(pool, tenants)))
+        say(waiting, [each.line for each in waiting] or ["Nothing waits."], as_json=as_json)
+        return
     if lines:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
         asyncio.run(_with_pool(lambda pool: _bill(pool, tenants, chunk, _print_line)))
@@ -185,8 +206,13 @@ def _tell(told: Callable[[Told], None], tenant: TenantId, chunk: Chunk) -> None:
 
 async def _billed(pool: Pool, tenants: Sequence[str]) -> list[TenantId]:
     """Those named or all of them, but for those whose clock decides what is due."""
+    named = await _named(pool, tenants)
+    return [tenant for tenant in named if not await _has_clock(pool, tenant)]
+
+
+async def _named(pool: Pool, tenants: Sequence[str]) -> list[TenantId]:
     found = [await find_tenant(pool, text) for text in tenants] or await store.all_tenants(pool)
-    return [tenant.id for tenant in found if not await _has_clock(pool, tenant.id)]
+    return [tenant.id for tenant in found]
 
 
 async def _has_clock(pool: Pool, tenant: TenantId) -> bool:
@@ -200,6 +226,14 @@ async def _count_due(pool: Pool, tenants: Sequence[str]) -> int:
         async with transaction(pool, tenant, now=clock.now()) as tx:
             due += await billing_store.count_due(tx)
     return due
+
+
+async def _waiting(pool: Pool, tenants: Sequence[str]) -> list[Waiting]:
+    waiting: list[Waiting] = []
+    for tenant in await _named(pool, tenants):
+        async with transaction(pool, tenant, now=clock.now()) as tx:
+            waiting += [Waiting(tenant_id=tenant, failure=each) for each in await billing_store.put_aside(tx)]
+    return waiting
 
 
 async def _with_pool(act: Callable[[Pool], Awaitable[T]]) -> T:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from billing.invoices.model import InvoiceId
 from kernel.database import Tx
-from kernel.structs import Value
+from kernel.structs import Value, load
 from subscriptions.model import Subscription, SubscriptionId
 from subscriptions.store import subscription_of
 
@@ -17,6 +17,14 @@ class Failure(Value, frozen=True, kw_only=True):
     subscription_id: SubscriptionId
     code: str
     detail: str
+
+
+class PutAside(Failure, frozen=True, kw_only=True):
+    """How often it was tried, and when it is again: never by itself where `retry_at` is None."""
+
+    attempts: int
+    failed_at: datetime
+    retry_at: datetime | None
 
 
 class Mark(Value, frozen=True, kw_only=True):
@@ -209,6 +217,20 @@ async def put_failures(tx: Tx, failures: Sequence[Failure], *, retry_after: Sequ
         tx.now,
         retry_after,
     )
+
+
+async def put_aside(tx: Tx) -> list[PutAside]:
+    """All that waits, oldest first."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT subscription_id, code, detail, attempts, failed_at, retry_at
+        FROM renewal_failures
+        WHERE tenant_id = $1
+        ORDER BY failed_at, subscription_id
+        """,
+        tx.tenant,
+    )
+    return [load(row, PutAside) for row in rows]
 
 
 async def forget_failures(tx: Tx, subscription_ids: Sequence[SubscriptionId]) -> None:

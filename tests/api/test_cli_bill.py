@@ -10,11 +10,12 @@ from billing.parties.model import CustomerChange
 from billing.tax.add_tax_rate import add_tax_rate
 from kernel.database import Pool, transaction
 from subscriptions import billing_store
+from subscriptions.billing_run import bill_chunk
 from tests.api.test_cli_keys import ristourne
 from tests.books import assert_sound
 from tests.servers import Database
 from tests.subscriptions.population import OFFERS, PRICES, a_population
-from tests.subscriptions.test_billing_run import REVERSED
+from tests.subscriptions.test_billing_run import REVERSED, one_good_and_one_without_vat_number
 
 A_MONTH_AGO = datetime.now(UTC) - timedelta(days=32)
 SUBSCRIBED = len(PRICES) * (1 + len(OFFERS))
@@ -53,6 +54,27 @@ async def test_processes_share_what_is_due_and_report_it(
 
     code, said = await ristourne(settings, database, "bill", "--tenant", str(tenant))
     assert (code, said.strip()) == (0, "Nothing is due.")
+
+
+async def test_what_could_not_be_billed_is_listed_until_it_is(
+    settings: Settings, database: Database, pool: Pool, opened: Opened
+) -> None:
+    tenant = opened.test.id
+    listing = ("bill", "--failures", "--tenant", str(tenant))
+    assert await ristourne(settings, database, *listing) == (0, "Nothing waits.\n")
+    async with transaction(pool, tenant, now=A_MONTH_AGO) as tx:
+        _, bad = await one_good_and_one_without_vat_number(tx)
+    async with transaction(pool, tenant, now=datetime.now(UTC)) as tx:
+        await bill_chunk(tx)
+
+    code, said = await ristourne(settings, database, *listing)
+    assert code == 0
+    assert said.startswith(f"{bad.id}  1 try, again at ")
+    assert "buyer_vat_number_missing: " in said
+    code, said = await ristourne(settings, database, *listing, "--json")
+    [waiting] = json.loads(said)
+    assert waiting["failure"]["attempts"] == 1
+    assert waiting["failure"]["subscription_id"] == str(bad.id)
 
 
 async def test_what_was_billed_is_said_in_words(

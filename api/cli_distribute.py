@@ -42,8 +42,8 @@ def _tell(table: Table) -> None:
 def _said(found: Distribution) -> list[str]:
     width = max(len(table.name) for table in found.tables)
     lines = [f"{table.kind:<11}  {table.name:<{width}}  {_why(table)}".rstrip() for table in found.tables]
-    lines += [f"{'function':<11}  {name}" for name in found.functions]
-    lines += [f"{'deferred':<11}  {name}" for name in found.deferred]
+    lines += [f"{'function':<11}  {name}, on every node" for name in found.functions]
+    lines += [f"{'deferred':<11}  {name}: checked by each node when it commits" for name in found.deferred]
     lines += [f"Stands against it: {objection}." for objection in found.objections]
     return [*lines, _summary(found)]
 

@@ -70,6 +70,8 @@ async def apply(
 
 async def distribution(conn: Connection) -> Distribution:
     """What is to be where, what is there already, and what stands against it. Changes nothing."""
+    if missing := await migrate.pending(conn):
+        raise DistributionError(f"Run `ristourne migrate` first: {missing[0]} is pending.")
     kinds = kinds_of(await tenancy.tenant_tables(conn), await _references(conn))
     citus = await _citus(conn)
     there = await _there(conn) if citus else {}

@@ -91,6 +91,13 @@ async def test_it_is_shown_and_without_citus_not_applied(settings: Settings, dat
     assert (code, "Error: Citus is not on this server" in said) == (1, True)
 
 
+async def test_a_database_that_is_not_migrated_is_not_distributed(settings: Settings) -> None:
+    async with servers.a_database() as empty:
+        code, said = await ristourne(settings, empty, "distribute")
+
+    assert (code, said) == (1, "Error: Run `ristourne migrate` first: 0001_house is pending.\n")
+
+
 async def test_what_stands_against_it_is_told(settings: Settings, scratch: Database) -> None:
     conn = await asyncpg.connect(scratch.owner_url)
     await conn.execute(STRAY)
@@ -191,7 +198,7 @@ async def test_nothing_is_distributed_while_something_stands_against_it(
 
 async def test_a_role_that_row_security_holds_does_not_distribute(scratch: Database, cluster: Owner) -> None:
     role = f"{scratch.name}_migrator"
-    await cluster.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+    await cluster.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret' IN ROLE ristourne_app")
     try:
         with pytest.raises(DistributionError, match="would leave rows behind"):
             await distribute.apply(as_role(scratch.owner_url, role, "secret"))

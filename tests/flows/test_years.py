@@ -21,7 +21,7 @@ INTERVALS: dict[str, tuple[Json, int]] = {
     "monthly": ({"unit": "month", "count": 1}, 25),
     "quarterly": ({"unit": "month", "count": 3}, 9),
     "yearly": ({"unit": "year", "count": 1}, 3),
-    "ten-days": ({"unit": "day", "count": 10}, 74),
+    "thirty-days": ({"unit": "day", "count": 30}, 25),
 }
 
 

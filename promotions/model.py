@@ -76,6 +76,12 @@ class AtEnd(StrEnum):
     END = "end"
 
 
+class MoveTo(Input, frozen=True, kw_only=True):
+    """It goes on with another plan, in the version that is the newest when the offer is given."""
+
+    plan: str
+
+
 class Conditions(Input, frozen=True, kw_only=True):
     """What must be true for the offer. An empty list of plans or currencies means all of them."""
 
@@ -94,7 +100,7 @@ class NewOffer(Input, frozen=True, kw_only=True):
     benefit: Benefit
     conditions: Conditions = Conditions()
     duration: Duration = Once()
-    at_end: AtEnd = AtEnd.CONTINUE
+    at_end: AtEnd | MoveTo = AtEnd.CONTINUE
     lane: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     max_redemptions: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
 
@@ -109,7 +115,7 @@ class Offer(Value, frozen=True, kw_only=True):
     benefit: Benefit
     conditions: Conditions
     duration: Duration
-    at_end: AtEnd
+    at_end: AtEnd | MoveTo
     max_redemptions: int | None
     redeemed: int
     active: bool

@@ -1,7 +1,7 @@
 """What an offer must be like. Pure."""
 
 from kernel.errors import Invalid
-from promotions.model import FixedAmount, FreePeriod, NewOffer, Once, Percent
+from promotions.model import FixedAmount, Forever, FreePeriod, MoveTo, NewOffer, Once, Percent
 
 
 def check(request: NewOffer) -> None:
@@ -19,6 +19,8 @@ def check(request: NewOffer) -> None:
             )
         case _:
             pass
+    if isinstance(request.at_end, MoveTo) and isinstance(request.duration, Forever):
+        raise Invalid("at_end_of_forever", "Nothing follows what never ends.", param="at_end")
     if conditions.starts_at and conditions.ends_at and conditions.ends_at <= conditions.starts_at:
         raise Invalid(
             "offer_ends_before_start", "The offer ends before it begins.", param="conditions.ends_at"

@@ -8,6 +8,7 @@ from billing.parties import store as parties
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
+from promotions.model import Forever, FreePeriod, MoveTo, Offer, Periods
 from subscriptions import changing, store
 from subscriptions.caught_up import caught_up
 from subscriptions.events import PhasesScheduled
@@ -36,6 +37,17 @@ async def schedule_phases(tx: Tx, subscription_id: SubscriptionId, request: Phas
         ),
     )
     return scheduled
+
+
+def after_offer(offer: Offer, subscription: Subscription) -> tuple[NewPhase, ...]:
+    """Where the offer says that another plan follows it, that plan."""
+    if not isinstance(offer.at_end, MoveTo):
+        return ()
+    if isinstance(offer.benefit, FreePeriod):
+        return (NewPhase(plan=offer.at_end.plan, begins_at=subscription.trial_ends_at),)
+    assert not isinstance(offer.duration, Forever), "what never ends is followed by nothing"
+    count = offer.duration.count if isinstance(offer.duration, Periods) else 1
+    return (NewPhase(plan=offer.at_end.plan, after_periods=count),)
 
 
 async def phases_of(

@@ -38,7 +38,7 @@ from subscriptions.model import (
     SubscriptionId,
 )
 from subscriptions.renew import renew
-from subscriptions.schedule_phases import phases_of
+from subscriptions.schedule_phases import after_offer, phases_of
 from subscriptions.terms import Untaxed, sales_of, stubs_by, with_tax
 
 
@@ -109,7 +109,8 @@ async def _start(
     schedule.check_start(plan.interval, request.starts_at, now=tx.now, zone=buyer.entity.zone)
     held = await _grant(tx, buyer, plan, offer, price.currency)
     subscription = _subscription(request, buyer, plan, price, held, tx)
-    subscription = replace(subscription, phases=await phases_of(tx, subscription, plan, request.phases))
+    to_follow = request.phases or (after_offer(held.offer, subscription) if held else ())
+    subscription = replace(subscription, phases=await phases_of(tx, subscription, plan, to_follow))
     fees = charging.setup_fees(subscription, [plan], buyer.customer.language, now=tx.now)
     untaxed = Untaxed(
         entity=buyer.entity,

@@ -44,6 +44,7 @@ TERMS: dict[str, st.SearchStrategy[Json]] = {
             "offer": st.sampled_from([None, "half", "free"]),
             "collection": st.sampled_from(["automatic", "send_invoice"]),
             "card": st.sampled_from(["pm_sandbox_ok", "pm_sandbox_declined", None]),
+            "billing_anchor": st.sampled_from([None, {"day": 1}]),
         }
     ),
     "cancel": st.fixed_dictionaries(
@@ -60,7 +61,10 @@ TERMS: dict[str, st.SearchStrategy[Json]] = {
             "when": st.sampled_from(["now", "period_end"]),
         }
     ),
-    "pause": st.fixed_dictionaries({"when": st.sampled_from(["now", "period_end"])}),
+    "pause": st.fixed_dictionaries(
+        {"when": st.sampled_from(["now", "period_end"]), "credit": st.sampled_from(["none", "prorated"])}
+    ),
+    "phases": st.fixed_dictionaries({"plan": st.sampled_from(["weekly", "monthly"])}),
     "resume": st.just({}),
     "charge": st.fixed_dictionaries({"when": st.sampled_from(["now", "next_invoice"])}),
     "pay": st.just({}),
@@ -195,6 +199,10 @@ async def _call(backend: Backend, act: Act) -> tuple[str, str, Json | None]:
         "change": (f"{subscription}/change", terms),
         "pause": (f"{subscription}/pause", {**terms, "resume_at": at(act.day + 9, 4)}),
         "resume": (f"{subscription}/resume", None),
+        "phases": (
+            f"{subscription}/schedule_phases",
+            {"phases": [{**terms, "begins_at": at(act.day + 3, 0)}]},
+        ),
         "charge": (f"{subscription}/charges", {"description": "Workshop", "unit_price": "90.00", **terms}),
         "pay": (f"{invoice}/payments", {"means": "transfer"}),
         "credit": (f"{invoice}/credit_notes", {"reason": "commercial_gesture", **terms}),

@@ -14,6 +14,7 @@ from promotions.model import (
     Duration,
     FixedAmount,
     FreePeriod,
+    MoveTo,
     NewOffer,
     Offer,
     OfferId,
@@ -26,7 +27,7 @@ from tests.makers import EUR, NOON
 class OfferFields(TypedDict, total=False):
     conditions: Conditions
     duration: Duration
-    at_end: AtEnd
+    at_end: AtEnd | MoveTo
     lane: int
     max_redemptions: int | None
 

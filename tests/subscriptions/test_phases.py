@@ -9,7 +9,8 @@ from kernel.decimals import Quantity
 from kernel.errors import Conflict, Invalid
 from kernel.money import Currency
 from kernel.periods import Interval, Unit
-from promotions.model import AtEnd
+from promotions.create_offer import create_offer
+from promotions.model import AtEnd, Forever, MoveTo, NewOffer, Periods
 from refunds.cancel_subscription import cancel_subscription
 from refunds.change_subscription import change_subscription
 from refunds.model import ChangeWhen, NewCancellation, NewChange, NewSubscriptionPause, PauseWhen
@@ -161,6 +162,29 @@ async def test_what_ends_with_its_offer_enters_no_phase(tx: Tx) -> None:
     await a_shop_with_a_plan(tx, offer)
     subscription = await agreed(tx, YEARLY, offer=offer.reference)
     assert (await renewed(tx, subscription)).subscription.is_over
+
+
+@pytest.mark.parametrize(
+    ("offer", "billed"),
+    [
+        (a_new_offer(days(30), at_end=MoveTo(plan="yearly")), [290_00]),
+        (a_new_offer(percent("50"), at_end=MoveTo(plan="yearly")), [290_00]),
+        (
+            a_new_offer(percent("50"), duration=Periods(count=2), at_end=MoveTo(plan="yearly")),
+            [14_50, 290_00],
+        ),
+    ],
+)
+async def test_an_offer_is_followed_by_the_plan_it_names(tx: Tx, offer: NewOffer, billed: list[int]) -> None:
+    await a_shop_with_a_plan(tx, offer)
+    subscription = await agreed(tx, offer=offer.reference)
+    assert await nets(tx, subscription, len(billed)) == billed
+
+
+async def test_an_offer_that_never_ends_is_followed_by_nothing(tx: Tx) -> None:
+    with pytest.raises(Invalid) as refused:
+        await create_offer(tx, a_new_offer(percent("5"), duration=Forever(), at_end=MoveTo(plan="pro")))
+    assert refused.value.code == "at_end_of_forever"
 
 
 async def test_the_plan_that_phases_follow_is_not_changed_but_its_quantity_is(tx: Tx) -> None:

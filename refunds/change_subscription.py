@@ -62,11 +62,10 @@ async def change_subscription(tx: Tx, subscription_id: SubscriptionId, request: 
             "phases_scheduled",
             "Phases of this subscription are to come that follow its plan: schedule others, or none, first.",
         )
-    # A period that begins now ends the current one, and so does one that begins after it.
-    ends = change.restarts or request.when is ChangeWhen.PERIOD_END
-    changing.check_not_cancelled(subscription, before=subscription.current_period.end if ends else tx.now)
+    at_end = request.when is ChangeWhen.PERIOD_END
+    changing.check_goes_on(subscription, change, at=subscription.current_period.end if at_end else tx.now)
 
-    if request.when is ChangeWhen.PERIOD_END:
+    if at_end:
         return await _schedule(tx, subscription, change)
     return await _change(tx, locked, change, plan, request, by=request.proration or settings.proration)
 
@@ -142,7 +141,8 @@ async def _change(
     after = changing.from_now(before, change, plan.interval, now=tx.now, zone=zone)
     share = changing.share_to_bill(before, after, plan.interval, now=tx.now, zone=zone, by=by)
     billed = await store.invoices_of_period(tx, before)
-    unused = in_use(billed) if by is not Proration.NONE else []
+    begins = after.current_period != before.current_period
+    unused = in_use(billed) if (share or begins) and by is not Proration.NONE else []
     older = await _lock_notes(tx, unused)
 
     await store.update(tx, after)

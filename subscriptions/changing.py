@@ -31,9 +31,20 @@ def check(subscription: Subscription) -> None:
         raise Conflict("subscription_state", f"A {subscription.status} subscription cannot be changed.")
 
 
-def check_not_cancelled(subscription: Subscription, *, before: datetime) -> None:
-    """That no cancellation takes effect by then: when the change would hold, or its period would begin."""
-    if subscription.cancel_at is not None and subscription.cancel_at <= before:
+def check_goes_on(subscription: Subscription, change: PendingChange, *, at: datetime) -> None:
+    """That what is to come leaves room for a change at a time, which is now or the end of the period.
+
+    Where periods of another length begin, the current one ends, and with it what was to come at its end.
+    """
+    begins_now = change.restarts and at < subscription.current_period.end
+    until = subscription.current_period.end if begins_now else at
+    if begins_now and subscription.pause_at is not None:
+        raise Conflict(
+            "pause_scheduled",
+            f"The subscription pauses at {subscription.pause_at.isoformat()}, and the change would begin a "
+            "period that goes past that. Resume it first.",
+        )
+    if subscription.cancel_at is not None and subscription.cancel_at <= until:
         raise Conflict(
             "cancellation_scheduled",
             f"The subscription is cancelled at {subscription.cancel_at.isoformat()}, and the change would go "
@@ -152,7 +163,8 @@ def share_to_bill(
         if not begins:
             return None
         by = Proration.DAY  # a stub is never billed whole
-    return share_of(Period(now, after.current_period.end), nominal, zone, by)
+    share = share_of(Period(now, after.current_period.end), nominal, zone, by)
+    return share if share.part else None
 
 
 def from_next_period(subscription: Subscription) -> Subscription:

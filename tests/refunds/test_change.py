@@ -26,7 +26,17 @@ from promotions import store as promotions
 from promotions.model import AtEnd, Conditions, Forever, NewOffer, Once, Periods
 from refunds.cancel_subscription import cancel_subscription, undo_cancellation
 from refunds.change_subscription import change_subscription, undo_change
-from refunds.model import Change, ChangeWhen, Credit, NewCancellation, NewChange, When
+from refunds.model import (
+    Change,
+    ChangeWhen,
+    Credit,
+    NewCancellation,
+    NewChange,
+    NewSubscriptionPause,
+    PauseWhen,
+    When,
+)
+from refunds.pause_subscription import pause_subscription
 from subscriptions import store
 from subscriptions.billing_run import bill_chunk
 from subscriptions.create_plan import add_version
@@ -34,6 +44,7 @@ from subscriptions.entitlements import grants_of
 from subscriptions.model import BillingAnchor, NewVersion, PendingChange, PriceModel, Signup, SubscriptionId
 from subscriptions.model import Status as SubscriptionStatus
 from subscriptions.renew import renew
+from subscriptions.resume import resume_subscription
 from subscriptions.sign_up import sign_up
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, euros
@@ -208,6 +219,8 @@ async def test_on_the_morning_the_period_ends_only_the_terms_change(tx: Tx) -> N
     changed = await change(tx, signup.subscription.id, "basic", now=LAST_MORNING)
 
     assert (changed.credit_notes, changed.invoice) == ((), None)
+    (billed,) = await store.invoices_of_period(tx, changed.subscription)
+    assert billed.stopped_at is None  # it pays for what is left of the day
     assert (await grants_of(tx, "user-77")).features == {"seats": 1}
     renewal = await renewed(tx, changed.subscription)
     assert renewal.invoice is not None
@@ -727,6 +740,29 @@ async def test_before_a_cancellation_that_comes_first_it_is_refused_and_otherwis
     with pytest.raises(Conflict) as refused:
         await change(tx, signup.subscription.id, "basic", now=signup.subscription.current_period.end)
     assert refused.value.code == "cancellation_scheduled"
+
+
+async def test_a_pause_to_come_stands_against_a_period_that_goes_past_it_and_nothing_else(tx: Tx) -> None:
+    signup = await a_subscription(tx)
+    request = NewSubscriptionPause(when=PauseWhen.PERIOD_END)
+    await pause_subscription(at(tx, NOON), signup.subscription.id, request)
+
+    with pytest.raises(Conflict) as refused:
+        await change(tx, signup.subscription.id, "yearly")
+    assert refused.value.code == "pause_scheduled"
+
+    await change(tx, signup.subscription.id, "business")
+    await change(tx, signup.subscription.id, "yearly", when=ChangeWhen.PERIOD_END)
+    end = signup.subscription.current_period.end
+    paused = await renewed(tx, signup.subscription)
+    assert (paused.subscription.status, paused.invoice) == (SubscriptionStatus.PAUSED, None)
+
+    resumed = await resume_subscription(at(tx, end + timedelta(days=9)), signup.subscription.id)
+    assert resumed.invoice is not None
+    assert resumed.invoice.net == euros(290_00)
+    assert resumed.subscription.current_period.start == end + timedelta(days=9)
+    assert resumed.subscription.pending_change is None
+    await assert_sound(tx)
 
 
 async def test_while_a_payment_is_under_way_nothing_changes(tx: Tx) -> None:

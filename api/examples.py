@@ -28,7 +28,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     },
     "patch_customer": {"payment_method": "pm_sandbox_ok", "metadata": {"crm": "4711"}},
     "create_subscription": {"customer": "user-42", "plan": "pro", "collection": "send_invoice"},
-    "change_subscription": {"plan": "pro", "quantity": "12"},
+    "change_subscription": {"plan": "pro", "quantity": "12", "addons": []},
     "cancel_subscription": {"credit": "prorated", "refund": "automatic"},
     "migrate_plan": {"when": "renewal"},
     "schedule_phases": {"phases": [{"plan": "pro", "quantity": "3", "after_periods": 2}]},

@@ -22,6 +22,17 @@ class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: Unit
     count: Annotated[int, msgspec.Meta(ge=1, le=366)] = 1
 
+    @property
+    def length(self) -> tuple[Unit, int]:
+        """For comparing two of them: a year is twelve months, and a week seven days."""
+        match self.unit:
+            case Unit.YEAR:
+                return Unit.MONTH, 12 * self.count
+            case Unit.WEEK:
+                return Unit.DAY, 7 * self.count
+            case unit:
+                return unit, self.count
+
 
 class Period(msgspec.Struct, frozen=True, gc=False):
     start: datetime

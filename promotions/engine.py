@@ -37,9 +37,10 @@ class BasketLine(Value, frozen=True, kw_only=True):
 
 
 class Basket(Value, frozen=True, kw_only=True):
-    """What is about to be billed, line by line, and whose it is."""
+    """What is about to be billed, line by line, and whose it is: a plan, and its add-ons."""
 
     plan: Reference
+    addons: tuple[Reference, ...] = ()
     currency: Currency
     is_new_customer: bool
     lines: tuple[BasketLine, ...]
@@ -111,7 +112,7 @@ def refusal_of(basket: Basket, each: InReach, *, now: datetime) -> Refusal | Non
     offer = each.offer
     conditions = offer.conditions
     for_plan = (
-        not conditions.plans or basket.plan in conditions.plans,
+        not conditions.plans or any(plan in conditions.plans for plan in (basket.plan, *basket.addons)),
         "offer_other_plan",
         f"The offer is not for the plan {basket.plan!r}.",
     )

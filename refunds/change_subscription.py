@@ -1,4 +1,4 @@
-"""Changing the plan or the quantity of a subscription, up or down.
+"""Changing the plan, the quantity or the add-ons of a subscription, up or down.
 
 Now: what the period was billed for and is not used is credited, its rest is billed on the new terms, and the
 credit pays the new invoice. Or with the next period: then it is kept until the renewal carries it out.
@@ -25,7 +25,7 @@ from kernel.text import Note
 from refunds.credit_period import Unused, credit_invoices, in_use
 from refunds.model import Change, ChangeWhen, Credit, GivenBack, NewChange
 from refunds.rules import terms_of
-from subscriptions import changing, store
+from subscriptions import addons, changing, store
 from subscriptions.bill_change import bill_change
 from subscriptions.caught_up import caught_up
 from subscriptions.events import SubscriptionChangeScheduled, SubscriptionChangeUndone
@@ -52,11 +52,20 @@ async def change_subscription(tx: Tx, subscription_id: SubscriptionId, request: 
     locked = await _lock(tx, subscription_id)
     subscription = await caught_up(tx, locked.subscription, at=tx.now)
     locked = msgspec.structs.replace(locked, subscription=subscription)
-    current, plan = await _plans(tx, subscription, request)
+    agreed = await store.versions_of(tx, subscription.versions)
+    current = agreed[subscription.plan_id, subscription.version]
+    plan = await _plan(tx, current, request)
+    found = await store.plans_named(tx, [each.plan for each in request.addons or ()])
     settings = await parties.settings(tx)
 
     check(tx, locked, request, settings)
-    change = changing.terms_asked(subscription, current, plan, request.quantity)
+    addons.check_base(plan)
+    beside = None
+    if request.addons is None:
+        addons.check_kept(plan, subscription, agreed)
+    else:
+        beside = addons.changed(plan, subscription, request.addons, found, agreed)
+    change = changing.terms_asked(subscription, current, plan, request.quantity, beside)
     if subscription.phases and plan is not current:
         raise Conflict(
             "phases_scheduled",
@@ -108,15 +117,13 @@ async def _lock(tx: Tx, subscription_id: SubscriptionId) -> Locked:
     return Locked(subscription=subscription, language=customer.language, entity=entity)
 
 
-async def _plans(tx: Tx, subscription: Subscription, request: NewChange) -> tuple[Plan, Plan]:
-    """The plan it is on, and the one asked for: its own as agreed, unless its newest version is."""
-    held = subscription.plan_id, subscription.version
-    current = (await store.versions_of(tx, [held]))[held]
+async def _plan(tx: Tx, current: Plan, request: NewChange) -> Plan:
+    """The plan asked for: its own as agreed, unless its newest version is."""
     if request.plan is None and not request.newest_version:
-        return current, current
+        return current
     newest = await store.plan(tx, request.plan or current.id)
     keeps = newest.id == current.id and not request.newest_version
-    return current, current if keeps or newest == current else newest
+    return current if keeps or newest == current else newest
 
 
 async def _schedule(tx: Tx, subscription: Subscription, change: PendingChange) -> Change:

@@ -24,7 +24,7 @@ from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.structs import Input, Value
 from kernel.text import Name, Note
-from subscriptions.model import Subscription
+from subscriptions.model import NewAddons, Subscription
 
 
 class RefundId(Id, prefix="re"):
@@ -144,7 +144,9 @@ class ChangeWhen(StrEnum):
 
 
 class NewChange(Input, frozen=True, kw_only=True):
-    """Another plan, another quantity, or both; now, or with the next period. Until then it can be undone.
+    """Another plan, quantity or add-ons; now, or with the next period. Until then it can be undone.
+
+    `addons` are all that it is to have from then on, with their quantities; without, it keeps those it has.
 
     Now, the unused part of what was billed is credited and the rest of the period billed on the new terms,
     counted as `proration` says, or else the settings. What the credit notes leave pays the new invoice,
@@ -154,6 +156,7 @@ class NewChange(Input, frozen=True, kw_only=True):
 
     plan: str | None = None
     quantity: Quantity | None = None
+    addons: NewAddons | None = None
     newest_version: bool = False
     when: ChangeWhen = ChangeWhen.NOW
     proration: Proration | None = None

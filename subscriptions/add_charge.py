@@ -60,6 +60,7 @@ async def _terms(tx: Tx, customer: Customer, plan: Plan, charge: Charge) -> Term
         customer=customer,
         plan=plan,
         held=None,
+        addons=(),
         charges=[charge],
     )
     return with_tax(untaxed, await treatments_of(tx, set(sales_of(untaxed))))

@@ -10,6 +10,7 @@ from billing.invoices.ready import Ready, ToIssue, ready_to_issue
 from billing.invoices.totals import with_allowance
 from billing.parties.model import Customer, LegalEntity, Proration
 from billing.tax.model import TaxTreatment
+from kernel.decimals import Quantity
 from kernel.money import zero
 from kernel.periods import Period, nth_period
 from kernel.structs import Value
@@ -17,16 +18,24 @@ from kernel.text import Reference
 from promotions import engine
 from promotions.engine import Basket, BasketLine, Decision, Held, InReach
 from promotions.model import AtEnd, Redemption
-from subscriptions import charging, pricing
+from subscriptions import addons, charging, pricing
 from subscriptions.charging import Owed
 from subscriptions.model import ChargeId, Plan, Subscription
 from subscriptions.proration import Share, offer_for, prorated, share_of
 
 
+class Item(Value, frozen=True, kw_only=True):
+    """A plan as a subscription has it, and the VAT it falls under."""
+
+    plan: Plan
+    quantity: Quantity
+    tax: TaxTreatment
+
+
 class Terms(Value, frozen=True, kw_only=True):
     """What the price depends on beside the subscription itself; `held` is the offer it began with.
 
-    `charges` have waited for this invoice.
+    `addons` are in their order; `charges` have waited for this invoice.
     """
 
     entity: LegalEntity
@@ -34,6 +43,7 @@ class Terms(Value, frozen=True, kw_only=True):
     plan: Plan
     tax: TaxTreatment
     held: Held | None
+    addons: tuple[Item, ...] = ()
     charges: tuple[Owed, ...] = ()
     stubs_by: Proration = Proration.DAY
 
@@ -60,7 +70,7 @@ def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
     if share is not None:
         return _bill_of_part(subscription, terms, share, subscription.current_period, served=False, now=now)
     entries = [*_recurring(subscription, terms, subscription.current_period), *_once(terms)]
-    decision = _decide(entries, terms.plan, terms.held, now=now)
+    decision = _decide(entries, terms, terms.held, now=now)
     return Bill(
         invoice=_ready(subscription, terms, entries, decision),
         redemption=_after(terms.held, decision),
@@ -97,7 +107,7 @@ def _bill_of_part(
     parts = prorated([entry.line for entry in whole], share, part)
     recurring = (msgspec.structs.replace(each, line=part) for each, part in zip(whole, parts, strict=True))
     entries = [*recurring, *_once(terms)]
-    decision = _decide(entries, terms.plan, terms.held and _held_for(terms.held, share, served), now=now)
+    decision = _decide(entries, terms, terms.held and _held_for(terms.held, share, served), now=now)
     return Bill(
         invoice=_ready(subscription, terms, entries, decision),
         redemption=None if served else _after(terms.held, decision),
@@ -116,13 +126,16 @@ def bill_of_charges(subscription: Subscription, terms: Terms) -> Bill:
 
 
 def _recurring(subscription: Subscription, terms: Terms, period: Period) -> Iterator[Entry]:
-    plan, price = terms.plan, pricing.price_in(terms.plan, subscription.currency)
-    for line in pricing.lines_of(plan, price, subscription.quantity, period, terms.tax):
-        yield Entry(line=line, plan=plan.reference)
+    for item in terms.addons:  # a new version of the plan, too, may be one that they do not go with
+        addons.check_beside(terms.plan, item.plan, subscription.currency)
+    for item in (Item(plan=terms.plan, quantity=subscription.quantity, tax=terms.tax), *terms.addons):
+        price = pricing.price_in(item.plan, subscription.currency)
+        for line in pricing.lines_of(item.plan, price, item.quantity, period, item.tax):
+            yield Entry(line=line, plan=item.plan.reference)
 
 
 def _once(terms: Terms) -> Iterator[Entry]:
-    references = {terms.plan.id: terms.plan.reference}
+    references = {plan.id: plan.reference for plan in (terms.plan, *(item.plan for item in terms.addons))}
     for owed in terms.charges:
         plan = references.get(owed.charge.plan_id) if owed.charge.plan_id else None
         line = charging.line_of(owed, terms.plan.tax_behavior)
@@ -181,11 +194,12 @@ def _less(line: PricedLine, allowance: Allowance) -> PricedLine:
     return with_allowance(line, allowance) if allowance.amount else line
 
 
-def _decide(entries: Sequence[Entry], plan: Plan, held: Held | None, *, now: datetime) -> Decision:
+def _decide(entries: Sequence[Entry], terms: Terms, held: Held | None, *, now: datetime) -> Decision:
     if held is None:
         return engine.NOTHING
     basket = Basket(
-        plan=plan.reference,
+        plan=terms.plan.reference,
+        addons=tuple(item.plan.reference for item in terms.addons),
         currency=entries[0].line.amount.currency,
         is_new_customer=False,
         lines=tuple(_offered(entry) for entry in entries),

@@ -8,7 +8,7 @@ from billing.invoices.model import InvoiceId
 from kernel.database import Tx
 from kernel.structs import Value, load
 from subscriptions.model import Subscription, SubscriptionId
-from subscriptions.store import subscription_of
+from subscriptions.store import addons_out, subscription_of
 
 
 class Failure(Value, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ async def claim_due(tx: Tx, *, limit: int, after: Mark | None) -> list[Subscript
     """Locked, and passing over what others have locked. Those about to be cancelled are not renewed."""
     rows = await tx.conn.fetch(
         """
-        SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
+        SELECT id, customer_id, plan_id, version, currency, quantity, addons, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
                trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
                pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
@@ -175,9 +175,10 @@ async def carry_out_changes(tx: Tx, changed: Sequence[Subscription]) -> None:
         """
         UPDATE subscriptions s
         SET plan_id = c.plan_id, version = c.version, quantity = c.quantity, anchor_at = c.anchor_at,
-            pending_change = NULL, phases = c.phases
-        FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::numeric[], $6::timestamptz[], $7::jsonb[])
-             AS c (id, plan_id, version, quantity, anchor_at, phases)
+            pending_change = NULL, phases = c.phases, addons = c.addons
+        FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::numeric[], $6::timestamptz[], $7::jsonb[],
+                    $8::jsonb[])
+             AS c (id, plan_id, version, quantity, anchor_at, phases, addons)
         WHERE s.tenant_id = $1 AND s.id = c.id
         """,
         tx.tenant,
@@ -187,6 +188,7 @@ async def carry_out_changes(tx: Tx, changed: Sequence[Subscription]) -> None:
         [each.quantity for each in changed],
         [each.anchor_at for each in changed],
         [each.phases or None for each in changed],
+        [addons_out(each.addons) for each in changed],
     )
 
 

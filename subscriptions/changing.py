@@ -14,10 +14,20 @@ from billing.parties.model import Proration
 from kernel.decimals import Quantity
 from kernel.errors import Conflict, Invalid
 from kernel.money import Currency
-from kernel.periods import Interval, Period, Unit, nth_period
+from kernel.periods import Interval, Period, nth_period
 from subscriptions import pricing, schedule
 from subscriptions.events import SubscriptionChanged
-from subscriptions.model import NewPhase, PendingChange, Phase, Plan, Price, PriceModel, Status, Subscription
+from subscriptions.model import (
+    Addon,
+    NewPhase,
+    PendingChange,
+    Phase,
+    Plan,
+    Price,
+    PriceModel,
+    Status,
+    Subscription,
+)
 from subscriptions.proration import Share, share_of
 from subscriptions.schedule import TRIAL
 
@@ -53,7 +63,11 @@ def check_goes_on(subscription: Subscription, change: PendingChange, *, at: date
 
 
 def terms_asked(
-    subscription: Subscription, held: Plan, plan: Plan, quantity: Quantity | None
+    subscription: Subscription,
+    held: Plan,
+    plan: Plan,
+    quantity: Quantity | None,
+    addons: tuple[Addon, ...] | None,
 ) -> PendingChange:
     """From the plan it has to another, or the same; without a quantity it keeps its own where it can.
 
@@ -64,9 +78,11 @@ def terms_asked(
         plan_id=plan.id,
         version=plan.version,
         quantity=_quantity(price, quantity, kept=subscription.quantity),
+        addons=addons,
         restarts=restarts(held, plan),
     )
-    if (change.plan_id, change.version, change.quantity) == (
+    same_addons = addons is None or addons == subscription.addons
+    if same_addons and (change.plan_id, change.version, change.quantity) == (
         subscription.plan_id,
         subscription.version,
         subscription.quantity,
@@ -107,7 +123,7 @@ def restarts(held: Plan, plan: Plan) -> bool:
 
 
 def other_length(held: Interval, interval: Interval) -> bool:
-    return _length(interval) != _length(held)
+    return interval.length != held.length
 
 
 def _price(plan: Plan, currency: Currency) -> Price:
@@ -208,6 +224,7 @@ def event_of(subscription: Subscription) -> SubscriptionChanged:
         plan_id=subscription.plan_id,
         version=subscription.version,
         quantity=subscription.quantity,
+        addons=subscription.addons,
     )
 
 
@@ -218,16 +235,6 @@ def _with_terms(subscription: Subscription, change: PendingChange) -> Subscripti
         plan_id=change.plan_id,
         version=change.version,
         quantity=change.quantity,
+        addons=subscription.addons if change.addons is None else change.addons,
         pending_change=None,
     )
-
-
-def _length(interval: Interval) -> tuple[Unit, int]:
-    """A year is twelve months, and a week seven days."""
-    match interval.unit:
-        case Unit.YEAR:
-            return Unit.MONTH, 12 * interval.count
-        case Unit.WEEK:
-            return Unit.DAY, 7 * interval.count
-        case unit:
-            return unit, interval.count

@@ -7,7 +7,7 @@ from kernel.database import Tx
 from kernel.text import Name, Reference
 from subscriptions import pricing, store
 from subscriptions.events import PlanCreated, PlanVersionAdded
-from subscriptions.model import NewPlan, NewVersion, Plan, PlanId, Price, PriceId
+from subscriptions.model import NewPlan, NewVersion, Plan, PlanId, PlanKind, Price, PriceId
 
 
 async def create_plan(tx: Tx, request: NewPlan) -> Plan:
@@ -20,7 +20,9 @@ async def create_plan(tx: Tx, request: NewPlan) -> Plan:
         trial_days=request.trial_days,
         minimum_term=request.minimum_term,
     )
-    plan = await _version(tx, terms, PlanId.new(), request.reference, request.name, version=1)
+    plan = await _version(
+        tx, terms, PlanId.new(), request.reference, request.name, kind=request.kind, version=1
+    )
 
     await store.insert_plan(tx, plan)
     await store.insert_version(tx, plan)
@@ -32,7 +34,15 @@ async def add_version(tx: Tx, key: str, request: NewVersion) -> Plan:
     """New terms for new subscriptions; a price in use stays what it was."""
     newest = await store.lock_plan(tx, key)
 
-    plan = await _version(tx, request, newest.id, newest.reference, newest.name, version=newest.version + 1)
+    plan = await _version(
+        tx,
+        request,
+        newest.id,
+        newest.reference,
+        newest.name,
+        kind=newest.kind,
+        version=newest.version + 1,
+    )
 
     await store.insert_version(tx, plan)
     await store.set_newest_version(tx, plan)
@@ -41,7 +51,14 @@ async def add_version(tx: Tx, key: str, request: NewVersion) -> Plan:
 
 
 async def _version(
-    tx: Tx, terms: NewVersion, plan_id: PlanId, reference: Reference, name: Name, *, version: int
+    tx: Tx,
+    terms: NewVersion,
+    plan_id: PlanId,
+    reference: Reference,
+    name: Name,
+    *,
+    kind: PlanKind,
+    version: int,
 ) -> Plan:
     pricing.check(terms)
     settings = await parties.settings(tx)
@@ -50,6 +67,7 @@ async def _version(
         id=plan_id,
         reference=reference,
         name=name,
+        kind=kind,
         version=version,
         interval=terms.interval,
         prices=tuple(

@@ -6,7 +6,7 @@ from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.decimals import Quantity
 from kernel.events import Event
-from subscriptions.model import ChargeId, PlanId, SubscriptionId
+from subscriptions.model import Addon, ChargeId, PlanId, SubscriptionId
 
 
 class PlanCreated(Event, frozen=True, kw_only=True, tag="plan.created"):
@@ -94,6 +94,7 @@ class SubscriptionChanged(Event, frozen=True, kw_only=True, tag="subscription.ch
     plan_id: PlanId
     version: int
     quantity: Quantity
+    addons: tuple[Addon, ...]
 
 
 class SubscriptionChangeScheduled(Event, frozen=True, kw_only=True, tag="subscription.change_scheduled"):

@@ -60,6 +60,13 @@ class PriceModel(StrEnum):
     GRADUATED = "graduated"
 
 
+class PlanKind(StrEnum):
+    """What a subscription is of, or what is had beside a plan and never alone."""
+
+    PLAN = "plan"
+    ADDON = "addon"
+
+
 class Tier(Input, frozen=True, kw_only=True):
     """Up to and including `up_to` units; the last tier has none. `flat_price` is due once it is reached."""
 
@@ -89,6 +96,7 @@ class Plan(Value, frozen=True, kw_only=True):
     id: PlanId
     reference: Reference
     name: Name
+    kind: PlanKind
     version: int
     interval: Interval
     prices: tuple[Price, ...]
@@ -132,10 +140,11 @@ class NewVersion(Input, frozen=True, kw_only=True):
 
 
 class NewPlan(Input, frozen=True, kw_only=True):
-    """A plan with its first version. `entitlements` are features: on or off, or a limit."""
+    """A plan, or an add-on, with its first version. `entitlements` are features: on or off, or a limit."""
 
     reference: Reference
     name: Name
+    kind: PlanKind = PlanKind.PLAN
     interval: Interval
     prices: Annotated[list[NewPrice], msgspec.Meta(min_length=1, max_length=150)]
     tax_rate: str | None = None
@@ -170,12 +179,21 @@ NEXT: dict[Status, frozenset[Status]] = {
 ENTITLED = frozenset({Status.TRIALING, Status.ACTIVE, Status.PAST_DUE})
 
 
+class Addon(Value, frozen=True, kw_only=True):
+    """An add-on as a subscription has it: in the version it agreed to, and in a quantity of its own."""
+
+    plan_id: PlanId
+    version: int
+    quantity: Quantity
+
+
 class PendingChange(Value, frozen=True, kw_only=True):
     """The terms from the next period on; `restarts` when its periods are of another length, counted anew."""
 
     plan_id: PlanId
     version: int
     quantity: Quantity
+    addons: tuple[Addon, ...] | None = None
     restarts: bool
 
 
@@ -225,6 +243,7 @@ class Subscription(Value, frozen=True, kw_only=True):
     version: int
     currency: Currency
     quantity: Quantity
+    addons: tuple[Addon, ...] = ()
     status: Status
     collection: Collection
     redemption_id: RedemptionId | None
@@ -253,6 +272,11 @@ class Subscription(Value, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, status=status, **changes)
 
     @property
+    def versions(self) -> list[tuple[PlanId, int]]:
+        """What it agreed to: of its plan, and of its add-ons."""
+        return [(self.plan_id, self.version), *((addon.plan_id, addon.version) for addon in self.addons)]
+
+    @property
     def is_over(self) -> bool:
         return self.status in _OVER
 
@@ -268,6 +292,16 @@ class PeriodInvoice(Value, frozen=True, kw_only=True):
     stopped_at: datetime | None
 
 
+class NewAddon(Input, frozen=True, kw_only=True):
+    """An add-on to have beside a plan, billed with it: of the same interval, in the same currency."""
+
+    plan: str
+    quantity: Quantity = Quantity(1)
+
+
+NewAddons = Annotated[list[NewAddon], msgspec.Meta(max_length=20)]
+
+
 class NewSignup(Input, frozen=True, kw_only=True):
     """One call for a person who signs up: who they are, what they take, and the welcome they get.
 
@@ -278,6 +312,7 @@ class NewSignup(Input, frozen=True, kw_only=True):
     plan: str
     offer: str | None = None
     quantity: Quantity = Quantity(1)
+    addons: NewAddons = []
     currency: Currency | None = None
     collection: Collection = Collection.AUTOMATIC
     billing_anchor: BillingAnchor | None = None
@@ -295,6 +330,7 @@ class NewSubscription(Input, frozen=True, kw_only=True):
     plan: str
     offer: str | None = None
     quantity: Quantity = Quantity(1)
+    addons: NewAddons = []
     currency: Currency | None = None
     collection: Collection = Collection.AUTOMATIC
     billing_anchor: BillingAnchor | None = None

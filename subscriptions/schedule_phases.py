@@ -9,7 +9,7 @@ from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
 from promotions.model import Forever, FreePeriod, MoveTo, Offer, Periods
-from subscriptions import changing, store
+from subscriptions import addons, changing, store
 from subscriptions.caught_up import caught_up
 from subscriptions.events import PhasesScheduled
 from subscriptions.model import NewPhase, Phase, PhaseSchedule, Plan, Subscription, SubscriptionId
@@ -53,7 +53,11 @@ def after_offer(offer: Offer, subscription: Subscription) -> tuple[NewPhase, ...
 async def phases_of(
     tx: Tx, subscription: Subscription, held: Plan, asked: Sequence[NewPhase]
 ) -> tuple[Phase, ...]:
-    """With each plan in its newest version, as of now."""
-    return changing.phases_asked(
-        subscription, held, [(phase, await store.plan(tx, phase.plan)) for phase in asked]
-    )
+    """With each plan in its newest version, as of now. The add-ons go on beside them."""
+    plans = [(phase, await store.plan(tx, phase.plan)) for phase in asked]
+    agreed = await store.versions_of(tx, subscription.versions) if plans and subscription.addons else {}
+
+    for _, plan in plans:
+        addons.check_base(plan)
+        addons.check_kept(plan, subscription, agreed)
+    return changing.phases_asked(subscription, held, plans)

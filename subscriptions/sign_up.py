@@ -1,6 +1,7 @@
 """Signing up: the customer, the welcome offer, the subscription and what it entitles to, in one act."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from billing.parties.model import Customer
 from billing.tax.treatment import treatments_of
 from kernel import outbox
 from kernel.database import Tx
+from kernel.decimals import Quantity
 from kernel.errors import Conflict
 from kernel.events import Event
 from kernel.ids import Id
@@ -22,9 +24,9 @@ from promotions import store as promotions
 from promotions.engine import Basket, Held
 from promotions.model import Offer, OfferId
 from promotions.redeem import grant, redeem
-from subscriptions import charge_store, charging, pricing, schedule, store
+from subscriptions import addons, charge_store, charging, pricing, schedule, store
 from subscriptions.bill import Bill, bill_of
-from subscriptions.entitlements import grants_of, merged
+from subscriptions.entitlements import grants_of, merged, with_addons
 from subscriptions.events import SubscriptionScheduled, SubscriptionStarted
 from subscriptions.model import (
     Grants,
@@ -41,6 +43,9 @@ from subscriptions.renew import renew
 from subscriptions.schedule_phases import after_offer, phases_of
 from subscriptions.terms import Untaxed, sales_of, stubs_by, with_tax
 
+# An add-on and how many of it.
+Beside: TypeAlias = tuple[Plan, Quantity]
+
 
 async def sign_up(tx: Tx, request: NewSignup) -> Signup:
     """Idempotent on the customer's reference and the offer: while the signup runs, it is the answer.
@@ -54,22 +59,24 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
         plan=request.plan,
         offer=request.offer,
         quantity=request.quantity,
+        addons=request.addons,
         currency=request.currency,
         collection=request.collection,
         billing_anchor=request.billing_anchor,
         metadata=request.metadata,
     )
     plan = await store.plan(tx, terms.plan)
+    beside = await store.plans_named(tx, [each.plan for each in terms.addons])
     offer = None if terms.offer is None else await promotions.offer(tx, terms.offer)
 
     earlier = None if found.is_new else await _earlier(tx, found.customer, offer)
     if earlier is not None:
-        check_same(earlier, await _offer_of(tx, earlier), plan, offer, terms)
+        check_same(earlier, await _offer_of(tx, earlier), plan, offer, terms, beside)
         return await _again(tx, found.customer, earlier, offer)
     customer = await take_over_payment_method(tx, found.customer, request.customer.payment_method)
     buyer = Found(customer=customer, entity=found.entity, is_new=found.is_new)
     granted = [plan.id, *([offer.id] if offer else [])]
-    return await _start(tx, buyer, plan, offer, terms, granted=granted)
+    return await _start(tx, buyer, plan, offer, terms, beside=beside, granted=granted)
 
 
 async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
@@ -77,10 +84,11 @@ async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
     customer = await parties.lock_customer(tx, request.customer)
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
     plan = await store.plan(tx, request.plan)
+    beside = await store.plans_named(tx, [each.plan for each in request.addons])
     offer = None if request.offer is None else await promotions.offer(tx, request.offer)
 
     buyer = Found(customer=customer, entity=entity, is_new=False)
-    signup = await _start(tx, buyer, plan, offer, request, granted=())
+    signup = await _start(tx, buyer, plan, offer, request, beside=beside, granted=())
     return await _caught_up(tx, signup)
 
 
@@ -101,22 +109,33 @@ async def _start(
     offer: Offer | None,
     request: NewSubscription,
     *,
+    beside: Mapping[str, Plan],
     granted: Sequence[Id],
 ) -> Signup:
-    """Begin the subscription: with free days it is trialing, otherwise its first period is billed."""
+    """Begin the subscription: with free days it is trialing, otherwise its first period is billed.
+
+    `beside` are the add-ons by the names they are asked for.
+    """
+    addons.check_base(plan)
     price = pricing.price_in(plan, request.currency)
     schedule.check(plan.interval, request.billing_anchor)
     schedule.check_start(plan.interval, request.starts_at, now=tx.now, zone=buyer.entity.zone)
-    held = await _grant(tx, buyer, plan, offer, price.currency)
-    subscription = _subscription(request, buyer, plan, price, held, tx)
+    taken = addons.taken(plan, price.currency, request.addons, beside)
+    also = [(beside[each.plan], each.quantity) for each in request.addons]
+
+    held = await _grant(tx, buyer, plan, offer, price.currency, also)
+    subscription = replace(_subscription(request, buyer, plan, price, held, tx), addons=taken)
     to_follow = request.phases or (after_offer(held.offer, subscription) if held else ())
     subscription = replace(subscription, phases=await phases_of(tx, subscription, plan, to_follow))
-    fees = charging.setup_fees(subscription, [plan], buyer.customer.language, now=tx.now)
+    fees = charging.setup_fees(
+        subscription, [plan, *(addon for addon, _ in also)], buyer.customer.language, now=tx.now
+    )
     untaxed = Untaxed(
         entity=buyer.entity,
         customer=buyer.customer,
         plan=plan,
         held=held,
+        addons=also,
         charges=fees,
         stubs_by=await stubs_by(tx, [request.billing_anchor]),
     )
@@ -137,7 +156,7 @@ async def _start(
         subscription=subscription,
         offer_id=offer.id if offer else None,
         invoice=issued[0] if issued else None,
-        entitlements=await _grants(tx, buyer, plan),
+        entitlements=await _grants(tx, buyer, plan, also),
     )
 
 
@@ -198,11 +217,14 @@ def _subscription(
     )
 
 
-async def _grant(tx: Tx, buyer: Found, plan: Plan, offer: Offer | None, currency: Currency) -> Held | None:
+async def _grant(
+    tx: Tx, buyer: Found, plan: Plan, offer: Offer | None, currency: Currency, also: Sequence[Beside]
+) -> Held | None:
     if offer is None:
         return None
     basket = Basket(
         plan=plan.reference,
+        addons=tuple(addon.reference for addon, _ in also),
         currency=currency,
         is_new_customer=buyer.is_new or not await store.has_subscribed(tx, buyer.customer.id),
         lines=(),
@@ -210,10 +232,11 @@ async def _grant(tx: Tx, buyer: Found, plan: Plan, offer: Offer | None, currency
     return grant(offer, buyer.customer.id, basket, now=tx.now)
 
 
-async def _grants(tx: Tx, buyer: Found, plan: Plan) -> Grants:
-    """A customer who is new has what the plan gives, and nothing else."""
+async def _grants(tx: Tx, buyer: Found, plan: Plan, also: Sequence[Beside]) -> Grants:
+    """A customer who is new has what the plan and its add-ons give, and nothing else."""
     if buyer.is_new:
-        return Grants(customer_id=buyer.customer.id, features=merged([plan.entitlements]))
+        given = with_addons(plan.entitlements, [(addon.entitlements, quantity) for addon, quantity in also])
+        return Grants(customer_id=buyer.customer.id, features=merged([given]))
     return await grants_of(tx, buyer.customer.id)
 
 
@@ -241,12 +264,19 @@ async def _offer_of(tx: Tx, subscription: Subscription) -> OfferId | None:
 
 
 def check_same(
-    earlier: Subscription, held: OfferId | None, plan: Plan, offer: Offer | None, terms: NewSubscription
+    earlier: Subscription,
+    held: OfferId | None,
+    plan: Plan,
+    offer: Offer | None,
+    terms: NewSubscription,
+    beside: Mapping[str, Plan],
 ) -> None:
     """A repetition asks for the same, `held` being the offer of the earlier one. Raises `signup_differs`."""
     same_offer = held == (offer.id if offer else None)
     same_price = terms.currency in (None, earlier.currency) and terms.quantity == earlier.quantity
-    if earlier.plan_id != plan.id or not same_offer or not same_price:
+    has = {(addon.plan_id, addon.quantity) for addon in earlier.addons}
+    same_addons = has == {(beside[each.plan].id, each.quantity) for each in terms.addons}
+    if earlier.plan_id != plan.id or not same_offer or not same_price or not same_addons:
         raise Conflict(
             "signup_differs",
             f"The customer signed up before, with other terms: subscription {earlier.id}. "

@@ -3,17 +3,22 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.database import Tx
+from kernel.decimals import Quantity
 from kernel.errors import Conflict, not_found
 from kernel.ids import Id
 from kernel.paging import Page, Window, next_cursor
 from kernel.periods import Interval, Period, Unit
 from kernel.structs import Row, load
-from subscriptions.model import Grant, PeriodInvoice, Plan, PlanId, Price, Subscription, SubscriptionId
+from subscriptions.model import Addon, Grant, PeriodInvoice, Plan, PlanId, Price, Subscription, SubscriptionId
+
+# What a plan gives, and its add-ons by their quantity.
+Given: TypeAlias = tuple[dict[str, Grant], list[tuple[dict[str, Grant], Quantity]]]
 
 # ── Plans ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -21,8 +26,8 @@ from subscriptions.model import Grant, PeriodInvoice, Plan, PlanId, Price, Subsc
 async def insert_plan(tx: Tx, plan: Plan) -> None:
     inserted = await tx.conn.fetchval(
         """
-        INSERT INTO plans (tenant_id, id, reference, name, version, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO plans (tenant_id, id, reference, name, kind, version, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (tenant_id, reference) DO NOTHING
         RETURNING id
         """,
@@ -30,6 +35,7 @@ async def insert_plan(tx: Tx, plan: Plan) -> None:
         plan.id,
         plan.reference,
         plan.name,
+        plan.kind,
         plan.version,
         plan.created_at,
     )
@@ -112,8 +118,8 @@ async def plan(tx: Tx, key: str | PlanId) -> Plan:
     """By id or by reference, in its newest version."""
     rows = await tx.conn.fetch(
         """
-        SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
+        SELECT p.id, p.reference, p.name, p.kind, v.version, v.interval_unit, v.interval_count,
+               v.tax_rate_id, v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM plans p
@@ -136,8 +142,8 @@ async def versions_of(tx: Tx, keys: Collection[tuple[PlanId, int]]) -> dict[tupl
     """Plans in the versions that are asked for."""
     rows = await tx.conn.fetch(
         """
-        SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
+        SELECT p.id, p.reference, p.name, p.kind, v.version, v.interval_unit, v.interval_count,
+               v.tax_rate_id, v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM plans p
@@ -170,15 +176,41 @@ async def intervals_of(tx: Tx, plan_id: PlanId) -> dict[int, Interval]:
     return {row["version"]: Interval(Unit(row["interval_unit"]), row["interval_count"]) for row in rows}
 
 
+async def plans_named(tx: Tx, keys: Collection[str]) -> dict[str, Plan]:
+    """By id or by reference, in their newest versions; all of them have to be there."""
+    if not keys:
+        return {}
+    rows = await tx.conn.fetch(
+        """
+        SELECT p.id, p.reference, p.name, p.kind, v.version, v.interval_unit, v.interval_count,
+               v.tax_rate_id, v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
+               r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
+               r.setup_fee
+        FROM plans p
+        JOIN plan_versions v ON v.tenant_id = p.tenant_id AND v.plan_id = p.id AND v.version = p.version
+        JOIN prices r ON r.tenant_id = v.tenant_id AND r.plan_id = v.plan_id AND r.version = v.version
+        WHERE p.tenant_id = $1 AND (p.id = ANY($2::uuid[]) OR p.reference = ANY($3::text[]))
+        ORDER BY r.currency
+        """,
+        tx.tenant,
+        [plan_id for key in keys if (plan_id := PlanId.read(key))],
+        list(keys),
+    )
+    found = {name: plan for plan in _plans(rows) for name in (str(plan.id), str(plan.reference))}
+    for missing in [key for key in keys if key not in found]:
+        raise not_found("plan", missing)
+    return found
+
+
 async def plans(tx: Tx, window: Window) -> Page[Plan]:
     rows = await tx.conn.fetch(
         """
-        SELECT p.id, p.reference, p.name, v.version, v.interval_unit, v.interval_count, v.tax_rate_id,
-               v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
+        SELECT p.id, p.reference, p.name, p.kind, v.version, v.interval_unit, v.interval_count,
+               v.tax_rate_id, v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM (
-            SELECT id, reference, name, version, created_at, tenant_id
+            SELECT id, reference, name, kind, version, created_at, tenant_id
             FROM plans
             WHERE tenant_id = $1 AND id < $2
             ORDER BY id DESC
@@ -242,9 +274,9 @@ async def insert(
             (tenant_id, id, customer_id, plan_id, version, currency, quantity, status, collection,
              redemption_id, anchor_at, period_number, current_period_start, current_period_end,
              trial_ends_at, next_billing_at, metadata, created_at, billing_anchor,
-             term_ends_at, phases)
+             term_ends_at, phases, addons)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $21,
-                $22, $23)
+                $22, $23, $24)
         """,
         tx.tenant,
         subscription.id,
@@ -269,6 +301,7 @@ async def insert(
         subscription.billing_anchor,
         subscription.term_ends_at,
         subscription.phases or None,
+        addons_out(subscription.addons),
     )
 
 
@@ -279,7 +312,7 @@ async def update(tx: Tx, subscription: Subscription) -> None:
         SET plan_id = $3, version = $4, quantity = $5, status = $6, anchor_at = $7, period_number = $8,
             current_period_start = $9, current_period_end = $10, next_billing_at = $11,
             pending_change = $12, cancelled_at = $13, ended_at = $14,
-            pause_at = $15, paused_at = $16, resume_at = $17, phases = $18
+            pause_at = $15, paused_at = $16, resume_at = $17, phases = $18, addons = $19
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -300,6 +333,7 @@ async def update(tx: Tx, subscription: Subscription) -> None:
         subscription.paused_at,
         subscription.resume_at,
         subscription.phases or None,
+        addons_out(subscription.addons),
     )
 
 
@@ -337,7 +371,7 @@ async def cancellation(tx: Tx, subscription_id: SubscriptionId) -> dict[str, obj
 async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
     row = await tx.conn.fetchrow(
         """
-        SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
+        SELECT id, customer_id, plan_id, version, currency, quantity, addons, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
                trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
                pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
@@ -356,7 +390,7 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
     """Renewing, changing and cancelling one subscription take turns."""
     row = await tx.conn.fetchrow(
         """
-        SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
+        SELECT id, customer_id, plan_id, version, currency, quantity, addons, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
                trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
                pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
@@ -375,7 +409,7 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
 async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Page[Subscription]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, customer_id, plan_id, version, currency, quantity, status, collection,
+        SELECT id, customer_id, plan_id, version, currency, quantity, addons, status, collection,
                redemption_id, anchor_at, period_number, current_period_start, current_period_end,
                trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
                pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
@@ -408,11 +442,15 @@ async def has_subscribed(tx: Tx, customer_id: CustomerId) -> bool:
     )
 
 
-async def entitlements(tx: Tx, key: str | CustomerId) -> tuple[CustomerId, list[dict[str, Grant]]] | None:
+async def entitlements(tx: Tx, key: str | CustomerId) -> tuple[CustomerId, list[Given]] | None:
     """Of a customer by id or reference, what each subscription that entitles gives, in one statement."""
     rows = await tx.conn.fetch(
         """
-        SELECT c.id AS customer_id, v.entitlements
+        SELECT c.id AS customer_id, v.entitlements,
+               (SELECT jsonb_agg(jsonb_build_array(w.entitlements, a.quantity))
+                FROM jsonb_to_recordset(s.addons) AS a (plan_id uuid, version integer, quantity text)
+                JOIN plan_versions w
+                  ON w.tenant_id = $1 AND w.plan_id = a.plan_id AND w.version = a.version) AS addons
         FROM customers c
         LEFT JOIN subscriptions s
           ON s.tenant_id = c.tenant_id AND s.customer_id = c.id
@@ -428,7 +466,11 @@ async def entitlements(tx: Tx, key: str | CustomerId) -> tuple[CustomerId, list[
     )
     if not rows:
         return None
-    given = [row["entitlements"] for row in rows if row["entitlements"] is not None]
+    given = [
+        (row["entitlements"], [(grants, Quantity(quantity)) for grants, quantity in row["addons"] or ()])
+        for row in rows
+        if row["entitlements"] is not None
+    ]
     return CustomerId.of(rows[0]["customer_id"]), given
 
 
@@ -438,6 +480,23 @@ def subscription_of(row: Row) -> Subscription:
         Subscription,
         current_period=Period(row["current_period_start"], row["current_period_end"]),
         phases=row["phases"] or (),
+        addons=tuple(_addon_in(each) for each in row["addons"]),
+    )
+
+
+def addons_out(addons: Sequence[Addon]) -> tuple[dict[str, str | int], ...]:
+    """With plain uuids, so that they can be joined."""
+    return tuple(
+        {"plan_id": str(each.plan_id.uuid), "version": each.version, "quantity": str(each.quantity)}
+        for each in addons
+    )
+
+
+def _addon_in(kept: dict[str, str]) -> Addon:
+    return Addon(
+        plan_id=PlanId.of(UUID(kept["plan_id"])),
+        version=int(kept["version"]),
+        quantity=Quantity(kept["quantity"]),
     )
 
 

@@ -70,9 +70,9 @@ MAY_CHANGE = {
     "redemptions": "status periods_used",
     "plans": "version archived_at",
     "subscriptions": (
-        "status plan_id version quantity anchor_at period_number current_period_start current_period_end "
-        "next_billing_at pending_change phases pause_at paused_at resume_at cancel_at cancellation "
-        "cancelled_at ended_at"
+        "status plan_id version quantity addons anchor_at period_number current_period_start "
+        "current_period_end next_billing_at pending_change phases pause_at paused_at resume_at cancel_at "
+        "cancellation cancelled_at ended_at"
     ),
     "subscription_invoices": "stopped_at",
     "signups": "subscription_id created_at",

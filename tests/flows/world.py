@@ -58,7 +58,12 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "plan": w["plan"],
         "offer": w["offer"],
     },
-    "create_subscription": lambda w: {"customer": w["customer"], "plan": w["plan"], "offer": w["offer"]},
+    "create_subscription": lambda w: {
+        "customer": w["customer"],
+        "plan": w["plan"],
+        "addons": [{"plan": w["addon"], "quantity": "2"}],
+        "offer": w["offer"],
+    },
     "create_tax_rate": lambda _: {"reference": "new", "name": "TVA 10 %", "rate": "10"},
     "delete_charge": lambda _: None,
     "delete_draft_invoice": lambda _: None,
@@ -117,6 +122,8 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     entity = await backend.post("/v1/legal_entities", legal_entity(named("main"), tax_rate=standard["id"]))
     buyer = await backend.post("/v1/customers", customer(named("user-42"), payment_method="pm_sandbox_ok"))
     pro = await backend.post("/v1/plans", plan(named("pro")))
+    seats = [{"currency": "EUR", "unit_price": "5.00", "model": "per_unit"}]
+    addon = await backend.post("/v1/plans", plan(named("seats"), kind="addon", prices=seats))
     offer = await backend.post("/v1/offers", welcome(named("welcome")))
     key = await backend.post("/v1/api_keys", {"name": "Another", "scopes": ["events:read"]})
     time.at = NOON
@@ -151,6 +158,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     )
     (event,) = (await backend.get("/v1/events", limit="1"))["data"]
     return {
+        "addon": addon["id"],
         "api_key": key["id"],
         "charge": charged["charge"]["id"],
         "credit_note": note["id"],

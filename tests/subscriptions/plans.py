@@ -1,5 +1,6 @@
 """Plans and signups for tests, with defaults: Pro at 29.00 a month, in advance."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from billing.invoices.model import Collection
@@ -16,11 +17,13 @@ from subscriptions.create_plan import create_plan
 from subscriptions.model import (
     ChargeWhen,
     Grant,
+    NewAddon,
     NewCharge,
     NewPlan,
     NewPrice,
     NewSignup,
     Plan,
+    PlanKind,
     PriceModel,
     Renewal,
     Signup,
@@ -57,11 +60,13 @@ async def a_plan(
     entitlements: dict[str, Grant] | None = None,
     tax_behavior: TaxBehavior | None = None,
     name: str = "Pro",
+    kind: PlanKind = PlanKind.PLAN,
     tax_rate: str | None = None,
 ) -> Plan:
     request = NewPlan(
         reference=Reference(reference),
         name=Name(name),
+        kind=kind,
         interval=interval,
         tax_rate=tax_rate,
         prices=list(prices) or [a_price()],
@@ -95,6 +100,7 @@ def a_signup(
     plan: str = "pro",
     offer: str | None = None,
     quantity: str = "1",
+    addons: Sequence[NewAddon] = (),
     collection: Collection = Collection.SEND_INVOICE,
     currency: Currency | None = None,
     payment_method: str | None = None,
@@ -104,9 +110,35 @@ def a_signup(
         plan=plan,
         offer=offer,
         quantity=Quantity.parse(quantity),
+        addons=list(addons),
         collection=collection,
         currency=currency,
     )
+
+
+async def an_addon(
+    tx: Tx,
+    reference: str = "seats",
+    *prices: NewPrice,
+    interval: Interval = MONTHLY,
+    entitlements: dict[str, Grant] | None = None,
+    tax_rate: str | None = None,
+) -> Plan:
+    """At 10.00 a seat, each of which is one more."""
+    return await a_plan(
+        tx,
+        reference,
+        *(prices or [a_price("10.00", model=PriceModel.PER_UNIT)]),
+        interval=interval,
+        entitlements={"seats": 1} if entitlements is None else entitlements,
+        name=reference.title(),
+        kind=PlanKind.ADDON,
+        tax_rate=tax_rate,
+    )
+
+
+def beside(reference: str = "seats", quantity: str = "1") -> NewAddon:
+    return NewAddon(plan=reference, quantity=Quantity.parse(quantity))
 
 
 def a_charge(

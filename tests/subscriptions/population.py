@@ -19,7 +19,7 @@ from subscriptions.sign_up import sign_up
 from tests.makers import EUR
 from tests.promotions.offers import a_new_offer, days, fixed, percent
 from tests.shop import a_shop
-from tests.subscriptions.plans import a_charge, a_plan, a_signup
+from tests.subscriptions.plans import a_charge, a_plan, a_price, a_signup, an_addon, beside
 
 TIERS = (
     Tier(up_to=Quantity(5), unit_price=UnitPrice("9.90"), flat_price=UnitPrice("3.00")),
@@ -37,6 +37,7 @@ PRICES = {
     "graduated": NewPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS),
     "gross": NewPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS),
 }
+ADDONS = {"flat": [beside("seats", "3"), beside("support")], "volume": [beside("support")]}
 OFFERS: dict[str, NewOffer] = {
     "LAUNCH": a_new_offer(percent("33.3"), reference="LAUNCH", duration=Forever()),
     "TENNER": a_new_offer(fixed(10_00), reference="TENNER", duration=Periods(count=2)),
@@ -56,6 +57,8 @@ async def a_population(tx: Tx) -> list[Subscription]:
     for reference, price in PRICES.items():
         with_vat = TaxBehavior.INCLUSIVE if reference == "gross" else None
         await a_plan(tx, reference, price, tax_behavior=with_vat)
+    await an_addon(tx)
+    await an_addon(tx, "support", a_price("15.15"))
     for offer in OFFERS.values():
         await create_offer(tx, offer)
     subscriptions = [
@@ -67,6 +70,7 @@ async def a_population(tx: Tx) -> list[Subscription]:
                     plan=plan,
                     offer=offer,
                     quantity="1" if plan in ("flat", "setup") else "12",
+                    addons=ADDONS.get(plan, ()),
                 ),
             )
         ).subscription

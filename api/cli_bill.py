@@ -39,6 +39,12 @@ class Told(Value, frozen=True, kw_only=True):
     chunk: Chunk
 
 
+class Ended(Value, frozen=True, kw_only=True):
+    """A process that bills is over. If it stopped before it came to its end, others may bill the rest."""
+
+    stopped: bool
+
+
 class NotBilled(Value, frozen=True, kw_only=True):
     tenant_id: TenantId
     failure: Failure
@@ -59,13 +65,17 @@ class Waiting(Value, frozen=True, kw_only=True):
 
 
 class Report(Value, frozen=True, kw_only=True):
-    """`per_second` is invoices; `invoices` and `amounts` are per currency, amounts with VAT."""
+    """`per_second` is invoices; `invoices` and `amounts` are per currency, amounts with VAT.
+
+    `stopped` is how many processes did not come to their end.
+    """
 
     claimed: int
     ended: int
     invoices: dict[str, int]
     amounts: dict[str, Money]
     not_billed: tuple[NotBilled, ...]
+    stopped: int
     seconds: float
     per_second: int
 
@@ -95,23 +105,26 @@ def bill(
         return
     report = asyncio.run(_report(tenants, workers, chunk, quiet=as_json))
     say(report, _said(report), as_json=as_json)
-    sys.exit(1 if report.not_billed else 0)
+    sys.exit(1 if report.not_billed or report.stopped else 0)
 
 
 async def _report(tenants: Sequence[str], workers: int, chunk: int, *, quiet: bool) -> Report:
     due = await _with_pool(lambda pool: _count_due(pool, tenants))
-    started, heard = time.monotonic(), list[Told]()
+    started, heard, stopped = time.monotonic(), list[Told](), 0
     with _progress(due, quiet=quiet) as progress:
         task = progress.add_task("billing", total=due, rate="")
         async for told in _told_by(tenants, workers, chunk):
+            if isinstance(told, Ended):
+                stopped += told.stopped
+                continue
             heard.append(told)
             done = sum(each.chunk.claimed for each in heard)
             rate = f"{done / (time.monotonic() - started):,.0f}/s"
             progress.update(task, completed=done, rate=rate)
-    return _summed(heard, seconds=time.monotonic() - started)
+    return _summed(heard, stopped=stopped, seconds=time.monotonic() - started)
 
 
-def _summed(heard: Sequence[Told], *, seconds: float) -> Report:
+def _summed(heard: Sequence[Told], *, stopped: int, seconds: float) -> Report:
     invoices: Counter[str] = Counter()
     amounts: Counter[str] = Counter()
     for told in heard:
@@ -127,19 +140,25 @@ def _summed(heard: Sequence[Told], *, seconds: float) -> Report:
             for told in heard
             for failure in told.chunk.failures
         ),
+        stopped=stopped,
         seconds=round(seconds, 3),
         per_second=round(invoices.total() / seconds),
     )
 
 
 def _said(report: Report) -> list[str]:
-    if not report.claimed:
+    if not report.claimed and not report.stopped:
         return ["Nothing is due."]
     lines = [
         f"{report.invoices[code]:,} invoices, {amount} with VAT" for code, amount in report.amounts.items()
     ]
     lines += [f"{report.ended:,} subscriptions ended with their offer"] if report.ended else []
     lines += [f"{report.seconds:,.1f} s, {report.per_second:,} invoices/s"]
+    lines += (
+        [f"{report.stopped} of the processes stopped; run it again for what is left"]
+        if report.stopped
+        else []
+    )
     lines += [f"{len(report.not_billed):,} could not be billed:"] if report.not_billed else []
     lines += [
         f"  {each.failure.subscription_id}  {each.failure.code}: {each.failure.detail}"
@@ -164,18 +183,20 @@ def _progress(due: int, *, quiet: bool) -> AbstractContextManager[Progress]:
 # ── Who bills: this process's children, each of which tells its chunks line by line ─────────────────────
 
 
-async def _told_by(tenants: Sequence[str], workers: int, chunk: int) -> AsyncIterator[Told]:
-    queue: asyncio.Queue[Told | None] = asyncio.Queue()
+async def _told_by(tenants: Sequence[str], workers: int, chunk: int) -> AsyncIterator[Told | Ended]:
+    queue: asyncio.Queue[Told | Ended] = asyncio.Queue()
     children = [asyncio.create_task(_child(tenants, chunk, queue)) for _ in range(workers)]
     try:
-        for _ in children:
-            while (told := await queue.get()) is not None:
-                yield told
+        running = workers
+        while running:
+            told = await queue.get()
+            running -= isinstance(told, Ended)
+            yield told
     finally:
         await asyncio.gather(*children)
 
 
-async def _child(tenants: Sequence[str], chunk: int, queue: "asyncio.Queue[Told | None]") -> None:
+async def _child(tenants: Sequence[str], chunk: int, queue: "asyncio.Queue[Told | Ended]") -> None:
     named = [part for tenant in tenants for part in ("--tenant", tenant)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "api", "bill", "--lines", "--chunk", str(chunk), *named, stdout=-1
@@ -185,9 +206,7 @@ async def _child(tenants: Sequence[str], chunk: int, queue: "asyncio.Queue[Told 
         async for line in process.stdout:
             queue.put_nowait(decode(line, Told))
     finally:
-        queue.put_nowait(None)
-        if await process.wait():
-            raise click.ClickException("A billing process stopped; what it left is billed by the next run.")
+        queue.put_nowait(Ended(stopped=await process.wait() != 0))
 
 
 def _print_line(told: Told) -> None:

@@ -1,9 +1,17 @@
 """`ristourne bill` from a shell: what is due is billed once, shared by processes, and reported."""
 
+import asyncio
 import json
+import os
+import signal
+import sys
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import asyncpg
 
 from api.access.create_tenant import Opened
+from api.billing import LANES
 from api.settings import Settings
 from billing.parties.change_customer import change_customer
 from billing.parties.model import CustomerChange
@@ -11,11 +19,14 @@ from billing.tax.add_tax_rate import add_tax_rate
 from kernel.database import Pool, transaction
 from subscriptions import billing_store
 from subscriptions.billing_run import bill_chunk
+from tests.api.test_cli import environment_of
 from tests.api.test_cli_keys import ristourne
 from tests.books import assert_sound
 from tests.servers import Database
 from tests.subscriptions.population import OFFERS, PRICES, a_population
 from tests.subscriptions.test_billing_run import REVERSED, one_good_and_one_without_vat_number
+
+Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 A_MONTH_AGO = datetime.now(UTC) - timedelta(days=32)
 SUBSCRIBED = len(PRICES) * (1 + len(OFFERS))
@@ -91,3 +102,46 @@ async def test_what_was_billed_is_said_in_words(
     assert "EUR with VAT" in said
     assert f"{ENDED} subscriptions ended with their offer" in said
     assert "invoices/s" in said
+
+
+async def test_when_one_of_its_processes_is_killed_the_others_bill_and_it_is_told(
+    settings: Settings, database: Database, pool: Pool, opened: Opened, owner: Owner
+) -> None:
+    tenant = opened.test.id
+    async with transaction(pool, tenant, now=A_MONTH_AGO) as tx:
+        await a_population(tx)
+    words = ("bill", "--workers", "2", "--chunk", "1", "--json", "--tenant", str(tenant))
+    # Who issues an invoice has to wait for its number: so both lanes of both processes come to stand.
+    async with owner.transaction():
+        await owner.execute("SELECT FROM number_series WHERE tenant_id = $1 FOR UPDATE", tenant)
+        run = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "api", *words),
+            env={"PATH": os.environ["PATH"], **environment_of(settings)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            while await waiting(pool) < 2 * LANES:
+                await asyncio.sleep(0.05)
+        os.kill(await a_child_of(run.pid), signal.SIGKILL)
+    said, _ = await run.communicate()
+
+    report = json.loads(said)
+    assert (run.returncode, report["stopped"], report["not_billed"]) == (1, 1, [])
+    assert (report["claimed"], report["ended"]) == (SUBSCRIBED, ENDED)
+
+
+async def waiting(pool: Pool) -> int:
+    found = await pool.fetchval(
+        """
+        SELECT count(*)
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'
+        """
+    )
+    return int(found)
+
+
+async def a_child_of(parent: int) -> int:
+    listing = await asyncio.create_subprocess_exec(*"ps -A -o ppid= -o pid=".split(), stdout=-1)
+    said, _ = await listing.communicate()
+    return next(pid for ppid, pid in (map(int, line.split()) for line in said.splitlines()) if ppid == parent)

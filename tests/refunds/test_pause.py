@@ -10,7 +10,7 @@ from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict, Invalid
 from kernel.ids import TenantId
 from promotions.model import AtEnd, Forever
-from refunds.cancel_subscription import cancel_subscription
+from refunds.cancel_subscription import cancel_due, cancel_subscription
 from refunds.model import (
     Credit,
     NewCancellation,
@@ -18,6 +18,7 @@ from refunds.model import (
     PauseCredit,
     PauseWhen,
     SubscriptionPause,
+    When,
 )
 from refunds.pause_subscription import pause_subscription
 from subscriptions import billing_store, store
@@ -253,6 +254,21 @@ async def test_cancelled_before_that_it_is_not_resumed(tx: Tx) -> None:
     await resume_due(at(tx, APRIL), case.subscription.id)
 
     assert (await store.get(tx, case.subscription.id)).status is Status.CANCELLED
+
+
+async def test_whichever_job_comes_first_what_was_to_be_cancelled_before_is_not_resumed(tx: Tx) -> None:
+    case = await billed(tx)
+    await pause(tx, case.subscription, resume_at=APRIL)
+    request = NewCancellation(when=When.AT, at=END, credit=Credit.NONE)
+    await cancel_subscription(at(tx, LATER), case.subscription.id, request)
+
+    much_later = at(tx, APRIL + timedelta(days=1))
+    await resume_due(much_later, case.subscription.id)
+    await cancel_due(much_later, case.subscription.id)
+
+    over = await store.get(tx, case.subscription.id)
+    assert (over.status, over.cancelled_at) == (Status.CANCELLED, END)
+    assert await count(tx, "invoices") == 1
 
 
 # ── Refused ─────────────────────────────────────────────────────────────────────────────────────────────

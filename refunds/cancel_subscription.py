@@ -134,6 +134,7 @@ async def _cancel(
         Status.CANCELLED,
         next_billing_at=None,
         pending_change=None,
+        phases=(),
         pause_at=None,
         resume_at=None,
         cancelled_at=at,

@@ -78,8 +78,11 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
     """
     had_change = subscription.pending_change is not None
     if ends(terms):
-        over = subscription.to(Status.ENDED, next_billing_at=None, pending_change=None, ended_at=now)
-        return NextPeriod(subscription=over, bill=None, had_change=had_change, rewritten=had_change)
+        over = subscription.to(
+            Status.ENDED, next_billing_at=None, pending_change=None, phases=(), ended_at=now
+        )
+        rewritten = had_change or bool(subscription.phases)
+        return NextPeriod(subscription=over, bill=None, had_change=had_change, rewritten=rewritten)
     if subscription.pause_at is not None:
         paused = pausing.paused(subscription, at=subscription.pause_at, resume_at=subscription.resume_at)
         return NextPeriod(subscription=paused, bill=None)

@@ -95,11 +95,18 @@ async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
 async def _caught_up(tx: Tx, signup: Signup) -> Signup:
     """With the periods that have begun since, each on an invoice of its own, where it started in the past."""
     subscription, later = signup.subscription, []
+    if subscription.current_period.end > tx.now:
+        return signup
     while subscription.next_billing_at is not None and subscription.next_billing_at <= tx.now:
         renewal = await renew(tx, subscription.id)
         subscription = renewal.subscription
         later += [renewal.invoice] if renewal.invoice else []
-    return replace(signup, subscription=subscription, later_invoices=tuple(later)) if later else signup
+    return replace(
+        signup,
+        subscription=subscription,
+        later_invoices=tuple(later),
+        entitlements=await grants_of(tx, subscription.customer_id),
+    )
 
 
 async def _start(

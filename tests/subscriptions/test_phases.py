@@ -161,7 +161,9 @@ async def test_what_ends_with_its_offer_enters_no_phase(tx: Tx) -> None:
     offer = a_new_offer(percent("50"), at_end=AtEnd.END)
     await a_shop_with_a_plan(tx, offer)
     subscription = await agreed(tx, YEARLY, offer=offer.reference)
-    assert (await renewed(tx, subscription)).subscription.is_over
+    over = (await renewed(tx, subscription)).subscription
+    assert (over.is_over, over.phases) == (True, ())
+    assert await store.get(tx, over.id) == over
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from kernel.database import Pool, Tx
 from kernel.errors import Conflict, Invalid
 from kernel.periods import Interval, Period, Unit
-from promotions.model import Periods
+from promotions.model import AtEnd, Periods
 from refunds.cancel_subscription import cancel_due, cancel_subscription
 from refunds.model import Credit, NewCancellation, When
 from subscriptions import renew, store
@@ -93,6 +93,14 @@ async def test_a_trial_in_the_past_may_be_over(tx: Tx) -> None:
     assert (signup.subscription.status, signup.invoice) == (Status.ACTIVE, None)
     assert len(signup.later_invoices) == 2
     assert signup.entitlements.features["seats"] == 5
+
+
+async def test_what_ended_since_is_answered_as_ended(tx: Tx) -> None:
+    offer = a_new_offer(days(30), at_end=AtEnd.END)
+    await a_shop_with_a_plan(tx, offer)
+    signup = await subscribed(tx, starts_at=AUTUMN, offer=offer.reference)
+    assert (signup.subscription.status, signup.later_invoices) == (Status.ENDED, ())
+    assert signup.entitlements.features == {}
 
 
 async def test_what_starts_in_the_past_is_what_was_billed_month_by_month(pool: Pool) -> None:

@@ -46,7 +46,8 @@ def check_goes_on(subscription: Subscription, change: PendingChange, *, at: date
 
     Where periods of another length begin, the current one ends, and with it what was to come at its end.
     """
-    begins_now = change.restarts and at < subscription.current_period.end
+    counted = subscription.period_number != TRIAL
+    begins_now = change.restarts and counted and at < subscription.current_period.end
     until = subscription.current_period.end if begins_now else at
     if begins_now and subscription.pause_at is not None:
         raise Conflict(

@@ -742,6 +742,16 @@ async def test_before_a_cancellation_that_comes_first_it_is_refused_and_otherwis
     assert refused.value.code == "cancellation_scheduled"
 
 
+async def test_in_a_trial_no_period_begins_that_could_go_past_its_end(tx: Tx) -> None:
+    signup = await a_subscription(tx, a_new_offer(days(30)))
+    request = NewCancellation(when=When.PERIOD_END)
+    await cancel_subscription(at(tx, NOON), signup.subscription.id, request)
+
+    changed = await change(tx, signup.subscription.id, "yearly")
+
+    assert changed.subscription.cancel_at == signup.subscription.current_period.end
+
+
 async def test_a_pause_to_come_stands_against_a_period_that_goes_past_it_and_nothing_else(tx: Tx) -> None:
     signup = await a_subscription(tx)
     request = NewSubscriptionPause(when=PauseWhen.PERIOD_END)

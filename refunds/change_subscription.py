@@ -64,7 +64,8 @@ async def change_subscription(tx: Tx, subscription_id: SubscriptionId, request: 
     if request.addons is None:
         addons.check_kept(plan, subscription, agreed)
     else:
-        beside = addons.changed(plan, subscription, request.addons, found, agreed)
+        keeps = {} if request.newest_version else agreed
+        beside = addons.changed(plan, subscription, request.addons, found, keeps)
     change = changing.terms_asked(subscription, current, plan, request.quantity, beside)
     if subscription.phases and plan is not current:
         raise Conflict(

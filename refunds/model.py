@@ -150,8 +150,8 @@ class NewChange(Input, frozen=True, kw_only=True):
 
     Now, the unused part of what was billed is credited and the rest of the period billed on the new terms,
     counted as `proration` says, or else the settings. What the credit notes leave pays the new invoice,
-    unless `refund` says where it goes; `refund_on` is the day of a deferred refund. Its own plan it keeps in
-    the version it agreed to, unless it is to take the `newest_version`.
+    unless `refund` says where it goes; `refund_on` is the day of a deferred refund. Its own plan, and
+    add-ons it has, stay in the version it agreed to, unless those named are to take the `newest_version`.
     """
 
     plan: str | None = None

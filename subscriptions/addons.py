@@ -45,8 +45,12 @@ def changed(
     found: Mapping[str, Plan],
     agreed: Mapping[tuple[PlanId, int], Plan],
 ) -> tuple[Addon, ...]:
-    """Those asked for, in place of those it has. One that it has stays in the version it agreed to."""
-    has = {addon.plan_id: agreed[addon.plan_id, addon.version] for addon in subscription.addons}
+    """Those asked for, in place of those it has. One that it has stays in the version `agreed`, if any."""
+    has = {
+        addon.plan_id: agreed[addon.plan_id, addon.version]
+        for addon in subscription.addons
+        if (addon.plan_id, addon.version) in agreed
+    }
     return taken(
         plan,
         subscription.currency,

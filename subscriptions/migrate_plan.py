@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from kernel import jobs, outbox
 from kernel.database import Tx
 from kernel.errors import not_found
-from subscriptions import changing, migration_store, store
+from subscriptions import addons, changing, migration_store, store
 from subscriptions.events import SubscriptionChangeScheduled
 from subscriptions.migration_store import Target
 from subscriptions.model import Migration, MigrationWhen, NewMigration, Plan, PriceModel, SubscriptionId
@@ -20,6 +20,7 @@ MOST = 10_000
 
 async def migrate_plan(tx: Tx, key: str, request: NewMigration, *, most: int = MOST) -> Migration:
     newest = await store.lock_plan(tx, key)
+    addons.check_base(newest)
     await _check_there(tx, request.subscriptions)
     target = await _target(tx, newest)
 

@@ -19,7 +19,18 @@ from subscriptions.billing_run import bill_chunk
 from subscriptions.create_plan import add_version
 from subscriptions.entitlements import grants_of
 from subscriptions.events import SubscriptionChanged
-from subscriptions.model import NewAddon, NewVersion, PriceModel, Subscription
+from subscriptions.migrate_plan import migrate_plan
+from subscriptions.model import (
+    MigrationWhen,
+    NewAddon,
+    NewMigration,
+    NewPhase,
+    NewVersion,
+    PhaseSchedule,
+    PriceModel,
+    Subscription,
+)
+from subscriptions.schedule_phases import schedule_phases
 from subscriptions.sign_up import sign_up
 from tests.books import assert_sound
 from tests.makers import euros
@@ -48,6 +59,10 @@ async def changed(tx: Tx, subscription: Subscription, *addons: NewAddon, **more:
     """On the tenth day."""
     request = NewChange(addons=list(addons), **more)  # type: ignore[arg-type]
     return await change_subscription(at(tx, TENTH_DAY), subscription.id, request)
+
+
+def after_one_period(plan: str) -> PhaseSchedule:
+    return PhaseSchedule(phases=(NewPhase(plan=plan, after_periods=1),))
 
 
 def nets(invoice: Invoice | None) -> list[int]:
@@ -161,6 +176,49 @@ async def test_an_addon_it_has_stays_in_its_version_and_a_new_one_takes_the_newe
         (2, Quantity(1)),
     ]
     assert nets(change.invoice) == [19_65, 33_87, 21_00]
+
+
+async def test_an_addon_moves_to_its_newest_version_where_that_is_asked(tx: Tx) -> None:
+    subscription = await a_subscription(tx, beside("seats", "3"))
+    dearer = a_price("20.00", model=PriceModel.PER_UNIT)
+    await add_version(tx, "seats", NewVersion(interval=MONTHLY, prices=[dearer]))
+    change = await changed(tx, subscription, beside("seats", "3"), newest_version=True)
+
+    assert [addon.version for addon in change.subscription.addons] == [2]
+    assert nets(change.invoice) == [19_65, 40_65]
+
+
+async def test_phases_are_plans_that_the_addons_go_with(tx: Tx) -> None:
+    subscription = await a_subscription(tx, beside("seats", "3"))
+    await a_plan(tx, "business", a_price("99.00"))
+    await a_plan(tx, "yearly", a_price("290.00"), interval=Interval(Unit.YEAR))
+    for plan, code in (("yearly", "addon_differs"), ("support", "plan_is_addon")):
+        with pytest.raises(DomainError) as refusal:
+            await schedule_phases(tx, subscription.id, after_one_period(plan))
+        assert refusal.value.code == code
+
+    renewal = await renewed(tx, await schedule_phases(tx, subscription.id, after_one_period("business")))
+    assert nets(renewal.invoice) == [99_00, 30_00]
+
+
+async def test_a_new_version_that_the_addons_do_not_go_with_is_not_billed_with_them(tx: Tx) -> None:
+    subscription = await a_subscription(tx, beside("seats", "3"))
+    yearly = NewVersion(interval=Interval(Unit.YEAR), prices=[a_price("290.00")])
+    await add_version(tx, "pro", yearly)
+    migration = await migrate_plan(tx, "pro", NewMigration(when=MigrationWhen.RENEWAL))
+    assert migration.subscriptions == (subscription.id,)
+
+    chunk = await bill_chunk(at(tx, subscription.current_period.end))
+    assert [failure.code for failure in chunk.failures] == ["addon_differs"]
+    left = await change_subscription(tx, subscription.id, NewChange(addons=[], when=ChangeWhen.PERIOD_END))
+    assert nets((await renewed(tx, left.subscription)).invoice) == [29_00]
+
+
+async def test_an_addon_is_not_migrated_as_a_plan_is(tx: Tx) -> None:
+    await a_subscription(tx, beside("seats", "3"))
+    with pytest.raises(DomainError) as refusal:
+        await migrate_plan(tx, "seats", NewMigration())
+    assert refusal.value.code == "plan_is_addon"
 
 
 async def test_the_same_addons_are_no_change(tx: Tx) -> None:

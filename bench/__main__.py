@@ -5,7 +5,7 @@ import asyncio
 
 import click
 
-from bench import billing, house
+from bench import billing, house, signups
 
 
 @click.group()
@@ -21,6 +21,16 @@ def billing_command(subscriptions: int, workers: tuple[int, ...], chunk: int) ->
     """The billing run beside raw COPY and beside its own INSERTs without pricing."""
     with house.servers():
         asyncio.run(billing.measure(subscriptions, workers, chunk))
+
+
+@main.command("signups")
+@click.option("--clients", type=int, multiple=True, default=(8, 32), show_default=True)
+@click.option("--processes", type=int, multiple=True, default=(1, 2), show_default=True)
+@click.option("--tenants", type=int, multiple=True, default=(16, 1), show_default=True)
+def signups_command(clients: tuple[int, ...], processes: tuple[int, ...], tenants: tuple[int, ...]) -> None:
+    """Signups over HTTP beside the same statements sent straight; one tenant has one number series."""
+    with house.servers():
+        asyncio.run(signups.measure(clients, processes, tenants))
 
 
 if __name__ == "__main__":

@@ -5,26 +5,22 @@ security does not hold, a table at a time; the INSERTs are those of a run that w
 """
 
 import asyncio
-import multiprocessing
-import os
-import resource
 import tempfile
 import time
-import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
 
 from api import billing
 from bench import house
 from bench.population import DUE, populate
+from bench.processes import together
+from bench.recorder import Recorder, Statements
 from kernel import database
-from kernel.database import Connection, Door, open_pool
+from kernel.database import Door, open_pool
 from kernel.ids import TenantId
 from kernel.structs import Value
 
@@ -39,8 +35,6 @@ TABLES = (
     "events",
 )
 MOST_RECORDED = 40_000  # of the INSERTs that are sent again, which are kept in memory
-
-Recorded = list[tuple[str, tuple[Any, ...]]]  # the statements of one transaction
 
 
 class Speed(Value, frozen=True, kw_only=True):
@@ -90,15 +84,11 @@ async def _run_and_copy(tenants: Sequence[TenantId], workers: int, chunk: int) -
     with tempfile.TemporaryDirectory() as folder:
         async with house.copy_of("population", "run"):
             before = await _count("run")
-            ran = await asyncio.to_thread(
-                _in_processes, [partial(_bill, tenants, chunk) for _ in range(workers)]
-            )
+            ran = await together([partial(_bill, tenants, chunk) for _ in range(workers)])
             billed = await _count("run") - before
             await _copy_out("run", Path(folder), workers)
         async with house.copy_of("population", "copied"):
-            copied = await asyncio.to_thread(
-                _in_processes, [partial(_copy_in, Path(folder), n) for n in range(workers)]
-            )
+            copied = await together([partial(_copy_in, Path(folder), n) for n in range(workers)])
     return (
         Speed(invoices=billed, seconds=ran.seconds, peak_mb=ran.peak_mb),
         Speed(invoices=billed, seconds=copied.seconds),
@@ -148,71 +138,38 @@ async def _copy_in(folder: Path, part: int, begin: Callable[[], None]) -> None:
 # ── The same INSERTs, without pricing ───────────────────────────────────────────────────────────────────
 
 
-async def _recorded(tenants: Sequence[TenantId], chunk: int, most: int) -> list[tuple[int, Recorded]]:
-    """The writing transactions of a run, and how many invoices each wrote."""
-    recorder = _Recorder()
+async def _recorded(tenants: Sequence[TenantId], chunk: int, most: int) -> list[Statements]:
+    """The writing transactions of a run, without what only reads."""
+    recorder = Recorder(_writes)
     async with house.copy_of("population", "recorded"):
         pool = await open_pool(house.app_url_of("recorded"), size=1)
         with recorder.listening():
             for tenant in tenants:
+                door = Door(pool=pool, tenant=tenant, now=lambda: DUE)
                 await billing.bill_due(
-                    Door(pool=pool, tenant=tenant, now=lambda: DUE),
-                    limit=chunk,
-                    lanes=1,
-                    over=lambda: recorder.invoices >= most,
+                    door, limit=chunk, lanes=1, over=lambda: sum(map(_written, recorder.transactions)) >= most
                 )
         await pool.close()
-    return recorder.transactions
+    return [each for each in recorder.transactions if _written(each)]
 
 
-class _Recorder:
-    """Keeps every statement that writes, by transaction; what only reads is left out."""
-
-    def __init__(self) -> None:
-        self.transactions: list[tuple[int, Recorded]] = []
-        self.invoices = 0
-        self._open: Recorded = []
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        asks = {name: getattr(Connection, name) for name in ("execute", "fetch", "fetchrow", "fetchval")}
-        for name, ask in asks.items():
-            setattr(Connection, name, self._kept(ask))
-        try:
-            yield
-        finally:
-            for name, ask in asks.items():
-                setattr(Connection, name, ask)
-
-    def _kept(self, ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def asking(conn: Connection, query: str, *args: Any, **more: Any) -> Any:
-            self._keep(query, tuple(list(each) if isinstance(each, list) else each for each in args))
-            return await ask(conn, query, *args, **more)
-
-        return asking
-
-    def _keep(self, query: str, args: tuple[Any, ...]) -> None:
-        words = query.split(maxsplit=1)[0]
-        if words.startswith("BEGIN"):
-            self._open = [(query, args)]
-        elif words == "COMMIT":
-            self._open.append((query, args))
-            written = sum(len(args[9]) for query, args in self._open if "INTO invoices" in query)
-            if written:
-                self.transactions.append((written, self._open))
-                self.invoices += written
-        elif "INSERT" in query or "UPDATE subscriptions" in query or "UPDATE redemptions" in query:
-            self._open.append((query, args))
+def _writes(query: str) -> bool:
+    return any(words in query for words in ("INSERT INTO", "UPDATE subscriptions", "UPDATE redemptions"))
 
 
-async def _insert_again(recorded: Sequence[tuple[int, Recorded]], workers: int) -> Speed:
+def _written(statements: Statements) -> int:
+    """How many invoices a transaction writes."""
+    return sum(len(args[9]) for query, args in statements if "INSERT INTO invoices" in query)
+
+
+async def _insert_again(recorded: Sequence[Statements], workers: int) -> Speed:
     shares = [list(islice(recorded, n, None, workers)) for n in range(workers)]
     async with house.copy_of("population", "inserted"):
-        done = await asyncio.to_thread(_in_processes, [partial(_send, share) for share in shares])
-    return Speed(invoices=sum(written for written, _ in recorded), seconds=done.seconds)
+        done = await together([partial(_send, share) for share in shares])
+    return Speed(invoices=sum(map(_written, recorded)), seconds=done.seconds)
 
 
-async def _send(share: Sequence[tuple[int, Recorded]], begin: Callable[[], None]) -> None:
+async def _send(share: Sequence[Statements], begin: Callable[[], None]) -> None:
     """On two connections, as the run does."""
     pool = await open_pool(house.app_url_of("inserted"), size=billing.LANES)
     begin()
@@ -220,43 +177,8 @@ async def _send(share: Sequence[tuple[int, Recorded]], begin: Callable[[], None]
     await pool.close()
 
 
-async def _lane(pool: database.Pool, share: Sequence[tuple[int, Recorded]]) -> None:
+async def _lane(pool: database.Pool, share: Sequence[Statements]) -> None:
     async with pool.acquire() as conn:
-        for _, statements in share:
+        for statements in share:
             for query, args in statements:
                 await conn.execute(query, *args)
-
-
-# ── Processes that begin together ───────────────────────────────────────────────────────────────────────
-
-Work = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
-
-
-def _in_processes(works: Sequence[Work]) -> Speed:
-    """From when all are ready until the last is done; the peak is that of the largest.
-
-    To be called in a thread: a process that is forked off a running event loop has half of it.
-    """
-    fork = multiprocessing.get_context("fork")
-    barrier, peaks = fork.Barrier(len(works) + 1), fork.SimpleQueue()
-    processes = [fork.Process(target=_process, args=(work, barrier, peaks)) for work in works]
-    for process in processes:
-        process.start()
-    barrier.wait(timeout=120)
-    started = time.monotonic()
-    for process in processes:
-        process.join()
-    seconds = time.monotonic() - started
-    assert all(process.exitcode == 0 for process in processes), "a process of the measurement failed"
-    return Speed(invoices=0, seconds=seconds, peak_mb=max(peaks.get() for _ in works))
-
-
-def _process(work: Work, barrier: Any, peaks: Any) -> None:
-    try:
-        asyncio.run(work(lambda: barrier.wait(timeout=120)))
-    except BaseException:  # noqa: BLE001 - the exit code says so, and the others need not wait
-        barrier.abort()
-        traceback.print_exc()
-        os._exit(1)
-    peaks.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-    os._exit(0)

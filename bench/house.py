@@ -35,6 +35,7 @@ def servers() -> Iterator[None]:
             stack.callback(process.stop)
             os.environ[variable] = server.url
         os.environ["SECRET_KEY"] = SECRET_KEY.hex()
+        os.environ["BENCH_FOLDER"] = str(data)
         yield
 
 
@@ -81,3 +82,13 @@ async def as_owner(database: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.R
         yield conn
     finally:
         await conn.close()
+
+
+async def drop(name: str) -> None:
+    async with as_owner("postgres") as server:
+        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def folder() -> Path:
+    """For logs; gone with the servers."""
+    return Path(os.environ["BENCH_FOLDER"])

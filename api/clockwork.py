@@ -9,6 +9,7 @@ import msgspec
 from api import due
 from api.access import store as access
 from api.access.model import Mode
+from billing.parties import store as parties
 from kernel import clocks, jobs, outbox
 from kernel.clocks import Clock, ClockAdvanced, ClockAdvancing
 from kernel.database import Tx
@@ -40,7 +41,10 @@ class TenantClock(Value, frozen=True, kw_only=True):
 
 
 class Advance(Input, frozen=True, kw_only=True):
+    """A tenant that has no customer yet may begin its first advance in the past, at `starts_at`."""
+
     to: Annotated[datetime, msgspec.Meta(tz=True)]
+    starts_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 async def tenant_clock(tx: Tx) -> TenantClock:
@@ -52,9 +56,11 @@ async def advance(tx: Tx, request: Advance) -> TenantClock:
     """Set out; a worker does the rest. A tenant's first advance begins in real time, and ends that for it."""
     await _check_is_test(tx)
     clock = await clocks.find(tx)
-    start = tx.now if clock else tx.wall
+    start = tx.now if clock else request.starts_at or tx.wall
 
     check(clock, start=start, to=request.to)
+    if request.starts_at is not None:
+        check_start(clock, request.starts_at, wall=tx.wall, is_used=await parties.has_customers(tx))
 
     moving = await clocks.set_out(tx, start=start, to=request.to)
     if moving is None:
@@ -74,6 +80,19 @@ def check(clock: Clock | None, *, start: datetime, to: datetime) -> None:
     if to - start > FARTHEST or to > LATEST:
         raise Invalid(
             "clock_too_far", "A clock is advanced by five years at most, and not past 2099.", param="to"
+        )
+
+
+def check_start(clock: Clock | None, starts_at: datetime, *, wall: datetime, is_used: bool) -> None:
+    if clock is not None or is_used:
+        raise Conflict(
+            "clock_has_started",
+            "Only a tenant that has no customer and was never advanced can begin at another time.",
+            param="starts_at",
+        )
+    if not timedelta() <= wall - starts_at <= FARTHEST:
+        raise Invalid(
+            "clock_start", "A clock begins at a time in the past, five years ago at most.", param="starts_at"
         )
 
 

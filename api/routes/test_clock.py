@@ -25,6 +25,8 @@ async def advance_test_clock(tx: NamedDependency[Tx], data: JSONBody[Advance]) -
     Everything that falls due until then happens in its order, at its time, by the same code as in real time:
     renewals, ends of trials, cancellations, deferred refunds. A worker does it: read the clock until it is
     `ready`, or wait for the event `test_clock.advanced`. Afterwards the clock stands still.
+
+    The first advance begins now, or at `starts_at` where the tenant has no customer yet: a past to look at.
     """
     return await clockwork.advance(tx, data)
 

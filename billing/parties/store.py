@@ -286,6 +286,12 @@ async def lock_customer(tx: Tx, key: str | CustomerId) -> Customer:
     return load(row, Customer)
 
 
+async def has_customers(tx: Tx) -> bool:
+    return bool(
+        await tx.conn.fetchval("SELECT EXISTS (SELECT FROM customers WHERE tenant_id = $1)", tx.tenant)
+    )
+
+
 async def customers(tx: Tx, window: Window) -> Page[Customer]:
     rows = await tx.conn.fetch(
         """

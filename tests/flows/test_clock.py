@@ -162,6 +162,41 @@ async def test_a_key_made_on_a_test_clock_lives_in_the_world(
 ADVANCE = "/v1/test_clock/advance"
 
 
+async def test_a_tenant_without_customers_may_begin_in_the_past(
+    backend: Backend, house: House, time: Time
+) -> None:
+    await open_shop(backend)
+    began = "2025-01-15T11:00:00Z"
+    set_out = {"to": "2025-02-01T00:00:00Z", "starts_at": began}
+
+    clock = await backend.post("/v1/test_clock/advance", set_out)
+    assert (clock["status"], clock["now_at"]) == ("advancing", began)
+    while clock["status"] == "advancing":
+        await drain(house)
+        clock = await backend.get("/v1/test_clock")
+
+    signup = await backend.post("/v1/signups", a_signup())
+    assert signup["invoice"]["issued_on"] == "2025-02-01"
+    assert await backend.refused("/v1/test_clock/advance", set_out) == (409, "clock_has_started")
+
+
+@pytest.mark.parametrize("starts_at", ["2026-01-15T11:00:01Z", "2020-01-01T00:00:00Z"])
+async def test_it_does_not_begin_in_the_future_or_in_another_age(
+    backend: Backend, time: Time, starts_at: str
+) -> None:
+    body = {"to": "2026-02-01T00:00:00Z" if starts_at > "2026" else "2020-02-01T00:00:00Z"}
+    refused = await backend.refused("/v1/test_clock/advance", {**body, "starts_at": starts_at})
+    assert refused == (422, "clock_start")
+
+
+async def test_who_has_customers_begins_now(backend: Backend, time: Time) -> None:
+    await open_shop(backend)
+    await backend.post("/v1/customers", customer())
+
+    body = {"to": "2026-02-01T00:00:00Z", "starts_at": "2025-12-01T00:00:00Z"}
+    assert await backend.refused("/v1/test_clock/advance", body) == (409, "clock_has_started")
+
+
 async def test_a_live_tenant_has_no_clock(open_live: OpenTenant, time: Time) -> None:
     live = await open_live()
     assert await live.refused(ADVANCE, {"to": "2026-02-01T00:00:00Z"}) == (409, "clock_live")

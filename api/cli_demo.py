@@ -8,6 +8,7 @@ from rich.console import Console
 
 from api.demo.play import DemoError
 from api.demo.play import play as tell
+from api.demo.tell_year import tell as tell_year
 
 
 @click.command()
@@ -22,16 +23,21 @@ from api.demo.play import play as tell
 )
 @click.option("--url", help="Another API, such as http://127.0.0.1:8000. Needs --key.")
 @click.option("--key", help="A test key of that API.")
-def demo(data: Path, url: str | None, key: str | None) -> None:
+@click.option("--year", "whole_year", is_flag=True, help="A year of two hundred customers, until today.")
+def demo(data: Path, url: str | None, key: str | None, whole_year: bool) -> None:
     """Play the story of a little SaaS company into a running test tenant.
 
     Three plans, welcome offers, a dozen customers, payments, and a cancellation in each refund mode.
     Playing it twice does no harm.
+
+    With --year the last year of a larger one passes on the tenant's test clock, which then stands at today:
+    every price model, upgrades, pauses, refunds, cards that fail. It takes some minutes, and a tenant that
+    has no customer yet.
     """
     url, key = (url, key) if url and key else _running(data)
     if not key.startswith("rk_test_"):
         raise DemoError("demo_needs_test_key", "The story is only told in a test tenant: give a test key.")
-    tell(url, key, Console())
+    (tell_year if whole_year else tell)(url, key, Console())
 
 
 def _running(data: Path) -> tuple[str, str]:

@@ -53,9 +53,9 @@ class Storyteller:
         found = self._client.get(f"customers/{reference}")
         if found.status_code == httpx.codes.NOT_FOUND:
             return None
-        of_customer = {"customer_id": self._read(found)["id"]}
-        subscriptions = self._read(self._client.get("subscriptions", params=of_customer))["data"]
-        invoices = self._read(self._client.get("invoices", params=of_customer))["data"]
+        of_customer = {"customer_id": read(found)["id"]}
+        subscriptions = read(self._client.get("subscriptions", params=of_customer))["data"]
+        invoices = read(self._client.get("invoices", params=of_customer))["data"]
         if not subscriptions:
             return None
         return {"subscription": subscriptions[-1], "invoice": invoices[-1] if invoices else None}
@@ -71,7 +71,7 @@ class Storyteller:
 
     def _until_settled(self, invoice_id: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._read(self._client.get(f"invoices/{invoice_id}"))["settlement"]["status"] != "settled":
+        while read(self._client.get(f"invoices/{invoice_id}"))["settlement"]["status"] != "settled":
             if time.monotonic() > deadline:
                 raise DemoError("worker_away", "An invoice is not being charged: is the worker running?")
             time.sleep(0.2)
@@ -82,24 +82,25 @@ class Storyteller:
         response = self._client.post(call.path, json=call.body)
         if response.is_error and response.json().get("code") in call.unless:
             return None
-        return self._read(response)
+        return read(response)
 
-    @staticmethod
-    def _read(response: httpx.Response) -> Answer:
-        answer: Answer = response.json()
-        if response.is_error:
-            raise DemoError(str(answer.get("code")), f"{response.request.url.path}: {answer.get('detail')}")
-        return answer
+
+def read(response: httpx.Response) -> Answer:
+    """What was answered. Raises DemoError with what was refused."""
+    answer: Answer = response.json()
+    if response.is_error:
+        raise DemoError(str(answer.get("code")), f"{response.request.url.path}: {answer.get('detail')}")
+    return answer
 
 
 def play(base_url: str, api_key: str, console: Console) -> None:
     """Raises DemoError when an answer is not what the story needs."""
-    with _client(base_url, api_key) as client, _progress(console) as told:
+    with client_of(base_url, api_key) as client, _progress(console) as told:
         Storyteller(client, told).play()
 
 
 @contextmanager
-def _client(base_url: str, api_key: str) -> Iterator[httpx.Client]:
+def client_of(base_url: str, api_key: str) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {api_key}"}
     try:
         with httpx.Client(base_url=f"{base_url}/v1/", headers=headers, timeout=30) as client:

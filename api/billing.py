@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Callable
 
 from kernel.database import Door
-from subscriptions import billing_run
+from subscriptions import billing_run, billing_store
 from subscriptions.billing_run import CHUNK, Chunk
+from subscriptions.billing_store import Mark
 
 LANES = 2
 
@@ -22,17 +23,22 @@ async def bill_due(
     over: Callable[[], bool] = lambda: False,
 ) -> int:
     """How many were claimed; `told` hears of each chunk, and `over` says when to begin no other."""
+    claimed = 0
 
-    async def lane() -> int:
-        claimed, mark = 0, None
+    async def lane(after: Mark | None = None) -> None:
+        nonlocal claimed
         while not over():
             async with door.open() as tx:
-                chunk = await billing_run.bill_chunk(tx, limit=limit, after=mark)
+                chunk = await billing_run.bill_chunk(tx, limit=limit, after=after)
             told(chunk)
-            if chunk.mark is None and mark is None:
+            claimed += chunk.claimed
+            if chunk.mark is None and after is None:
                 break
             # At the end, once more from the beginning: others may have left what they had locked.
-            claimed, mark = claimed + chunk.claimed, chunk.mark
-        return claimed
+            after = chunk.mark
 
-    return sum(await asyncio.gather(*(lane() for _ in range(lanes))))
+    async with door.open() as tx:
+        next_at = await billing_store.next_renewal(tx)
+    if next_at is not None and next_at <= tx.now:
+        await asyncio.gather(*(lane() for _ in range(lanes)))
+    return claimed

@@ -9,6 +9,7 @@ from rich.console import Console
 from api.demo.play import DemoError
 from api.demo.play import play as tell
 from api.demo.tell_year import tell as tell_year
+from api.demo.year import WEEKS
 
 
 @click.command()
@@ -24,7 +25,8 @@ from api.demo.tell_year import tell as tell_year
 @click.option("--url", help="Another API, such as http://127.0.0.1:8000. Needs --key.")
 @click.option("--key", help="A test key of that API.")
 @click.option("--year", "whole_year", is_flag=True, help="A year of two hundred customers, until today.")
-def demo(data: Path, url: str | None, key: str | None, whole_year: bool) -> None:
+@click.option("--weeks", type=click.IntRange(1, WEEKS), default=WEEKS, help="Only the first of them.")
+def demo(data: Path, url: str | None, key: str | None, whole_year: bool, weeks: int) -> None:
     """Play the story of a little SaaS company into a running test tenant.
 
     Three plans, welcome offers, a dozen customers, payments, and a cancellation in each refund mode.
@@ -37,7 +39,10 @@ def demo(data: Path, url: str | None, key: str | None, whole_year: bool) -> None
     url, key = (url, key) if url and key else _running(data)
     if not key.startswith("rk_test_"):
         raise DemoError("demo_needs_test_key", "The story is only told in a test tenant: give a test key.")
-    (tell_year if whole_year else tell)(url, key, Console())
+    if whole_year:
+        tell_year(url, key, Console(), weeks=weeks)
+    else:
+        tell(url, key, Console())
 
 
 def _running(data: Path) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 Each step is one call of the public API. Its key makes it safe to tell the story twice.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from kernel.structs import Value
 
@@ -33,6 +33,7 @@ class Person(Value, frozen=True, kw_only=True):
     language: str = "fr"
     vat_number: str | None = None
     tax_rate: str | None = None
+    addons: Sequence[str] = ()
 
 
 class Ending(Value, frozen=True, kw_only=True):
@@ -237,6 +238,7 @@ def signup(person: Person) -> Call:
         "plan": person.plan,
         "offer": person.offer,
         "quantity": person.quantity,
+        "addons": [{"plan": addon} for addon in person.addons],
         "currency": "EUR",
         "collection": "automatic" if person.pays else "send_invoice",
     }

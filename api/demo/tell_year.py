@@ -82,9 +82,12 @@ class Narrator:
         self._now = to
 
 
-def tell(base_url: str, api_key: str, console: Console) -> None:
-    """Raises DemoError when the tenant has customers already: their time is not moved."""
-    began = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) - year.WEEKS * WEEK
+def tell(base_url: str, api_key: str, console: Console, *, weeks: int) -> None:
+    """The first `weeks` of the year, which end today.
+
+    Raises DemoError when the tenant has customers already: their time is not moved.
+    """
+    began = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) - weeks * WEEK
     with client_of(base_url, api_key) as client, _progress(console) as progress:
         if read(client.get("customers", params={"limit": 1}))["data"]:
             raise DemoError(
@@ -93,9 +96,9 @@ def tell(base_url: str, api_key: str, console: Console) -> None:
                 "`make up DATA=.year PORT=8100`, and then `ristourne demo --year --data .year`.",
             )
         narrator = Narrator(client, began=began)
-        task = progress.add_task("a year passes", total=year.WEEKS)
+        task = progress.add_task("a year passes", total=weeks)
         narrator.begin()
-        for arrivals in year.people():
+        for arrivals in year.people()[:weeks]:
             narrator.live(arrivals)
             progress.advance(task)
     for what, times in narrator.did.most_common():

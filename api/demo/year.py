@@ -80,6 +80,16 @@ PLANS: list[Body] = [
         "entitlements": {"projects": 1000, "export": True, "sso": True},
     },
 ]
+ADDONS: list[Body] = [
+    {
+        "reference": "priority-support",
+        "name": "Support prioritaire",
+        "kind": "addon",
+        "interval": _MONTH,
+        "prices": [{"currency": "EUR", "unit_price": "15.00"}],
+        "entitlements": {"support_hours": 4},
+    },
+]
 # How many units somebody takes of each plan, from and to.
 UNITS = {
     "starter": (1, 1),
@@ -131,7 +141,7 @@ class Doing(Value, frozen=True, kw_only=True):
 
 
 def opening() -> Iterator[Call]:
-    for plan in PLANS:
+    for plan in (*PLANS, *ADDONS):
         yield Call(about=f"Plan {plan['name']}", path="plans", body=plan, unless=THERE)
     for offer in OFFERS:
         yield Call(about=f"Offer {offer['name']}", path="offers", body=offer, unless=THERE)
@@ -163,6 +173,7 @@ def _person(n: int, draw: Random) -> Person:
             "country": "FR",
         },
         plan=plan,
+        addons=["priority-support"] if plan == "team-seats" and draw.random() < 0.3 else [],
         pays=draw.choice(_CARDS),
         quantity=str(draw.randint(*UNITS[plan])),
         offer=draw.choice(["RENTREE", "DIX-EUROS", "UN-MOIS", *[None] * 5]) if plan != "starter" else None,
@@ -221,6 +232,7 @@ def _change_plan(person: Person, plan: str, draw: Random) -> Doing:
             "plan": other,
             "quantity": str(draw.randint(*UNITS[other])),
             "when": draw.choice(["now", "period_end"]),
+            **({"addons": []} if other == "business-year" else {}),  # they are billed by the month
         },
     )
 

@@ -34,6 +34,7 @@ from api.routes import (
     invoices,
     ledger,
     legal_entities,
+    meters,
     offers,
     payments,
     plans,
@@ -42,6 +43,7 @@ from api.routes import (
     subscriptions,
     tax_rates,
     test_clock,
+    usage,
 )
 from api.routes import (
     settings as tenant_settings,
@@ -59,6 +61,8 @@ OPERATIONS = [
     *subscriptions.ROUTES,
     *charges.ROUTES,
     *plans.ROUTES,
+    *meters.ROUTES,
+    *usage.ROUTES,
     *offers.ROUTES,
     *draft_invoices.ROUTES,
     *invoices.ROUTES,
@@ -138,6 +142,7 @@ def _dependencies(hasher: Hasher) -> dict[str, Provide]:
         "now": Provide(_now, sync_to_thread=False),
         "window": Provide(paging.window),
         "of_customer": Provide(filters.of_customer),
+        "of_meter": Provide(filters.of_meter),
         "hasher": Provide(lambda: hasher, sync_to_thread=False),
     }
 

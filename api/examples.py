@@ -41,10 +41,35 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "prices": [{"currency": "EUR", "unit_price": "29.00", "setup_fee": "49.00"}],
         "entitlements": {"projects": 10, "sso": True},
     },
+    "create_meter": {"reference": "api_calls", "name": "API calls", "aggregation": "sum"},
+    "record_usage": {
+        "records": [
+            {"event_id": "call-1", "customer": "user-42", "meter": "api_calls", "quantity": "420"},
+            {
+                "event_id": "call-2",
+                "customer": "user-42",
+                "meter": "api_calls",
+                "quantity": "3",
+                "at": "2026-11-23T11:58:00Z",
+            },
+        ]
+    },
     "create_plan_version": {
         "interval": _MONTH,
         "prices": [{"currency": "EUR", "unit_price": "9.50", "model": "per_unit"}],
-        "entitlements": {"projects": 20, "sso": True},
+        "meters": [
+            {
+                "meter": "api_calls",
+                "prices": [
+                    {
+                        "currency": "EUR",
+                        "model": "graduated",
+                        "tiers": [{"up_to": "1000"}, {"unit_price": "0.002"}],
+                    }
+                ],
+            }
+        ],
+        "entitlements": {"projects": 20, "sso": True, "calls": {"quota": 1000, "meter": "api_calls"}},
     },
     "create_offer": {
         "reference": "WELCOME",

@@ -8,6 +8,8 @@ from litestar.params import QueryParameter
 from billing.parties import store as parties
 from billing.parties.model import CustomerId
 from kernel.database import Tx
+from subscriptions.meters import store as meters
+from subscriptions.meters.model import MeterId
 
 CustomerKey = Annotated[
     str | None,
@@ -16,7 +18,13 @@ CustomerKey = Annotated[
     ),
 ]
 
+MeterKey = Annotated[
+    str | None,
+    QueryParameter(name="meter_id", description="Only what this meter counts, by id or by your reference."),
+]
+
 OfCustomer = NamedDependency[CustomerId | None]
+OfMeter = NamedDependency[MeterId | None]
 
 
 async def of_customer(tx: NamedDependency[Tx], customer_id: CustomerKey = None) -> CustomerId | None:
@@ -24,3 +32,10 @@ async def of_customer(tx: NamedDependency[Tx], customer_id: CustomerKey = None) 
     if customer_id is None:
         return None
     return CustomerId.read(customer_id) or (await parties.customer(tx, customer_id)).id
+
+
+async def of_meter(tx: NamedDependency[Tx], meter_id: MeterKey = None) -> MeterId | None:
+    """As with customers."""
+    if meter_id is None:
+        return None
+    return MeterId.read(meter_id) or (await meters.get(tx, meter_id)).id

@@ -57,21 +57,22 @@ class Rate(int):
         return Money(round_half_up(amount.minor * PPM, PPM + self), amount.currency)
 
 
-class Quantity(Decimal):
-    """How many units, up to a million, with at most 6 decimals."""
+class Measure(Decimal):
+    """How many units of what is counted, up to a trillion, with at most 6 decimals."""
 
+    most: ClassVar[int] = 10**12
     schema: ClassVar[dict[str, object]] = {
         "type": "string",
-        "pattern": r"^[0-9]{1,7}(\.[0-9]{1,6})?$",
-        "examples": ["3", "1.5"],
-        "description": "A quantity up to 1000000 with at most 6 decimals, as a string.",
+        "pattern": r"^[0-9]{1,13}(\.[0-9]{1,6})?$",
+        "examples": ["420", "1.5"],
+        "description": "A quantity up to 1000000000000 with at most 6 decimals, as a string.",
     }
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        quantity = cls(_plain(text, digits=7, decimals=6, what="A quantity"))
-        if quantity > 1_000_000:
-            raise ValueError("A quantity is at most 1000000")
+        quantity = cls(_plain(text, digits=len(str(cls.most)), decimals=6, what="A quantity"))
+        if quantity > cls.most:
+            raise ValueError(f"A quantity is at most {cls.most}")
         return quantity
 
     @property
@@ -83,6 +84,18 @@ class Quantity(Decimal):
         whole, _, decimals = f"{Decimal(self):f}".partition(".")
         decimals = decimals.rstrip("0")
         return f"{whole}.{decimals}" if decimals else whole
+
+
+class Quantity(Measure):
+    """How many units are agreed to, up to a million, with at most 6 decimals."""
+
+    most: ClassVar[int] = 10**6
+    schema: ClassVar[dict[str, object]] = {
+        "type": "string",
+        "pattern": r"^[0-9]{1,7}(\.[0-9]{1,6})?$",
+        "examples": ["3", "1.5"],
+        "description": "A quantity up to 1000000 with at most 6 decimals, as a string.",
+    }
 
 
 class UnitPrice(Decimal):
@@ -100,7 +113,7 @@ class UnitPrice(Decimal):
         return cls(_plain(text, digits=13, decimals=12, what="A unit price"))
 
     @classmethod
-    def giving(cls, amount: Money, quantity: Quantity) -> Self:
+    def giving(cls, amount: Money, quantity: Measure) -> Self:
         """The price of fewest decimals that comes to the amount; of no units at all it is zero."""
         if not quantity:
             return cls("0.00")
@@ -112,7 +125,7 @@ class UnitPrice(Decimal):
                 break
         return price
 
-    def times(self, quantity: Quantity, currency: Currency, *, part: int = 1, whole: int = 1) -> Money:
+    def times(self, quantity: Measure, currency: Currency, *, part: int = 1, whole: int = 1) -> Money:
         """The amount of a line, or of a part of it, rounded half up once: 1.005 × 1 is 1.01."""
         pico = int(self.scaleb(12))
         numerator = pico * quantity.micro * 10**currency.exponent * part

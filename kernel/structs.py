@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from kernel.decimals import Quantity, Rate, UnitPrice
+from kernel.decimals import Measure, Rate, UnitPrice
 from kernel.ids import Id
 from kernel.money import Money
 
@@ -53,7 +53,7 @@ def to_wire(value: object) -> object:
 
 @cache
 def _is_scalar(kind: type) -> bool:
-    return issubclass(kind, str | Id | Rate | Quantity | UnitPrice)
+    return issubclass(kind, str | Id | Rate | Measure | UnitPrice)
 
 
 def from_wire(kind: type, raw: object) -> object:
@@ -96,7 +96,7 @@ def _reader(kind: type[Any], raw: type[Any]) -> Callable[[Any], object]:
         return kind.of
     if issubclass(raw, str) and not issubclass(kind, str):
         return partial(from_wire, kind)  # inside JSON everything is text
-    return kind  # Decimal columns to Quantity and UnitPrice, integer columns to Rate
+    return kind  # Decimal columns to Measure and UnitPrice, integer columns to Rate
 
 
 @cache

@@ -17,11 +17,13 @@ from kernel.structs import Value
 from kernel.text import Reference
 from promotions import engine
 from promotions.engine import Basket, BasketLine, Decision, Held, InReach
-from promotions.model import AtEnd, Redemption
+from promotions.model import AtEnd, Percent, Redemption
 from subscriptions import addons, charging, pricing
 from subscriptions.charging import Owed
 from subscriptions.model import ChargeId, Plan, Subscription
 from subscriptions.proration import Share, offer_for, prorated, share_of
+from subscriptions.usage import rating
+from subscriptions.usage.model import Usage
 
 
 class Item(Value, frozen=True, kw_only=True):
@@ -35,7 +37,8 @@ class Item(Value, frozen=True, kw_only=True):
 class Terms(Value, frozen=True, kw_only=True):
     """What the price depends on beside the subscription itself; `held` is the offer it began with.
 
-    `addons` are in their order; `charges` have waited for this invoice.
+    `addons` are in their order; `charges` have waited for this invoice. `usage` is what was metered in the
+    period that is over, on the terms of that one.
     """
 
     entity: LegalEntity
@@ -46,6 +49,7 @@ class Terms(Value, frozen=True, kw_only=True):
     addons: tuple[Item, ...] = ()
     charges: tuple[Owed, ...] = ()
     stubs_by: Proration = Proration.DAY
+    usage: Usage | None = None
 
 
 class Bill(Value, frozen=True, kw_only=True):
@@ -54,6 +58,7 @@ class Bill(Value, frozen=True, kw_only=True):
     invoice: Ready
     redemption: Redemption | None
     charges: tuple[ChargeId, ...]
+    usage: Usage | None = None
 
 
 class Entry(Value, frozen=True, kw_only=True):
@@ -65,16 +70,39 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
-    """The current period's. Raises Conflict where it could not be issued."""
-    share = stub_of(subscription, terms)
+    """The current period's, and the usage of the last. Raises Conflict where it could not be issued."""
+    rating.check_beside(terms.usage, terms.plan)
+    period, share = subscription.current_period, stub_of(subscription, terms)
     if share is not None:
-        return _bill_of_part(subscription, terms, share, subscription.current_period, served=False, now=now)
-    entries = [*_recurring(subscription, terms, subscription.current_period), *_once(terms)]
+        return _bill_of_part(subscription, terms, share, period, served=False, now=now)
+    entries = [*_recurring(subscription, terms, period), *_used(terms), *_once(terms)]
     decision = _decide(entries, terms, terms.held, now=now)
     return Bill(
         invoice=_ready(subscription, terms, entries, decision),
         redemption=_after(terms.held, decision),
         charges=_billed_with(terms),
+        usage=terms.usage,
+    )
+
+
+def bill_of_usage(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill | None:
+    """An invoice of what is left of the usage alone; None where that costs nothing.
+
+    A percentage that still runs is taken off it. An amount is not: the period had it when it began.
+    """
+    if terms.usage is None:
+        return None
+    terms = msgspec.structs.replace(terms, plan=terms.usage.plan)
+    entries = list(_used(terms))
+    if not any(entry.line.amount for entry in entries):
+        return None
+    is_percentage = terms.held is not None and isinstance(terms.held.offer.benefit, Percent)
+    decision = _decide(entries, terms, terms.held if is_percentage else None, now=now)
+    return Bill(
+        invoice=_ready(subscription, terms, entries, decision),
+        redemption=None,
+        charges=(),
+        usage=terms.usage,
     )
 
 
@@ -88,6 +116,7 @@ def bill_of_rest(
     if not share.part:
         return None
     rest = Period(now, subscription.current_period.end)
+    terms = msgspec.structs.replace(terms, usage=None)
     return _bill_of_part(subscription, terms, share, rest, served=served, now=now)
 
 
@@ -106,12 +135,13 @@ def _bill_of_part(
     whole = list(_recurring(subscription, terms, part))
     parts = prorated([entry.line for entry in whole], share, part)
     recurring = (msgspec.structs.replace(each, line=part) for each, part in zip(whole, parts, strict=True))
-    entries = [*recurring, *_once(terms)]
+    entries = [*recurring, *_used(terms), *_once(terms)]
     decision = _decide(entries, terms, terms.held and _held_for(terms.held, share, served), now=now)
     return Bill(
         invoice=_ready(subscription, terms, entries, decision),
         redemption=None if served else _after(terms.held, decision),
         charges=_billed_with(terms),
+        usage=terms.usage,
     )
 
 
@@ -140,6 +170,12 @@ def _once(terms: Terms) -> Iterator[Entry]:
         plan = references.get(owed.charge.plan_id) if owed.charge.plan_id else None
         line = charging.line_of(owed, terms.plan.tax_behavior)
         yield Entry(line=line, plan=plan, discountable=owed.charge.discountable)
+
+
+def _used(terms: Terms) -> Iterator[Entry]:
+    if terms.usage is not None:
+        for line in rating.lines_of(terms.usage):
+            yield Entry(line=line, plan=terms.usage.plan.reference)
 
 
 def _billed_with(terms: Terms) -> tuple[ChargeId, ...]:

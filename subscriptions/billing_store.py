@@ -129,7 +129,15 @@ async def advance(tx: Tx, begun: Sequence[Begun]) -> None:
         ), link AS (
             INSERT INTO subscription_invoices
                 (tenant_id, subscription_id, period_start, period_end, invoice_id, change_number)
-            SELECT $1, id, period_start, period_end, invoice_id, change_number
+            SELECT $1, id, period_start, period_end, invoice_id,
+                   -- what one that ended is billed for stands beside the bill of its period
+                   CASE
+                       WHEN ended_at IS NULL THEN change_number
+                       ELSE (SELECT COALESCE(max(i.change_number), 0) + 1
+                             FROM subscription_invoices i
+                             WHERE i.tenant_id = $1 AND i.subscription_id = begun.id
+                               AND i.period_start = begun.period_start)
+                   END
             FROM begun
             WHERE invoice_id IS NOT NULL
         )

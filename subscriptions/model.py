@@ -18,7 +18,7 @@ import msgspec
 from billing.invoices.model import Collection, Invoice, InvoiceId
 from billing.parties.model import Customer, CustomerId, Metadata, NewCustomer
 from billing.tax.model import TaxBehavior, TaxRateId
-from kernel.decimals import Quantity, UnitPrice
+from kernel.decimals import Measure, Quantity, UnitPrice
 from kernel.errors import Conflict
 from kernel.ids import Id
 from kernel.money import Currency
@@ -26,11 +26,22 @@ from kernel.periods import Interval, Period
 from kernel.structs import Input, Value
 from kernel.text import Name, Reference
 from promotions.model import OfferId, RedemptionId
+from subscriptions.meters.model import Aggregation, MeterId
 
 # Python's $ also stands before a line break at the end.
 Feature = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)")]
-# On or off, or a limit.
-Grant = bool | Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+Limit = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+
+
+class Quota(Input, frozen=True, kw_only=True):
+    """So many units of a meter in each period; `meter` is a reference or an id."""
+
+    quota: Limit
+    meter: str
+
+
+# On or off, a limit, or a quota.
+Grant = bool | Limit | Quota
 Entitlements = Annotated[dict[Feature, Grant], msgspec.Meta(max_length=200)]
 
 
@@ -70,7 +81,7 @@ class PlanKind(StrEnum):
 class Tier(Input, frozen=True, kw_only=True):
     """Up to and including `up_to` units; the last tier has none. `flat_price` is due once it is reached."""
 
-    up_to: Quantity | None = None
+    up_to: Measure | None = None
     unit_price: UnitPrice = UnitPrice("0.00")
     flat_price: UnitPrice = UnitPrice("0.00")
 
@@ -90,6 +101,16 @@ class Price(Value, frozen=True, kw_only=True):
     setup_fee: UnitPrice | None = None
 
 
+class MeteredPrice(Value, frozen=True, kw_only=True):
+    """What a version charges for what a meter has counted, once the period is over; one price a currency."""
+
+    meter_id: MeterId
+    meter: Reference
+    name: Name
+    aggregation: Aggregation
+    prices: tuple[Price, ...]
+
+
 class Plan(Value, frozen=True, kw_only=True):
     """A plan in one of its versions, which never change; new subscriptions take the newest."""
 
@@ -100,6 +121,7 @@ class Plan(Value, frozen=True, kw_only=True):
     version: int
     interval: Interval
     prices: tuple[Price, ...]
+    meters: tuple[MeteredPrice, ...] = ()
     tax_rate_id: TaxRateId | None
     tax_behavior: TaxBehavior
     entitlements: dict[str, Grant]
@@ -122,6 +144,22 @@ class NewPrice(Input, frozen=True, kw_only=True):
     setup_fee: UnitPrice | None = None
 
 
+class NewMeterPrice(NewPrice, frozen=True, kw_only=True):
+    """As a price of the plan, but never flat. A first tier's flat part is due without any usage as well."""
+
+    model: PriceModel = PriceModel.PER_UNIT
+
+
+class NewMeteredPrice(Input, frozen=True, kw_only=True):
+    """`meter` is a reference or an id. It is priced in each currency of the plan."""
+
+    meter: str
+    prices: Annotated[list[NewMeterPrice], msgspec.Meta(min_length=1, max_length=150)]
+
+
+MeteredPrices = Annotated[list[NewMeteredPrice], msgspec.Meta(max_length=20)]
+
+
 class NewVersion(Input, frozen=True, kw_only=True):
     """Terms for new subscriptions. Existing ones keep the version they agreed to.
 
@@ -132,6 +170,7 @@ class NewVersion(Input, frozen=True, kw_only=True):
 
     interval: Interval
     prices: Annotated[list[NewPrice], msgspec.Meta(min_length=1, max_length=150)]
+    meters: MeteredPrices = []
     tax_rate: str | None = None
     tax_behavior: TaxBehavior | None = None
     entitlements: Entitlements = {}
@@ -140,13 +179,18 @@ class NewVersion(Input, frozen=True, kw_only=True):
 
 
 class NewPlan(Input, frozen=True, kw_only=True):
-    """A plan, or an add-on, with its first version. `entitlements` are features: on or off, or a limit."""
+    """A plan, or an add-on, with its first version.
+
+    `entitlements` are features: on or off, a limit, or a quota. `meters` are what is billed by usage, when
+    the period is over.
+    """
 
     reference: Reference
     name: Name
     kind: PlanKind = PlanKind.PLAN
     interval: Interval
     prices: Annotated[list[NewPrice], msgspec.Meta(min_length=1, max_length=150)]
+    meters: MeteredPrices = []
     tax_rate: str | None = None
     tax_behavior: TaxBehavior | None = None
     entitlements: Entitlements = {}
@@ -375,11 +419,40 @@ class Migration(Value, frozen=True, kw_only=True):
     has_more: bool
 
 
+class Given(Value, frozen=True, kw_only=True):
+    """What one subscription gives, and its add-ons by their quantity.
+
+    `used` is what has been counted in its current period, by the meter's reference.
+    """
+
+    entitlements: dict[str, Grant]
+    addons: tuple[tuple[dict[str, Grant], Quantity], ...] = ()
+    used: dict[str, Measure]
+    resets_at: datetime
+
+
+class QuotaLeft(Value, frozen=True, kw_only=True):
+    """Of a quota in the current period, over all subscriptions that give it; the first resets then.
+
+    What is used beyond it is counted, and `left` stays zero.
+    """
+
+    meter: Reference
+    allowed: Measure
+    used: Measure
+    left: Measure
+    resets_at: datetime
+
+
 class Grants(Value, frozen=True, kw_only=True):
-    """What a customer may use, over all their subscriptions: on, off, or the highest limit."""
+    """What a customer may use, over all their subscriptions: on, off, or the highest limit.
+
+    A feature with a quota stands among `features` as a limit, and in `quotas` with what is left of it.
+    """
 
     customer_id: CustomerId
-    features: dict[str, Grant]
+    features: dict[str, bool | int]
+    quotas: dict[str, QuotaLeft]
 
 
 class Signup(Value, frozen=True, kw_only=True):
@@ -398,7 +471,10 @@ class Signup(Value, frozen=True, kw_only=True):
 
 
 class Renewal(Value, frozen=True, kw_only=True):
-    """`invoice` is null when no period began that is billed: the subscription ended, or was paused."""
+    """`invoice` is null when no period began that is billed: the subscription ended, or was paused.
+
+    Where one ended, it is of what was left of its usage, if that costs anything.
+    """
 
     subscription: Subscription
     invoice: Invoice | None

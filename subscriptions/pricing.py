@@ -16,7 +16,7 @@ from itertools import pairwise
 from billing.invoices import totals
 from billing.invoices.model import PricedLine
 from billing.tax.model import TaxTreatment
-from kernel.decimals import Quantity, UnitPrice
+from kernel.decimals import Measure, Quantity, UnitPrice
 from kernel.errors import Invalid
 from kernel.money import Currency, Money, total
 from kernel.periods import Period
@@ -25,7 +25,7 @@ from kernel.text import LONGEST_NAME, Name
 from subscriptions.model import NewPrice, NewVersion, Plan, Price, PriceModel, Tier
 
 ONE = Quantity(1)
-NONE = Quantity(0)
+NONE = Measure(0)
 
 _TIERED = frozenset({PriceModel.VOLUME, PriceModel.GRADUATED})
 
@@ -33,7 +33,7 @@ _TIERED = frozenset({PriceModel.VOLUME, PriceModel.GRADUATED})
 class Part(Value, frozen=True, kw_only=True):
     """What becomes one line; `about` is what of the plan it is for, such as `11–50`."""
 
-    quantity: Quantity
+    quantity: Measure
     unit_price: UnitPrice
     about: str = ""
 
@@ -65,7 +65,7 @@ def described(name: Name, about: str) -> Name:
     return Name(name[: LONGEST_NAME - len(about)] + about)
 
 
-def parts_of(price: Price, quantity: Quantity) -> list[Part]:
+def parts_of(price: Price, quantity: Measure) -> list[Part]:
     """At least one, though it be of nothing."""
     match price.model:
         case PriceModel.FLAT:
@@ -81,7 +81,7 @@ def parts_of(price: Price, quantity: Quantity) -> list[Part]:
             parts = [
                 part
                 for lower, tier in _bounds(price.tiers)
-                if quantity > lower
+                if quantity > lower or not lower
                 for part in _tier_parts(lower, tier, _within(lower, tier, quantity))
             ]
     return parts or [Part(quantity=quantity, unit_price=UnitPrice("0.00"))]
@@ -119,10 +119,14 @@ def price_in(plan: Plan, currency: Currency | None) -> Price:
 
 
 def check(version: NewVersion) -> None:
-    currencies = [price.currency for price in version.prices]
+    check_prices(version.prices)
+
+
+def check_prices(prices: Sequence[NewPrice]) -> None:
+    currencies = [price.currency for price in prices]
     if len(set(currencies)) < len(currencies):
-        raise Invalid("price_twice", "A plan has one price per currency.", param="prices")
-    for price in version.prices:
+        raise Invalid("price_twice", "There is one price per currency.", param="prices")
+    for price in prices:
         _check_form(price)
         _check_tiers(price.tiers)
         _check_setup_fee(price)
@@ -171,14 +175,14 @@ def _check_setup_fee(price: NewPrice) -> None:
 # ── Tiers and packages ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _packages(price: Price, quantity: Quantity) -> Part:
+def _packages(price: Price, quantity: Measure) -> Part:
     """A package that is begun is billed whole."""
     assert price.package_size, "a package price has a size"
     begun = -(-quantity.micro // price.package_size.micro)
-    return Part(quantity=Quantity(begun), unit_price=_unit_price(price), about=f"x {price.package_size}")
+    return Part(quantity=Measure(begun), unit_price=_unit_price(price), about=f"x {price.package_size}")
 
 
-def _bounds(tiers: Sequence[Tier]) -> Iterator[tuple[Quantity, Tier]]:
+def _bounds(tiers: Sequence[Tier]) -> Iterator[tuple[Measure, Tier]]:
     """Each tier with where the one before it ended."""
     lower = NONE
     for tier in tiers:
@@ -186,17 +190,17 @@ def _bounds(tiers: Sequence[Tier]) -> Iterator[tuple[Quantity, Tier]]:
         lower = tier.up_to or lower
 
 
-def _holds(tier: Tier, quantity: Quantity) -> bool:
+def _holds(tier: Tier, quantity: Measure) -> bool:
     return tier.up_to is None or quantity <= tier.up_to
 
 
-def _within(lower: Quantity, tier: Tier, quantity: Quantity) -> Quantity:
+def _within(lower: Measure, tier: Tier, quantity: Measure) -> Measure:
     """The units of a quantity that fall into a tier."""
     upper = quantity if tier.up_to is None else min(quantity, tier.up_to)
-    return Quantity(upper - lower)
+    return Measure(upper - lower)
 
 
-def _tier_parts(lower: Quantity, tier: Tier, quantity: Quantity) -> list[Part]:
+def _tier_parts(lower: Measure, tier: Tier, quantity: Measure) -> list[Part]:
     about = f"{lower}–{tier.up_to}" if tier.up_to is not None else f"> {lower}"
     parts = (
         Part(quantity=quantity, unit_price=tier.unit_price, about=about),

@@ -13,7 +13,7 @@ from kernel.periods import Period
 from kernel.structs import Value
 from promotions import store as promotions
 from subscriptions import billing_store, charge_store, pausing, schedule, store
-from subscriptions.bill import Bill, Terms, bill_of, ends
+from subscriptions.bill import Bill, Terms, bill_of, bill_of_usage, ends
 from subscriptions.billing_store import Begun
 from subscriptions.changing import event_of, from_next_period
 from subscriptions.events import (
@@ -24,10 +24,13 @@ from subscriptions.events import (
 )
 from subscriptions.model import Renewal, Status, Subscription, SubscriptionId
 from subscriptions.terms import terms_of
+from subscriptions.usage import store as usage_store
 
 
 class NextPeriod(Value, frozen=True, kw_only=True):
     """A subscription as its next period begins, and the bill of it; without, it ended, rests or is tried.
+
+    One that has ended may have a bill of what was left of its usage.
 
     `had_change` when one was pending: it is carried out, or has come to nothing. `rewritten` when
     more than the period has moved.
@@ -81,8 +84,9 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
         over = subscription.to(
             Status.ENDED, next_billing_at=None, pending_change=None, phases=(), ended_at=now
         )
+        bill = bill_of_usage(over, terms, now=now)
         rewritten = had_change or bool(subscription.phases)
-        return NextPeriod(subscription=over, bill=None, had_change=had_change, rewritten=rewritten)
+        return NextPeriod(subscription=over, bill=bill, had_change=had_change, rewritten=rewritten)
     if subscription.pause_at is not None:
         paused = pausing.paused(subscription, at=subscription.pause_at, resume_at=subscription.resume_at)
         return NextPeriod(subscription=paused, bill=None)
@@ -132,6 +136,7 @@ async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     await billing_store.begin_pauses(tx, [each.subscription.id for each in decided if _is_paused(each)])
     await billing_store.advance(tx, [_begun(each) for each in decided])
     await billing_store.carry_out_changes(tx, [each.subscription for each in decided if each.rewritten])
+    await usage_store.close(tx, [bill.usage for bill in bills if bill.usage])
     await promotions.count_periods(tx, [bill.redemption for bill in bills if bill.redemption])
     await charge_store.bill(tx, bills)
     outbox.publish(tx, *(event for each in decided for event in _events(each)))
@@ -169,7 +174,7 @@ def _events(decided: NextPeriod) -> Iterator[Event]:
         return
     if subscription.is_over:
         yield SubscriptionEnded(subscription_id=subscription.id, customer_id=subscription.customer_id)
-    if bill is None:
+    if bill is None or subscription.is_over:
         return
     yield SubscriptionRenewed(
         subscription_id=subscription.id,

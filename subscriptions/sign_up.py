@@ -26,9 +26,10 @@ from promotions.model import Offer, OfferId
 from promotions.redeem import grant, redeem
 from subscriptions import addons, charge_store, charging, pricing, schedule, store
 from subscriptions.bill import Bill, bill_of
-from subscriptions.entitlements import grants_of, merged, with_addons
+from subscriptions.entitlements import grants, grants_of
 from subscriptions.events import SubscriptionScheduled, SubscriptionStarted
 from subscriptions.model import (
+    Given,
     Grants,
     NewSignup,
     NewSubscription,
@@ -163,7 +164,7 @@ async def _start(
         subscription=subscription,
         offer_id=offer.id if offer else None,
         invoice=issued[0] if issued else None,
-        entitlements=await _grants(tx, buyer, plan, also),
+        entitlements=await _grants(tx, buyer, plan, also, subscription),
     )
 
 
@@ -239,11 +240,18 @@ async def _grant(
     return grant(offer, buyer.customer.id, basket, now=tx.now)
 
 
-async def _grants(tx: Tx, buyer: Found, plan: Plan, also: Sequence[Beside]) -> Grants:
+async def _grants(
+    tx: Tx, buyer: Found, plan: Plan, also: Sequence[Beside], subscription: Subscription
+) -> Grants:
     """A customer who is new has what the plan and its add-ons give, and nothing else."""
     if buyer.is_new:
-        given = with_addons(plan.entitlements, [(addon.entitlements, quantity) for addon, quantity in also])
-        return Grants(customer_id=buyer.customer.id, features=merged([given]))
+        given = Given(
+            entitlements=plan.entitlements,
+            addons=tuple((addon.entitlements, quantity) for addon, quantity in also),
+            used={},
+            resets_at=subscription.current_period.end,
+        )
+        return grants(buyer.customer.id, [given])
     return await grants_of(tx, buyer.customer.id)
 
 

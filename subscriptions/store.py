@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import TypeAlias
+from itertools import groupby
 from uuid import UUID
 
 from billing.invoices.model import InvoiceId
@@ -15,10 +15,7 @@ from kernel.ids import Id
 from kernel.paging import Page, Window, next_cursor
 from kernel.periods import Interval, Period, Unit
 from kernel.structs import Row, load
-from subscriptions.model import Addon, Grant, PeriodInvoice, Plan, PlanId, Price, Subscription, SubscriptionId
-
-# What a plan gives, and its add-ons by their quantity.
-Given: TypeAlias = tuple[dict[str, Grant], list[tuple[dict[str, Grant], Quantity]]]
+from subscriptions.model import Addon, Given, PeriodInvoice, Plan, PlanId, Price, Subscription, SubscriptionId
 
 # ── Plans ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -47,9 +44,9 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
     await tx.conn.execute(
         """
         INSERT INTO plan_versions
-            (tenant_id, plan_id, version, interval_unit, interval_count, tax_rate_id, tax_behavior,
+            (tenant_id, plan_id, version, interval_unit, interval_count, tax_rate_id, tax_behavior, meters,
              entitlements, created_at, trial_days, minimum_term)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         """,
         tx.tenant,
         plan.id,
@@ -58,6 +55,7 @@ async def insert_version(tx: Tx, plan: Plan) -> None:
         plan.interval.count,
         plan.tax_rate_id,
         plan.tax_behavior,
+        plan.meters,
         plan.entitlements,
         tx.now,
         plan.trial_days,
@@ -119,7 +117,8 @@ async def plan(tx: Tx, key: str | PlanId) -> Plan:
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, p.kind, v.version, v.interval_unit, v.interval_count,
-               v.tax_rate_id, v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
+               v.tax_rate_id, v.tax_behavior, v.meters, v.entitlements, v.trial_days, v.minimum_term,
+               p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM plans p
@@ -143,7 +142,8 @@ async def versions_of(tx: Tx, keys: Collection[tuple[PlanId, int]]) -> dict[tupl
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, p.kind, v.version, v.interval_unit, v.interval_count,
-               v.tax_rate_id, v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
+               v.tax_rate_id, v.tax_behavior, v.meters, v.entitlements, v.trial_days, v.minimum_term,
+               p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM plans p
@@ -183,7 +183,8 @@ async def plans_named(tx: Tx, keys: Collection[str]) -> dict[str, Plan]:
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, p.kind, v.version, v.interval_unit, v.interval_count,
-               v.tax_rate_id, v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
+               v.tax_rate_id, v.tax_behavior, v.meters, v.entitlements, v.trial_days, v.minimum_term,
+               p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM plans p
@@ -206,7 +207,8 @@ async def plans(tx: Tx, window: Window) -> Page[Plan]:
     rows = await tx.conn.fetch(
         """
         SELECT p.id, p.reference, p.name, p.kind, v.version, v.interval_unit, v.interval_count,
-               v.tax_rate_id, v.tax_behavior, v.entitlements, v.trial_days, v.minimum_term, p.created_at,
+               v.tax_rate_id, v.tax_behavior, v.meters, v.entitlements, v.trial_days, v.minimum_term,
+               p.created_at,
                r.id AS price_id, r.model, r.currency, r.unit_price, r.package_size, r.tiers,
                r.setup_fee
         FROM (
@@ -443,22 +445,42 @@ async def has_subscribed(tx: Tx, customer_id: CustomerId) -> bool:
 
 
 async def entitlements(tx: Tx, key: str | CustomerId) -> tuple[CustomerId, list[Given]] | None:
-    """Of a customer by id or reference, what each subscription that entitles gives, in one statement."""
+    """What each subscription that entitles gives, and what is used of it; None where there is no customer."""
     rows = await tx.conn.fetch(
         """
-        SELECT c.id AS customer_id, v.entitlements,
+        SELECT c.id AS customer_id, s.id AS subscription_id, v.entitlements,
                (SELECT jsonb_agg(jsonb_build_array(w.entitlements, a.quantity))
                 FROM jsonb_to_recordset(s.addons) AS a (plan_id uuid, version integer, quantity text)
                 JOIN plan_versions w
-                  ON w.tenant_id = $1 AND w.plan_id = a.plan_id AND w.version = a.version) AS addons
+                  ON w.tenant_id = $1 AND w.plan_id = a.plan_id AND w.version = a.version) AS addons,
+               s.current_period_end AS resets_at, q.meter, q.quantity
         FROM customers c
         LEFT JOIN subscriptions s
           ON s.tenant_id = c.tenant_id AND s.customer_id = c.id
          AND s.status IN ('trialing', 'active', 'past_due')
         LEFT JOIN plan_versions v
           ON v.tenant_id = s.tenant_id AND v.plan_id = s.plan_id AND v.version = s.version
+        LEFT JOIN LATERAL (
+            SELECT m.reference AS meter,
+                   CASE m.aggregation
+                       WHEN 'sum' THEN sum(r.quantity)
+                       WHEN 'max' THEN max(r.quantity)
+                       WHEN 'last' THEN (array_agg(r.quantity ORDER BY r.at DESC, r.id DESC)
+                                         FILTER (WHERE m.aggregation = 'last'))[1]
+                       ELSE count(DISTINCT r.value) FILTER (WHERE m.aggregation = 'unique')
+                   END AS quantity
+            FROM usage_records r
+            JOIN meters m ON m.tenant_id = $1 AND m.id = r.meter_id
+            WHERE r.tenant_id = $1
+              AND r.subscription_id = s.id
+              AND (v.entitlements @? '$.*.quota' OR s.addons <> '[]')
+              AND r.counts_at >= s.current_period_start
+              AND r.at >= s.current_period_start  -- what came late counts against the quota of its time
+              AND r.at < s.current_period_end
+            GROUP BY m.reference, m.aggregation
+        ) q ON true
         WHERE c.tenant_id = $1 AND (c.id = $2 OR c.reference = $3)
-        ORDER BY s.id
+        ORDER BY s.id, q.meter
         """,
         tx.tenant,
         CustomerId.read(key),
@@ -466,12 +488,31 @@ async def entitlements(tx: Tx, key: str | CustomerId) -> tuple[CustomerId, list[
     )
     if not rows:
         return None
-    given = [
-        (row["entitlements"], [(grants, Quantity(quantity)) for grants, quantity in row["addons"] or ()])
-        for row in rows
-        if row["entitlements"] is not None
-    ]
-    return CustomerId.of(rows[0]["customer_id"]), given
+    by_subscription = groupby(
+        (row for row in rows if row["subscription_id"]), key=lambda row: UUID(str(row["subscription_id"]))
+    )
+    return CustomerId.of(rows[0]["customer_id"]), [_given(list(of_one)) for _, of_one in by_subscription]
+
+
+def _given(rows: Sequence[Row]) -> Given:
+    """Each row is a meter that has counted something; without any there is one, of none."""
+    used = {row["meter"]: row["quantity"] for row in rows if row["meter"] is not None}
+    return load(rows[0], Given, used=used, addons=rows[0]["addons"] or ())
+
+
+async def running_of(tx: Tx, customer_id: CustomerId) -> dict[SubscriptionId, datetime]:
+    """A customer's subscriptions that are not over, with the end of their periods."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, current_period_end
+        FROM subscriptions
+        WHERE tenant_id = $1 AND customer_id = $2 AND status NOT IN ('cancelled', 'ended')
+        ORDER BY id
+        """,
+        tx.tenant,
+        customer_id,
+    )
+    return {SubscriptionId.of(row["id"]): row["current_period_end"] for row in rows}
 
 
 def subscription_of(row: Row) -> Subscription:

@@ -1,6 +1,7 @@
 """Reading the terms of subscriptions, in a fixed number of statements however many they are."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from billing.parties import store as parties
 from billing.parties.model import Customer, LegalEntity, Proration
@@ -14,7 +15,10 @@ from promotions.engine import Held
 from subscriptions import charge_store, store
 from subscriptions.bill import Item, Terms
 from subscriptions.charging import Owed
-from subscriptions.model import BillingAnchor, Charge, Plan, Subscription, SubscriptionId
+from subscriptions.model import BillingAnchor, Charge, Plan, PlanId, Subscription, SubscriptionId
+from subscriptions.usage import rating
+from subscriptions.usage import store as usage_store
+from subscriptions.usage.model import Open
 
 
 class Untaxed(Value, frozen=True, kw_only=True):
@@ -27,12 +31,21 @@ class Untaxed(Value, frozen=True, kw_only=True):
     addons: Sequence[tuple[Plan, Quantity]]
     charges: Sequence[Charge]
     stubs_by: Proration = Proration.DAY
+    usage: tuple[Open, Plan] | None = None
 
 
-async def terms_of(tx: Tx, subscriptions: Sequence[Subscription]) -> dict[SubscriptionId, Terms]:
+async def terms_of(
+    tx: Tx, subscriptions: Sequence[Subscription], *, until: datetime | None = None
+) -> dict[SubscriptionId, Terms]:
+    """With what they have used until the end of their periods, or until a time before it."""
     customers = await parties.customers_of(tx, {each.customer_id for each in subscriptions})
     entities = await parties.legal_entities_of(tx, {each.legal_entity_id for each in customers.values()})
-    plans = await store.versions_of(tx, {version for each in subscriptions for version in each.versions})
+    ends = {each.id: until or each.current_period.end for each in subscriptions}
+    used = {each.subscription_id: each for each in await usage_store.open_usage(tx, ends)}
+    # Usage is on the terms it was used under: the next period's may be others.
+    versions = {version for each in subscriptions for version in each.versions}
+    versions |= {(each.plan_id, each.version) for each in used.values()}
+    plans = await store.versions_of(tx, versions)
     held = await promotions.held(tx, [each.redemption_id for each in subscriptions if each.redemption_id])
     charges = await charge_store.pending_of(tx, [each.id for each in subscriptions])
 
@@ -47,12 +60,17 @@ async def terms_of(tx: Tx, subscriptions: Sequence[Subscription]) -> dict[Subscr
             addons=[(plans[addon.plan_id, addon.version], addon.quantity) for addon in each.addons],
             charges=charges.get(each.id, ()),
             stubs_by=by,
+            usage=_with_its_plan(used.get(each.id), plans),
         )
         for each in subscriptions
         for customer in [customers[each.customer_id]]
     }
     treatments = await treatments_of(tx, {sale for each in untaxed.values() for sale in sales_of(each)})
     return {subscription_id: with_tax(each, treatments) for subscription_id, each in untaxed.items()}
+
+
+def _with_its_plan(used: Open | None, plans: Mapping[tuple[PlanId, int], Plan]) -> tuple[Open, Plan] | None:
+    return None if used is None else (used, plans[used.plan_id, used.version])
 
 
 async def stubs_by(tx: Tx, anchors: Iterable[BillingAnchor | None]) -> Proration:
@@ -69,11 +87,15 @@ def sales_of(terms: Untaxed) -> Iterator[Taxed]:
         yield taxed(terms.customer, terms.entity, addon.tax_rate_id)
     for charge in terms.charges:
         yield taxed(terms.customer, terms.entity, charge.tax_rate_id)
+    if terms.usage is not None:
+        _, plan = terms.usage
+        yield taxed(terms.customer, terms.entity, plan.tax_rate_id)
 
 
 def with_tax(terms: Untaxed, treatments: Mapping[Taxed, TaxTreatment]) -> Terms:
     plan, *others = (treatments[sale] for sale in sales_of(terms))
-    addons, charges = others[: len(terms.addons)], others[len(terms.addons) :]
+    addons, others = others[: len(terms.addons)], others[len(terms.addons) :]
+    charges = others[: len(terms.charges)]
     return Terms(
         entity=terms.entity,
         customer=terms.customer,
@@ -88,6 +110,7 @@ def with_tax(terms: Untaxed, treatments: Mapping[Taxed, TaxTreatment]) -> Terms:
             Owed(charge=charge, tax=tax) for charge, tax in zip(terms.charges, charges, strict=True)
         ),
         stubs_by=terms.stubs_by,
+        usage=rating.usage_of(*terms.usage, others[-1]) if terms.usage else None,
     )
 
 

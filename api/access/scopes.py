@@ -14,6 +14,7 @@ RESOURCES = (
     "invoices",
     "ledger",
     "legal_entities",
+    "meters",
     "offers",
     "payments",
     "plans",
@@ -22,6 +23,7 @@ RESOURCES = (
     "subscriptions",
     "tax_rates",
     "test_clock",
+    "usage",
 )
 ALL = frozenset(f"{resource}:{act}" for resource in RESOURCES for act in ("read", "write"))
 READ = frozenset(scope for scope in ALL if scope.endswith(":read"))
@@ -36,10 +38,13 @@ GROUPS: dict[str, frozenset[str]] = {
             "customers:write",
             "entitlements:read",
             "invoices:read",
+            "meters:read",
             "offers:read",
             "plans:read",
             "subscriptions:read",
             "subscriptions:write",
+            "usage:read",
+            "usage:write",
         }
     ),
     "finance": frozenset(
@@ -57,6 +62,7 @@ GROUPS: dict[str, frozenset[str]] = {
             "refunds:write",
             "subscriptions:read",
             "tax_rates:read",
+            "usage:read",
         }
     ),
 }
@@ -65,7 +71,7 @@ GROUPS: dict[str, frozenset[str]] = {
 TASKS: dict[str, tuple[str, str]] = {
     "signup_backend": (
         "A backend that signs people up",
-        "Registers customers, runs their subscriptions, and reads what they may use.",
+        "Registers customers, runs their subscriptions, reports usage, and reads what they may use.",
     ),
     "read_only": (
         "Read only",

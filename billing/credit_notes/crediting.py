@@ -11,7 +11,7 @@ from billing.credit_notes.model import NewCreditLine
 from billing.invoices.model import Line, LineId
 from billing.tax import rules
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
-from kernel.decimals import Quantity
+from kernel.decimals import Measure
 from kernel.errors import Conflict, Invalid, not_found
 from kernel.money import Currency, Money, round_half_up, total, zero
 from kernel.structs import Value
@@ -25,7 +25,7 @@ class Credited(Value, frozen=True, kw_only=True):
 
     invoice_line_id: LineId
     amount: Money
-    quantity: Quantity
+    quantity: Measure
 
 
 class LineCredit(Value, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class LineCredit(Value, frozen=True, kw_only=True):
 
     line: Line
     amount: Money
-    quantity: Quantity | None
+    quantity: Measure | None
 
 
 class Credit(Value, frozen=True, kw_only=True):
@@ -132,12 +132,12 @@ def _in_currency(amount: Money, line: Line) -> Money:
     return amount
 
 
-def by_quantity(line: Line, quantity: Quantity, earlier: Mapping[LineId, Credited]) -> Money:
+def by_quantity(line: Line, quantity: Measure, earlier: Mapping[LineId, Credited]) -> Money:
     """Capped at what is left of the line, since amounts may have been credited too."""
     before = earlier[line.id].quantity.micro if line.id in earlier else 0
     after = before + quantity.micro
     if not before < after <= line.quantity.micro:
-        left = Quantity(Quantity(line.quantity.micro - before).scaleb(-6))
+        left = Measure(Measure(line.quantity.micro - before).scaleb(-6))
         raise Conflict(
             "credit_exceeds_quantity",
             f"{left!s} of {line.quantity!s} units of {line.description!r} can still be credited.",

@@ -23,7 +23,7 @@ from billing.parties.model import (
     VatDue,
 )
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
-from kernel.decimals import Quantity
+from kernel.decimals import Measure
 from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.periods import Period
@@ -66,7 +66,7 @@ class CreditLine(Value, frozen=True, kw_only=True):
     id: CreditNoteLineId
     invoice_line_id: LineId
     description: Name
-    quantity: Quantity | None
+    quantity: Measure | None
     period: Period | None
     included_tax: Money
     net: Money
@@ -151,7 +151,7 @@ class NewCreditLine(Input, frozen=True, kw_only=True):
     line: LineId
     amount: Money | None = None
     net: Money | None = None
-    quantity: Quantity | None = None
+    quantity: Measure | None = None
 
 
 class NewCreditNote(Input, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from babel.numbers import (
 )
 
 from billing.parties.model import Address, Language
-from kernel.decimals import Quantity, Rate, UnitPrice
+from kernel.decimals import Measure, Rate, UnitPrice
 from kernel.money import Currency, Money
 from kernel.periods import Period, local_date
 
@@ -56,7 +56,7 @@ class Formats:
         more = "#" * (12 - currency.exponent)
         return self._decimal(price, f"#,##0{least or '.'}{more}")
 
-    def quantity(self, quantity: Quantity) -> str:
+    def quantity(self, quantity: Measure) -> str:
         return self._decimal(quantity, "#,##0.######")
 
     def rate(self, rate: Rate) -> str:

@@ -22,7 +22,7 @@ from billing.parties.model import (
     VatDue,
 )
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
-from kernel.decimals import Quantity, Rate, UnitPrice
+from kernel.decimals import Measure, Quantity, Rate, UnitPrice
 from kernel.ids import Id
 from kernel.money import Currency, Money, total
 from kernel.periods import Period
@@ -67,7 +67,7 @@ class PricedLine(Value, frozen=True, kw_only=True):
     """
 
     description: Name
-    quantity: Quantity
+    quantity: Measure
     unit_price: UnitPrice
     amount: Money
     allowances: tuple[Allowance, ...] = ()
@@ -94,7 +94,7 @@ class Line(Value, frozen=True, kw_only=True):
 
     id: LineId
     description: Name
-    quantity: Quantity
+    quantity: Measure
     unit_price: UnitPrice
     recurring: bool
     period: Period | None

@@ -267,6 +267,25 @@ async def customers_of(tx: Tx, customer_ids: Collection[CustomerId]) -> dict[Cus
     return {customer.id: customer for customer in (load(row, Customer) for row in rows)}
 
 
+async def find_customers(tx: Tx, keys: Collection[str]) -> dict[str, CustomerId]:
+    """Those of these ids and references that are there, by the key that named them."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, reference
+        FROM customers
+        WHERE tenant_id = $1 AND (id = ANY($2::uuid[]) OR reference = ANY($3::text[]))
+        """,
+        tx.tenant,
+        [read for read in map(CustomerId.read, keys) if read],
+        list(keys),
+    )
+    named = {}
+    for row in rows:
+        customer_id = CustomerId.of(row["id"])
+        named[str(customer_id)] = named[row["reference"]] = customer_id
+    return {key: named[key] for key in keys if key in named}
+
+
 async def lock_customer(tx: Tx, key: str | CustomerId) -> Customer:
     """The first lock of every verb that changes what a customer has."""
     row = await tx.conn.fetchrow(

@@ -41,6 +41,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     sent: set[str] = set()
     await client.patch("/v1/settings", json={"refund_mode": "automatic"})
     for operation, path in (
+        ("create_meter", "meters"),
         ("create_plan", "plans"),
         ("create_offer", "offers"),
         ("create_customer", "customers"),
@@ -50,6 +51,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
         await send(operation, path)
     signup = await send("create_signup", "signups")
     await send("patch_customer", "customers/user-42", "PATCH")
+    await send("record_usage", "usage")
 
     subscribed = await send("create_subscription", "subscriptions")
     await send("create_charge", f"subscriptions/{subscribed['subscription']['id']}/charges")

@@ -229,7 +229,10 @@ async def none_of(owner: Owner, query: str, *values: object) -> None:
 
 
 async def check_periods(owner: Owner) -> None:
-    """Each month from its anchor that has begun is billed once; what SHORT was for ends instead."""
+    """Each month from its anchor that has begun is billed once; what SHORT was for ends instead.
+
+    What is left of its usage then is billed once as well, beside the bill of its period.
+    """
     await owner.execute(
         """
         CREATE TEMP VIEW expected AS
@@ -248,13 +251,15 @@ async def check_periods(owner: Owner) -> None:
         """
     )
     now = clock.now()
-    billed = """
+    linked = """
         SELECT i.tenant_id, i.subscription_id, i.period_start, i.period_end
         FROM subscription_invoices i JOIN run r ON r.tenant_id = i.tenant_id AND r.id = i.invoice_id
     """
+    billed, last = f"{linked} WHERE i.change_number = 0", f"{linked} WHERE i.change_number > 0"
     await none_of(owner, f"SELECT * FROM expected WHERE begins <= $1 EXCEPT ALL {billed}", now)
     await none_of(owner, f"{billed} EXCEPT ALL SELECT * FROM expected WHERE begins <= $1", now)
-    assert await owner.fetchval(f"SELECT count(*) FROM ({billed}) b") == await owner.fetchval(
+    await none_of(owner, f"SELECT subscription_id FROM ({last}) l GROUP BY 1 HAVING count(*) > 1")
+    assert await owner.fetchval(f"SELECT count(*) FROM ({linked}) b") == await owner.fetchval(
         "SELECT count(*) FROM run"
     )
     await none_of(
@@ -362,4 +367,11 @@ async def check_events(owner: Owner) -> None:
     invoices = [row["id"].bytes for row in await owner.fetch("SELECT id FROM invoices")]
     assert sorted(told) == sorted(invoices)
     renewed = await owner.fetchval("SELECT count(*) FROM events WHERE type = 'subscription.renewed'")
-    assert renewed == await owner.fetchval("SELECT count(*) FROM run")
+    assert renewed == await owner.fetchval(
+        """
+        SELECT count(*)
+        FROM run r
+        JOIN subscription_invoices p ON p.tenant_id = r.tenant_id AND p.invoice_id = r.id
+        WHERE p.change_number = 0
+        """
+    )

@@ -75,6 +75,7 @@ MAY_CHANGE = {
         "cancellation cancelled_at ended_at"
     ),
     "subscription_invoices": "stopped_at",
+    "subscription_usage": "billed_until",
     "signups": "subscription_id created_at",
     "charges": "invoice_id",
     "refunds": "status gateway_reference failure_code succeeded_on",

@@ -37,6 +37,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_manual_refund": lambda b, w: b.post(
         f"/v1/credit_notes/{w['credit_note']}/refunds", {"means": "cash"}
     ),
+    "create_meter": lambda b, _: b.post("/v1/meters", {"reference": "new", "name": "Taken"}),
     "create_offer": lambda b, _: b.post("/v1/offers", welcome("new")),
     "create_payment": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(235_00)}
@@ -65,6 +66,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "pay_invoice": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(1)}
     ),
+    "record_usage": lambda b, w: b.post("/v1/usage", BODIES["record_usage"](w)),
     "renew_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "resume_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/resume_dunning"),
     "resume_subscription": lambda b, w: b.post(

@@ -49,10 +49,15 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     },
     "create_legal_entity": lambda w: legal_entity("new", tax_rate=w["tax_rate"], is_default=True),
     "create_manual_refund": lambda _: {"means": "cash", "amount": euros(1_00)},
+    "create_meter": lambda _: {"reference": "new", "name": "New"},
     "create_offer": lambda _: welcome("new"),
     "create_payment": lambda _: {"means": "transfer", "amount": euros(10_00)},
-    "create_plan": lambda w: plan("new", tax_rate=w["tax_rate"]),
-    "create_plan_version": lambda w: {**_terms("39.00"), "tax_rate": w["tax_rate"]},
+    "create_plan": lambda w: plan("new", tax_rate=w["tax_rate"], meters=_metered(w)),
+    "create_plan_version": lambda w: {
+        **_terms("39.00"),
+        "tax_rate": w["tax_rate"],
+        "entitlements": {"calls": {"quota": 10, "meter": w["meter"]}},
+    },
     "create_signup": lambda w: {
         "customer": customer("new", legal_entity=w["legal_entity"], tax_rate=w["tax_rate"]),
         "plan": w["plan"],
@@ -78,6 +83,12 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "pause_invoice_dunning": lambda _: {"until": "2026-02-20"},
     "pause_subscription": lambda _: {"credit": "prorated", "refund": "manual"},
     "pay_invoice": lambda _: None,
+    "record_usage": lambda w: {
+        "records": [
+            {"event_id": "new-1", "subscription": w["subscription"], "meter": w["meter"], "quantity": "2"},
+            {"event_id": "new-2", "customer": w["customer"], "meter": w["meter"]},
+        ]
+    },
     "renew_subscription": lambda _: None,
     "resume_invoice_dunning": lambda _: None,
     "resume_subscription": lambda _: None,
@@ -95,6 +106,8 @@ NAMED_IN_BODIES = {
     "tax_rate": "tax_rate",
     "legal_entity": "legal_entity",
     "line": "invoice_line",
+    "meter": "meter",
+    "subscription": "subscription",
 }
 # Resources that the caller's own reference names as well as our id.
 REFERENCES = {
@@ -103,6 +116,7 @@ REFERENCES = {
     "offer": "welcome",
     "tax_rate": "vat-5.5",
     "legal_entity": "main",
+    "meter": "api_calls",
 }
 
 
@@ -125,6 +139,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     seats = [{"currency": "EUR", "unit_price": "5.00", "model": "per_unit"}]
     addon = await backend.post("/v1/plans", plan(named("seats"), kind="addon", prices=seats))
     offer = await backend.post("/v1/offers", welcome(named("welcome")))
+    meter = await backend.post("/v1/meters", {"reference": named("api_calls"), "name": "API calls"})
     key = await backend.post("/v1/api_keys", {"name": "Another", "scopes": ["events:read"]})
     time.at = NOON
     time.forward(days=-40)
@@ -142,6 +157,8 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     await backend.post(f"/v1/subscriptions/{paused['subscription']['id']}/pause", {"credit": "prorated"})
     await backend.post(f"/v1/plans/{pro['id']}/versions", _terms("29.00"))
     charged = await backend.post(f"{subscription}/charges", {"description": "Support", "unit_price": "12.00"})
+    used = {"event_id": "call-1", "subscription": signup["subscription"]["id"], "meter": meter["id"]}
+    await backend.post("/v1/usage", {"records": [used]})
 
     body: Json = {
         "customer": buyer["id"],
@@ -169,6 +186,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "invoice": invoice["id"],
         "invoice_line": invoice["lines"][0]["id"],
         "legal_entity": entity["id"],
+        "meter": meter["id"],
         "offer": offer["id"],
         "payment": payment["id"],
         "plan": pro["id"],
@@ -182,6 +200,10 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
 async def _issued(backend: Backend, body: Json) -> Json:
     draft = await backend.post("/v1/draft_invoices", body)
     return await backend.post(f"/v1/draft_invoices/{draft['id']}/issue")
+
+
+def _metered(world: World) -> list[Json]:
+    return [{"meter": world["meter"], "prices": [{"currency": "EUR", "unit_price": "0.01"}]}]
 
 
 def _terms(price: str) -> Json:

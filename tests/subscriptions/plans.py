@@ -1,6 +1,6 @@
 """Plans and signups for tests, with defaults: Pro at 29.00 a month, in advance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from billing.invoices.model import Collection
@@ -19,6 +19,8 @@ from subscriptions.model import (
     Grant,
     NewAddon,
     NewCharge,
+    NewMeteredPrice,
+    NewMeterPrice,
     NewPlan,
     NewPrice,
     NewSignup,
@@ -62,6 +64,7 @@ async def a_plan(
     name: str = "Pro",
     kind: PlanKind = PlanKind.PLAN,
     tax_rate: str | None = None,
+    meters: Mapping[str, NewMeterPrice] | None = None,
 ) -> Plan:
     request = NewPlan(
         reference=Reference(reference),
@@ -70,6 +73,7 @@ async def a_plan(
         interval=interval,
         tax_rate=tax_rate,
         prices=list(prices) or [a_price()],
+        meters=[NewMeteredPrice(meter=meter, prices=[price]) for meter, price in (meters or {}).items()],
         tax_behavior=tax_behavior,
         entitlements={"export": True, "seats": 5} if entitlements is None else entitlements,
     )

@@ -1,8 +1,9 @@
-"""A mixed population: every price model, with and without each kind of offer, due at the same time.
+"""A mixed population: every price model, metered or not, with and without each kind of offer, due at once.
 
 Thousands of them are copies, made by PostgreSQL: a row is copied as a whole, whatever columns it has.
 """
 
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -14,11 +15,13 @@ from kernel.decimals import Quantity, UnitPrice
 from promotions.create_offer import create_offer
 from promotions.model import AtEnd, Forever, NewOffer, Periods
 from subscriptions.add_charge import add_charge
-from subscriptions.model import NewPrice, PriceModel, Subscription, Tier
+from subscriptions.meters.model import Aggregation
+from subscriptions.model import NewMeterPrice, NewPrice, PriceModel, Subscription, Tier
 from subscriptions.sign_up import sign_up
 from tests.makers import EUR
 from tests.promotions.offers import a_new_offer, days, fixed, percent
-from tests.shop import a_shop
+from tests.shop import a_shop, at
+from tests.subscriptions.metering import a_meter, a_record, used
 from tests.subscriptions.plans import a_charge, a_plan, a_price, a_signup, an_addon, beside
 
 TIERS = (
@@ -36,6 +39,21 @@ PRICES = {
     "volume": NewPrice(currency=EUR, model=PriceModel.VOLUME, tiers=TIERS),
     "graduated": NewPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS),
     "gross": NewPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS),
+    "metered": NewPrice(currency=EUR, unit_price=UnitPrice("19.00")),
+}
+METERS = {
+    "calls": (Aggregation.SUM, NewMeterPrice(currency=EUR, unit_price=UnitPrice("0.013"))),
+    "peak": (Aggregation.MAX, NewMeterPrice(currency=EUR, model=PriceModel.GRADUATED, tiers=TIERS)),
+    "stored": (Aggregation.LAST, NewMeterPrice(currency=EUR, model=PriceModel.VOLUME, tiers=TIERS)),
+    "people": (
+        Aggregation.UNIQUE,
+        NewMeterPrice(
+            currency=EUR,
+            model=PriceModel.PACKAGE,
+            unit_price=UnitPrice("5.00"),
+            package_size=Quantity(2),
+        ),
+    ),
 }
 ADDONS = {"flat": [beside("seats", "3"), beside("support")], "volume": [beside("support")]}
 OFFERS: dict[str, NewOffer] = {
@@ -46,6 +64,7 @@ OFFERS: dict[str, NewOffer] = {
     "TRIAL": a_new_offer(days(31), reference="TRIAL"),
     "WHOLE": a_new_offer(percent("100"), reference="WHOLE", duration=Forever()),
 }
+LAST_BILLS = 1  # of those that end with their offer, how many are billed for what they used
 
 
 async def a_population(tx: Tx) -> list[Subscription]:
@@ -54,9 +73,12 @@ async def a_population(tx: Tx) -> list[Subscription]:
     For a third of them a charge waits, beside the setup fees of those that are in a trial.
     """
     await a_shop(tx)
+    for meter, (aggregation, _) in METERS.items():
+        await a_meter(tx, meter, aggregation)
     for reference, price in PRICES.items():
         with_vat = TaxBehavior.INCLUSIVE if reference == "gross" else None
-        await a_plan(tx, reference, price, tax_behavior=with_vat)
+        metered = {name: priced for name, (_, priced) in METERS.items()} if reference == "metered" else {}
+        await a_plan(tx, reference, price, meters=metered, tax_behavior=with_vat)
     await an_addon(tx)
     await an_addon(tx, "support", a_price("15.15"))
     for offer in OFFERS.values():
@@ -69,7 +91,7 @@ async def a_population(tx: Tx) -> list[Subscription]:
                     customer=f"user-{plan}-{offer}".lower(),
                     plan=plan,
                     offer=offer,
-                    quantity="1" if plan in ("flat", "setup") else "12",
+                    quantity="1" if plan in ("flat", "setup", "metered") else "12",
                     addons=ADDONS.get(plan, ()),
                 ),
             )
@@ -78,7 +100,20 @@ async def a_population(tx: Tx) -> list[Subscription]:
     ]
     for number, subscription in enumerate(subscriptions[::3]):
         await add_charge(tx, subscription.id, a_charge("7.35", discountable=bool(number % 2)))
+    await _use(at(tx, tx.now + timedelta(days=11)), subscriptions)
     return subscriptions
+
+
+async def _use(tx: Tx, subscriptions: list[Subscription]) -> None:
+    """All but every third have used something, those whose plan has no meter as well."""
+    records = [
+        a_record(f"{number}-{meter}-{n}", meter, of=subscription, units=number + n)
+        for number, subscription in enumerate(subscriptions)
+        for meter in METERS
+        for n in range(3)
+        if number % 3
+    ]
+    await used(tx, *records)
 
 
 async def documents(tx: Tx) -> list[Any]:
@@ -100,7 +135,7 @@ async def documents(tx: Tx) -> list[Any]:
         JOIN subscription_invoices p ON p.invoice_id = i.id
         JOIN subscriptions u ON u.id = p.subscription_id
         LEFT JOIN redemptions r ON r.id = u.redemption_id
-        ORDER BY c.reference, p.period_start
+        ORDER BY c.reference, p.period_start, p.change_number
         """
     )
     return [tuple(row.values()) for row in rows]

@@ -16,7 +16,6 @@ from subscriptions.model import (
     ENTITLED,
     NEXT,
     Entitlements,
-    Grant,
     PlanId,
     Status,
     Subscription,
@@ -110,7 +109,7 @@ def test_of_each_feature_the_best_grant_counts() -> None:
     assert merged([]) == {}
 
 
-FROM_WORST_TO_BEST: list[Grant] = [False, 0, 1, 5, 20, True]
+FROM_WORST_TO_BEST: list[bool | int] = [False, 0, 1, 5, 20, True]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6])

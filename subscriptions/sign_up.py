@@ -29,6 +29,7 @@ from subscriptions.bill import Bill, bill_of
 from subscriptions.entitlements import grants, grants_of
 from subscriptions.events import SubscriptionScheduled, SubscriptionStarted
 from subscriptions.model import (
+    ENTITLED,
     Given,
     Grants,
     NewSignup,
@@ -243,7 +244,7 @@ async def _grant(
 async def _grants(
     tx: Tx, buyer: Found, plan: Plan, also: Sequence[Beside], subscription: Subscription
 ) -> Grants:
-    """A customer who is new has what the plan and its add-ons give, and nothing else."""
+    """A customer who is new has what the plan and its add-ons give, once it has begun, and nothing else."""
     if buyer.is_new:
         given = Given(
             entitlements=plan.entitlements,
@@ -251,7 +252,7 @@ async def _grants(
             used={},
             resets_at=subscription.current_period.end,
         )
-        return grants(buyer.customer.id, [given])
+        return grants(buyer.customer.id, [given] if subscription.status in ENTITLED else [])
     return await grants_of(tx, buyer.customer.id)
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from billing.credit_notes.model import Reason
+from billing.invoices.model import Invoice
 from billing.parties import store as parties
 from billing.parties.model import LegalEntity, Proration
 from kernel import jobs, outbox
@@ -25,6 +26,7 @@ from subscriptions import store as subscriptions
 from subscriptions.caught_up import caught_up
 from subscriptions.events import CancellationScheduled, CancellationUndone, SubscriptionCancelled
 from subscriptions.model import Status, Subscription, SubscriptionId
+from subscriptions.usage.bill_usage import bill_usage
 
 CANCELLING = "cancel_subscription"
 
@@ -141,15 +143,22 @@ async def _cancel(
         ended_at=at,
     )
 
+    # What was used is billed and stays billed, whatever is credited of the invoices that were there before.
+    invoice = await bill_usage(tx, subscription, until=at)
     await subscriptions.update(tx, cancelled)
     given_back = await credit_unused(tx, subscription, request, at=at, zone=zone)
+    if invoice is not None:
+        await subscriptions.link_change(tx, subscription, invoice.id)
     outbox.publish(tx, SubscriptionCancelled(subscription_id=cancelled.id, customer_id=cancelled.customer_id))
-    return _answer(cancelled, given_back)
+    return _answer(cancelled, invoice, given_back)
 
 
-def _answer(subscription: Subscription, given_back: Sequence[GivenBack] = ()) -> Cancellation:
+def _answer(
+    subscription: Subscription, invoice: Invoice | None = None, given_back: Sequence[GivenBack] = ()
+) -> Cancellation:
     return Cancellation(
         subscription=subscription,
+        invoice=invoice,
         credit_notes=tuple(each.credit_note for each in given_back),
         refunds=tuple(refund for each in given_back for refund in each.refunds),
         to_refund_by_hand=total((each.to_refund_by_hand for each in given_back), subscription.currency),

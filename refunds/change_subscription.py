@@ -30,6 +30,7 @@ from subscriptions.bill_change import bill_change
 from subscriptions.caught_up import caught_up
 from subscriptions.events import SubscriptionChangeScheduled, SubscriptionChangeUndone
 from subscriptions.model import PendingChange, Plan, Subscription, SubscriptionId
+from subscriptions.usage.bill_usage import bill_usage
 
 
 class Locked(Value, frozen=True, kw_only=True):
@@ -153,17 +154,27 @@ async def _change(
     unused = in_use(billed) if (share or begins) and by is not Proration.NONE else []
     older = await _lock_notes(tx, unused)
 
+    # The number series are the last locks: of invoices first, as where a renewal comes before a credit.
+    usage_invoice = await _bill_usage(tx, before, after)
     await store.update(tx, after)
     if unused:
         await store.stop_lines(tx, before)
-    # The number series are the last locks: of invoices first, as where a renewal comes before a credit.
+    if usage_invoice is not None:
+        await store.link_change(tx, before, usage_invoice.id)
     invoice = await bill_change(tx, after, share) if share else None
     given_back = await credit_invoices(tx, unused, _unused(tx, locked, request, by))
     if invoice and request.refund is None:
         notes = [*older, *(each.credit_note.id for each in given_back)]
         invoice = await _pay_with(tx, invoice, notes)
     outbox.publish(tx, changing.event_of(after))
-    return await _answer(tx, after, invoice, given_back)
+    return await _answer(tx, after, invoice, given_back, usage_invoice=usage_invoice)
+
+
+async def _bill_usage(tx: Tx, before: Subscription, after: Subscription) -> Invoice | None:
+    """What was used on one plan is billed by it, before another holds."""
+    if (before.plan_id, before.version) == (after.plan_id, after.version):
+        return None
+    return await bill_usage(tx, before, until=tx.now)
 
 
 async def _lock_notes(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> list[CreditNoteId]:
@@ -201,12 +212,15 @@ async def _answer(
     subscription: Subscription,
     invoice: Invoice | None = None,
     given_back: Sequence[GivenBack] = (),
+    *,
+    usage_invoice: Invoice | None = None,
 ) -> Change:
     notes = await credit_notes.find_many(tx, [each.credit_note.id for each in given_back])
     return Change(
         subscription=subscription,
         credit_notes=tuple(notes),
         invoice=invoice,
+        usage_invoice=usage_invoice,
         refunds=tuple(refund for each in given_back for refund in each.refunds),
         to_refund_by_hand=total((each.to_refund_by_hand for each in given_back), subscription.currency),
     )

@@ -128,9 +128,13 @@ class NewCancellation(Input, frozen=True, kw_only=True):
 
 
 class Cancellation(Value, frozen=True, kw_only=True):
-    """A credit note for each invoice of the period of which there was something to credit."""
+    """A credit note for each invoice of the period of which there was something to credit.
+
+    `invoice` is of what was used and not billed yet, where that costs anything.
+    """
 
     subscription: Subscription
+    invoice: Invoice | None
     credit_notes: tuple[CreditNote, ...]
     refunds: tuple[Refund, ...]
     to_refund_by_hand: Money
@@ -166,11 +170,15 @@ class NewChange(Input, frozen=True, kw_only=True):
 
 
 class Change(Value, frozen=True, kw_only=True):
-    """`invoice` is null when nothing of the period is left to bill, or nothing is billed yet."""
+    """`invoice` is null when nothing of the period is left to bill, or nothing is billed yet.
+
+    `usage_invoice` is of what was used on the plan before, where that costs anything.
+    """
 
     subscription: Subscription
     credit_notes: tuple[CreditNote, ...]
     invoice: Invoice | None
+    usage_invoice: Invoice | None
     refunds: tuple[Refund, ...]
     to_refund_by_hand: Money
 

@@ -1,0 +1,27 @@
+"""Billing what is left of a subscription's usage, at a time at which its plan counts no further."""
+
+from datetime import datetime
+
+from billing.invoices.issue import issue_invoices
+from billing.invoices.model import Invoice
+from kernel.database import Tx
+from subscriptions.bill import bill_of_usage
+from subscriptions.model import Subscription
+from subscriptions.terms import terms_of
+from subscriptions.usage import store
+
+
+async def bill_usage(tx: Tx, subscription: Subscription, *, until: datetime) -> Invoice | None:
+    """None where it costs nothing. The subscription is locked, and still on the plan it was used under.
+
+    Whoever asks links the invoice to the subscription.
+    """
+    if not await store.open_usage(tx, {subscription.id: until}):
+        return None
+    terms = (await terms_of(tx, [subscription], until=until))[subscription.id]
+
+    bill = bill_of_usage(subscription, terms, now=tx.now)
+
+    await store.close(tx, [terms.usage] if terms.usage else [])
+    issued = await issue_invoices(tx, [bill.invoice] if bill else [])
+    return issued[0] if issued else None

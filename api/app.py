@@ -142,7 +142,6 @@ def _dependencies(hasher: Hasher) -> dict[str, Provide]:
         "now": Provide(_now, sync_to_thread=False),
         "window": Provide(paging.window),
         "of_customer": Provide(filters.of_customer),
-        "of_meter": Provide(filters.of_meter),
         "hasher": Provide(lambda: hasher, sync_to_thread=False),
     }
 

@@ -24,7 +24,6 @@ MeterKey = Annotated[
 ]
 
 OfCustomer = NamedDependency[CustomerId | None]
-OfMeter = NamedDependency[MeterId | None]
 
 
 async def of_customer(tx: NamedDependency[Tx], customer_id: CustomerKey = None) -> CustomerId | None:
@@ -34,8 +33,8 @@ async def of_customer(tx: NamedDependency[Tx], customer_id: CustomerKey = None) 
     return CustomerId.read(customer_id) or (await parties.customer(tx, customer_id)).id
 
 
-async def of_meter(tx: NamedDependency[Tx], meter_id: MeterKey = None) -> MeterId | None:
-    """As with customers."""
-    if meter_id is None:
+async def meter_of(tx: Tx, key: str | None) -> MeterId | None:
+    """As with customers. Not a dependency: those of a request are read at once, in one transaction."""
+    if key is None:
         return None
-    return MeterId.read(meter_id) or (await meters.get(tx, meter_id)).id
+    return MeterId.read(key) or (await meters.get(tx, key)).id

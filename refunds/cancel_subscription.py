@@ -144,7 +144,7 @@ async def _cancel(
     )
 
     # What was used is billed and stays billed, whatever is credited of the invoices that were there before.
-    invoice = await bill_usage(tx, subscription, until=at)
+    invoice = await bill_usage(tx, subscription, until=at, is_last=True)
     await subscriptions.update(tx, cancelled)
     given_back = await credit_unused(tx, subscription, request, at=at, zone=zone)
     if invoice is not None:

@@ -1,7 +1,6 @@
 """Reading the terms of subscriptions, in a fixed number of statements however many they are."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 
 from billing.parties import store as parties
 from billing.parties.model import Customer, LegalEntity, Proration
@@ -15,7 +14,7 @@ from promotions.engine import Held
 from subscriptions import charge_store, store
 from subscriptions.bill import Item, Terms
 from subscriptions.charging import Owed
-from subscriptions.model import BillingAnchor, Charge, Plan, PlanId, Subscription, SubscriptionId
+from subscriptions.model import BillingAnchor, Charge, Plan, Subscription, SubscriptionId
 from subscriptions.usage import rating
 from subscriptions.usage import store as usage_store
 from subscriptions.usage.model import Open
@@ -35,17 +34,18 @@ class Untaxed(Value, frozen=True, kw_only=True):
 
 
 async def terms_of(
-    tx: Tx, subscriptions: Sequence[Subscription], *, until: datetime | None = None
+    tx: Tx, subscriptions: Sequence[Subscription], *, used: Sequence[Open] | None = None
 ) -> dict[SubscriptionId, Terms]:
-    """With what they have used until the end of their periods, or until a time before it."""
+    """With what they have used until the end of their periods, unless it is given."""
     customers = await parties.customers_of(tx, {each.customer_id for each in subscriptions})
     entities = await parties.legal_entities_of(tx, {each.legal_entity_id for each in customers.values()})
-    ends = {each.id: until or each.current_period.end for each in subscriptions}
-    used = {each.subscription_id: each for each in await usage_store.open_usage(tx, ends)}
+    if used is None:
+        used = await usage_store.open_usage(tx, {each.id: each.current_period.end for each in subscriptions})
     # Usage is on the terms it was used under: the next period's may be others.
     versions = {version for each in subscriptions for version in each.versions}
-    versions |= {(each.plan_id, each.version) for each in used.values()}
+    versions |= {(each.plan_id, each.version) for each in used}
     plans = await store.versions_of(tx, versions)
+    usage = {each.subscription_id: (each, plans[each.plan_id, each.version]) for each in used}
     held = await promotions.held(tx, [each.redemption_id for each in subscriptions if each.redemption_id])
     charges = await charge_store.pending_of(tx, [each.id for each in subscriptions])
 
@@ -60,17 +60,13 @@ async def terms_of(
             addons=[(plans[addon.plan_id, addon.version], addon.quantity) for addon in each.addons],
             charges=charges.get(each.id, ()),
             stubs_by=by,
-            usage=_with_its_plan(used.get(each.id), plans),
+            usage=usage.get(each.id),
         )
         for each in subscriptions
         for customer in [customers[each.customer_id]]
     }
     treatments = await treatments_of(tx, {sale for each in untaxed.values() for sale in sales_of(each)})
     return {subscription_id: with_tax(each, treatments) for subscription_id, each in untaxed.items()}
-
-
-def _with_its_plan(used: Open | None, plans: Mapping[tuple[PlanId, int], Plan]) -> tuple[Open, Plan] | None:
-    return None if used is None else (used, plans[used.plan_id, used.version])
 
 
 async def stubs_by(tx: Tx, anchors: Iterable[BillingAnchor | None]) -> Proration:

@@ -5,7 +5,7 @@ from typing import Annotated
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from api.filters import OfCustomer, OfMeter
+from api.filters import MeterKey, OfCustomer, meter_of
 from api.operations import command, query
 from kernel.database import Tx
 from kernel.paging import Page, Window
@@ -26,12 +26,13 @@ async def list_usage(
     tx: NamedDependency[Tx],
     window: NamedDependency[Window],
     of_customer: OfCustomer,
-    of_meter: OfMeter,
     subscription_id: OfSubscription = None,
+    meter_id: MeterKey = None,
 ) -> Page[UsageRecord]:
     """List what was reported, newest first."""
+    meter = await meter_of(tx, meter_id)
     return await store.page(
-        tx, window, customer_id=of_customer, subscription_id=subscription_id, meter_id=of_meter
+        tx, window, customer_id=of_customer, subscription_id=subscription_id, meter_id=meter
     )
 
 

@@ -1,6 +1,6 @@
 """Billing what is left of a subscription's usage, at a time at which its plan counts no further."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from billing.invoices.issue import issue_invoices
 from billing.invoices.model import Invoice
@@ -9,16 +9,22 @@ from subscriptions.bill import bill_of_usage
 from subscriptions.model import Subscription
 from subscriptions.terms import terms_of
 from subscriptions.usage import store
+from subscriptions.usage.rules import AHEAD
 
 
-async def bill_usage(tx: Tx, subscription: Subscription, *, until: datetime) -> Invoice | None:
+async def bill_usage(
+    tx: Tx, subscription: Subscription, *, until: datetime, is_last: bool = False
+) -> Invoice | None:
     """None where it costs nothing. The subscription is locked, and still on the plan it was used under.
 
-    Whoever asks links the invoice to the subscription.
+    The last bill, made at the moment it is for, leaves out nothing that was reported. Whoever asks links
+    the invoice to the subscription.
     """
-    if not await store.open_usage(tx, {subscription.id: until}):
+    ahead = AHEAD if is_last and until == tx.now else timedelta(0)
+    used = await store.open_usage(tx, {subscription.id: until}, ahead=ahead)
+    if not used:
         return None
-    terms = (await terms_of(tx, [subscription], until=until))[subscription.id]
+    terms = (await terms_of(tx, [subscription], used=used))[subscription.id]
 
     bill = bill_of_usage(subscription, terms, now=tx.now)
 

@@ -94,6 +94,8 @@ def check(version: NewVersion, named: Mapping[str, Meter], kind: PlanKind) -> No
                 "What is metered has a price per unit, by package, by volume or graduated.",
                 param="meters",
             )
+        if any(price.setup_fee is not None for price in metered.prices):
+            raise Invalid("meter_setup_fee", "A setup fee goes with the plan's price.", param="meters")
         if {price.currency for price in metered.prices} != currencies:
             raise Invalid(
                 "meter_price_currencies",

@@ -1,7 +1,7 @@
 """Every SQL statement about usage."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
@@ -138,8 +138,13 @@ async def page(
 # ── What is still to be billed ──────────────────────────────────────────────────────────────────────────
 
 
-async def open_usage(tx: Tx, until: Mapping[SubscriptionId, datetime]) -> list[Open]:
-    """Until a time for each; of those whose plan has meters or that have used something."""
+async def open_usage(
+    tx: Tx, until: Mapping[SubscriptionId, datetime], *, ahead: timedelta = timedelta(0)
+) -> list[Open]:
+    """Until a time for each; of those whose plan has meters or that have used something.
+
+    Where nothing comes after, what was reported with a time a little ahead belongs to it too.
+    """
     rows = await tx.conn.fetch(
         """
         SELECT s.id AS subscription_id, s.plan_id, s.version, s.currency,
@@ -170,7 +175,7 @@ async def open_usage(tx: Tx, until: Mapping[SubscriptionId, datetime]) -> list[O
               -- what was used in a trial has been free, whenever it is reported
               AND (r.counts_at >= s.trial_ends_at OR s.trial_ends_at IS NULL
                    OR s.current_period_start < s.trial_ends_at)
-              AND r.counts_at < k.until
+              AND r.counts_at < k.until + $4
             GROUP BY m.id, m.reference, m.name, m.aggregation
         ) q ON true
         WHERE u.subscription_id IS NOT NULL OR v.meters <> '[]'
@@ -179,6 +184,7 @@ async def open_usage(tx: Tx, until: Mapping[SubscriptionId, datetime]) -> list[O
         tx.tenant,
         list(until),
         list(until.values()),
+        ahead,
     )
     return [_open(list(of_one)) for _, of_one in groupby(rows, key=_subscription_of)]
 

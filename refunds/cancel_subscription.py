@@ -20,10 +20,11 @@ from kernel.money import total
 from kernel.periods import local_date
 from kernel.structs import from_wire
 from refunds.credit_period import Unused, credit_invoices, to_credit
-from refunds.model import Cancellation, GivenBack, NewCancellation, When
+from refunds.model import Cancellation, Credit, GivenBack, NewCancellation, When
 from refunds.rules import terms_of
 from subscriptions import store as subscriptions
 from subscriptions.caught_up import caught_up
+from subscriptions.end_charges import end_charges
 from subscriptions.events import CancellationScheduled, CancellationUndone, SubscriptionCancelled
 from subscriptions.model import Status, Subscription, SubscriptionId
 from subscriptions.usage.bill_usage import bill_usage
@@ -146,6 +147,7 @@ async def _cancel(
     # What was used is billed and stays billed, whatever is credited of the invoices that were there before.
     invoice = await bill_usage(tx, subscription, until=at, is_last=True)
     await subscriptions.update(tx, cancelled)
+    await end_charges(tx, subscription, all_forgone=request.credit is Credit.FULL)
     given_back = await credit_unused(tx, subscription, request, at=at, zone=zone)
     if invoice is not None:
         await subscriptions.link_change(tx, subscription, invoice.id)

@@ -355,3 +355,47 @@ async def test_only_a_full_credit_takes_back_what_was_billed_once(
 
     assert sum(note.net.minor for note in cancelled.credit_notes) == credited
     await assert_sound(tx)
+
+
+@pytest.mark.parametrize("credit", [Credit.NONE, Credit.PRORATED])
+async def test_what_waits_is_billed_when_the_subscription_is_cancelled(tx: Tx, credit: Credit) -> None:
+    subscription = (await signed_up(tx)).subscription
+    charge = (await add_charge(tx, subscription.id, a_charge("40.00"))).charge
+
+    cancelled = await cancel_subscription(
+        tx, subscription.id, NewCancellation(credit=credit, refund=RefundMode.NONE)
+    )
+
+    invoice_id = (await charge_store.get(tx, charge.id)).invoice_id
+    assert invoice_id is not None
+    assert nets(await invoices.get(tx, invoice_id)) == [40_00]
+    assert sum(note.net.minor for note in cancelled.credit_notes) == (
+        29_00 if credit is Credit.PRORATED else 0
+    )
+    await assert_sound(tx)
+
+
+async def test_what_waits_is_forgone_where_all_is_given_back(tx: Tx) -> None:
+    subscription = (await signed_up(tx)).subscription
+    charge = (await add_charge(tx, subscription.id, a_charge("40.00"))).charge
+    await cancel_subscription(
+        tx, subscription.id, NewCancellation(credit=Credit.FULL, refund=RefundMode.NONE)
+    )
+
+    with pytest.raises(NotFound):
+        await charge_store.get(tx, charge.id)
+    assert (
+        ChargeDeleted(
+            charge_id=charge.id, subscription_id=subscription.id, customer_id=subscription.customer_id
+        )
+        in tx.events
+    )
+    await assert_sound(tx)
+
+
+async def test_who_leaves_in_a_trial_pays_no_setup_fee(tx: Tx) -> None:
+    subscription = (await with_a_setup_fee(tx, a_new_offer(days(10)))).subscription
+    await cancel_subscription(tx, subscription.id, NewCancellation(credit=Credit.NONE))
+
+    assert await pending(tx, subscription) == []
+    assert await tx.conn.fetchval("SELECT count(*) FROM invoices") == 0

@@ -59,6 +59,11 @@ def changed(
     )
 
 
+def go_on(held: Plan, plan: Plan) -> bool:
+    """Whether what is beside one plan, or version, can be beside the other."""
+    return plan.interval.length == held.interval.length and plan.tax_behavior is held.tax_behavior
+
+
 def check_beside(plan: Plan, addon: Plan, currency: Currency) -> None:
     if addon.kind is not PlanKind.ADDON:
         raise Invalid(

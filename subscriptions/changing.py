@@ -120,11 +120,7 @@ def phases_asked(
 
 def restarts(held: Plan, plan: Plan) -> bool:
     """Whether periods are counted anew from one plan, or version, to the other."""
-    return other_length(held.interval, plan.interval)
-
-
-def other_length(held: Interval, interval: Interval) -> bool:
-    return interval.length != held.length
+    return plan.interval.length != held.interval.length
 
 
 def _price(plan: Plan, currency: Currency) -> Price:

@@ -62,15 +62,12 @@ async def _check_there(tx: Tx, chosen: Sequence[SubscriptionId] | None) -> None:
 
 
 async def _target(tx: Tx, newest: Plan) -> Target:
-    intervals = await store.intervals_of(tx, newest.id)
+    versions = await store.versions_of(tx, [(newest.id, n + 1) for n in range(newest.version)])
     return Target(
         plan_id=newest.id,
         version=newest.version,
         currencies=tuple(price.currency for price in newest.prices),
         flat_in=tuple(price.currency for price in newest.prices if price.model is PriceModel.FLAT),
-        restarts_from=tuple(
-            version
-            for version, interval in intervals.items()
-            if changing.other_length(interval, newest.interval)
-        ),
+        restarts_from=tuple(each.version for each in versions.values() if changing.restarts(each, newest)),
+        alone_from=tuple(each.version for each in versions.values() if not addons.go_on(each, newest)),
     )

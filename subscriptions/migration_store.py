@@ -11,13 +11,17 @@ from subscriptions.model import PlanId, SubscriptionId
 
 
 class Target(Value, frozen=True, kw_only=True):
-    """The version, the currencies of its prices and of its flat ones, and the versions of other lengths."""
+    """The version, the currencies of its prices and of its flat ones, and the versions of other lengths.
+
+    Add-ons beside the versions of `alone_from` cannot go on beside it.
+    """
 
     plan_id: PlanId
     version: int
     currencies: tuple[Currency, ...]
     flat_in: tuple[Currency, ...]
     restarts_from: tuple[int, ...]
+    alone_from: tuple[int, ...]
 
 
 class Pending(Value, frozen=True, kw_only=True):
@@ -44,6 +48,7 @@ async def put_pending(
               AND currency = ANY($4::text[])
               AND pending_change IS NULL
               AND phases IS NULL
+              AND (addons = '[]' OR NOT version = ANY($10::int[]))
               AND ($5::uuid[] IS NULL OR id = ANY($5))
             ORDER BY id
             LIMIT $6
@@ -74,6 +79,7 @@ async def put_pending(
         str(target.plan_id),
         target.flat_in,
         target.restarts_from,
+        target.alone_from,
     )
     return [load(row, Pending) for row in rows]
 
@@ -93,6 +99,7 @@ async def to_change(
           AND currency = ANY($4::text[])
           AND pending_change IS NULL
           AND phases IS NULL
+          AND (addons = '[]' OR NOT version = ANY($7::int[]))
           AND ($5::uuid[] IS NULL OR id = ANY($5))
         ORDER BY id
         LIMIT $6
@@ -103,6 +110,7 @@ async def to_change(
         target.currencies,
         chosen,
         limit,
+        target.alone_from,
     )
     return [SubscriptionId.of(row["id"]) for row in rows]
 

@@ -410,7 +410,7 @@ class Migration(Value, frozen=True, kw_only=True):
     """Which subscriptions move to the version.
 
     `has_more` when others can, in another call once these have. Those stay that are over, have a change or
-    phases to come, or a currency in which the version has no price.
+    phases to come, add-ons that cannot be beside it, or a currency in which it has no price.
     """
 
     plan_id: PlanId

@@ -161,21 +161,6 @@ async def versions_of(tx: Tx, keys: Collection[tuple[PlanId, int]]) -> dict[tupl
     return {(plan.id, plan.version): plan for plan in _plans(rows)}
 
 
-async def intervals_of(tx: Tx, plan_id: PlanId) -> dict[int, Interval]:
-    """Of every version of a plan."""
-    rows = await tx.conn.fetch(
-        """
-        SELECT version, interval_unit, interval_count
-        FROM plan_versions
-        WHERE tenant_id = $1 AND plan_id = $2
-        ORDER BY version
-        """,
-        tx.tenant,
-        plan_id,
-    )
-    return {row["version"]: Interval(Unit(row["interval_unit"]), row["interval_count"]) for row in rows}
-
-
 async def plans_named(tx: Tx, keys: Collection[str]) -> dict[str, Plan]:
     """By id or by reference, in their newest versions; all of them have to be there."""
     if not keys:

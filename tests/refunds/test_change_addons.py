@@ -5,6 +5,7 @@ are left on the tenth day: 19.65 of Pro, 20.32 of three seats, 33.87 of five.
 """
 
 import pytest
+from msgspec.structs import replace
 
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice
@@ -26,6 +27,7 @@ from subscriptions.model import (
     NewMigration,
     NewPhase,
     NewVersion,
+    PendingChange,
     PhaseSchedule,
     PriceModel,
     Subscription,
@@ -206,8 +208,10 @@ async def test_a_new_version_that_the_addons_do_not_go_with_is_not_billed_with_t
     yearly = NewVersion(interval=Interval(Unit.YEAR), prices=[a_price("290.00")])
     await add_version(tx, "pro", yearly)
     migration = await migrate_plan(tx, "pro", NewMigration(when=MigrationWhen.RENEWAL))
-    assert migration.subscriptions == (subscription.id,)
+    assert migration.subscriptions == ()
 
+    newer = PendingChange(plan_id=subscription.plan_id, version=2, quantity=Quantity(1), restarts=True)
+    await store.update(tx, replace(subscription, pending_change=newer))
     chunk = await bill_chunk(at(tx, subscription.current_period.end))
     assert [failure.code for failure in chunk.failures] == ["addon_differs"]
     left = await change_subscription(tx, subscription.id, NewChange(addons=[], when=ChangeWhen.PERIOD_END))

@@ -9,6 +9,7 @@ from kernel.decimals import Quantity
 from kernel.errors import NotFound
 from kernel.money import Currency
 from kernel.periods import Interval, Unit
+from kernel.text import Name, Reference
 from refunds.cancel_subscription import cancel_subscription
 from refunds.change_subscription import change_subscription
 from refunds.migrate_subscription import migrate_due
@@ -16,17 +17,20 @@ from refunds.model import ChangeWhen, NewCancellation, NewChange, NewSubscriptio
 from refunds.pause_subscription import pause_subscription
 from subscriptions import store
 from subscriptions.billing_run import bill_chunk
-from subscriptions.create_plan import add_version
+from subscriptions.create_plan import add_version, create_plan
 from subscriptions.events import MigrationFailed, SubscriptionChangeScheduled
 from subscriptions.migrate_plan import migrate_plan
 from subscriptions.model import (
     Migration,
     MigrationWhen,
+    NewAddon,
     NewMigration,
     NewPhase,
+    NewPlan,
     NewSubscription,
     NewVersion,
     PhaseSchedule,
+    PlanKind,
     PriceModel,
     Subscription,
     SubscriptionId,
@@ -137,6 +141,29 @@ async def test_a_currency_the_version_has_no_price_in_is_left_alone(tx: Tx) -> N
     await three_of_the_first_version(tx)
     await add_version(tx, "pro", NewVersion(interval=MONTHLY, prices=[a_price(currency=Currency("USD"))]))
     assert (await migrate(tx)).subscriptions == ()
+
+
+async def test_add_ons_that_cannot_be_beside_the_version_keep_theirs_on_the_old_one(tx: Tx) -> None:
+    _, with_addon, _ = await three_of_the_first_version(tx)
+    await create_plan(
+        tx,
+        NewPlan(
+            reference=Reference("support"),
+            name=Name("Support"),
+            kind=PlanKind.ADDON,
+            interval=MONTHLY,
+            prices=[a_price("5.00")],
+        ),
+    )
+    await change_subscription(tx, with_addon.id, NewChange(addons=[NewAddon(plan="support")]))
+    for interval, moved in ((Interval(Unit.YEAR), 0), (MONTHLY, 1)):
+        await add_version(tx, "pro", NewVersion(interval=interval, prices=[a_price("99.00")]))
+        for when in (MigrationWhen.NOW, MigrationWhen.RENEWAL):
+            assert len((await migrate(tx, with_addon, when=when)).subscriptions) == moved
+
+    renewal = await renewed(tx, with_addon)
+    assert renewal.invoice is not None
+    assert [line.net.minor for line in renewal.invoice.lines] == [99_00, 5_00]
 
 
 async def test_what_is_paused_or_not_started_takes_it_when_it_goes_on(tx: Tx) -> None:

@@ -64,6 +64,14 @@ class Narrator:
                 Call(about=doing.about, path=f"subscriptions/{subscription}/{doing.path}", body=doing.body)
             )
             self.did[doing.path if answer is not None else "was refused"] += 1
+            self._give_back_by_hand(answer)
+
+    def _give_back_by_hand(self, answer: Answer | None) -> None:
+        for note in (answer or {}).get("credit_notes", ()):
+            promised = note["settlement"]["promised"]
+            for call in story.parts_by_hand(note["id"], promised["minor"], promised["currency"]):
+                self._do(call)
+                self.did["given back by hand"] += 1
 
     def _do(self, call: Call) -> Answer | None:
         """None where it is refused: a story asks for what cannot be had as well."""

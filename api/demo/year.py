@@ -129,7 +129,7 @@ _FIRST = "Camille Louis Inès Hugo Zoé Adam Léa Noé Jade Émile Anouk Yanis M
 _LAST = "Martin Petit Durand Le-Goff Moreau Garnier Weber Rossi Lambert Faure Mercier Blanc Roy".split()
 _TRADES = "Atelier Studio Cabinet Librairie Boulangerie Garage Clinique Théâtre Verger Imprimerie".split()
 _CITIES = {"75011": "Paris", "69002": "Lyon", "33000": "Bordeaux", "59800": "Lille", "35000": "Rennes"}
-_CARDS = ["pm_sandbox_ok"] * 17 + ["pm_sandbox_late", "pm_sandbox_declined", None]
+_CARDS = ["pm_sandbox_ok"] * 17 + ["pm_sandbox_refund_declined", "pm_sandbox_declined", None]
 
 
 class Doing(Value, frozen=True, kw_only=True):
@@ -250,5 +250,5 @@ def _cancel(person: Person, draw: Random) -> Doing:
 
 
 def _pause(person: Person, resume_at: str) -> Doing:
-    body = {"when": "now", "credit": "prorated", "resume_at": resume_at}
+    body = {"when": "now", "resume_at": resume_at}
     return Doing(about=f"{person.name} pauses for a while", path="pause", body=body)

@@ -3,10 +3,11 @@
 PORT ?= 8000
 DATA ?= .ristourne
 UV ?= uv
+SUBSCRIPTIONS ?= 200000
 export PORT DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help up test torture check lock clean venv
+.PHONY: help up test torture check lock clean venv bench
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,10 @@ test: check ## every check, then every test, on servers of their own
 
 torture: venv ## what `make test` does a little of, at length: a billing run killed 50 times (KILLS=50)
 	@KILLS=$(or $(KILLS),50) .venv/bin/pytest -q -s tests/flows/test_bill_killed.py
+
+bench: venv ## how fast, beside limits measured in the same run (SUBSCRIPTIONS=200000); docs/performance.md
+	@.venv/bin/python -m bench billing --subscriptions $(SUBSCRIPTIONS)
+	@.venv/bin/python -m bench signups
 
 check: venv ## lint, format, types and the direction of imports
 	@.venv/bin/ruff check .

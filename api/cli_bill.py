@@ -100,6 +100,7 @@ def bill(
         say(waiting, [each.line for each in waiting] or ["Nothing waits."], as_json=as_json)
         return
     if lines:
+        billing.collect_seldom()
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
         asyncio.run(_with_pool(lambda pool: _bill(pool, tenants, chunk, _print_line)))
         return

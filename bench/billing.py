@@ -96,6 +96,7 @@ async def _run_and_copy(tenants: Sequence[TenantId], workers: int, chunk: int) -
 
 
 async def _bill(tenants: Sequence[TenantId], chunk: int, begin: Callable[[], None]) -> None:
+    billing.collect_seldom()
     pool = await open_pool(house.app_url_of("run"), size=billing.LANES)
     begin()
     for tenant in tenants:

@@ -52,7 +52,7 @@ class Status(StrEnum):
     WRITTEN_OFF = "written_off"
 
 
-class Allowance(msgspec.Struct, frozen=True, kw_only=True):
+class Allowance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A part of a discount that came off one line (EN 16931 BG-27). `source` says whose it is."""
 
     source: str
@@ -78,12 +78,12 @@ class PricedLine(Value, frozen=True, kw_only=True):
 
     @property
     def discount(self) -> Money:
-        return total((allowance.amount for allowance in self.allowances), self.amount.currency)
+        return total([allowance.amount for allowance in self.allowances], self.amount.currency)
 
     @property
     def billed(self) -> Money:
         """Net or gross, as prices are."""
-        return self.amount - self.discount
+        return self.amount - self.discount if self.allowances else self.amount
 
 
 class Line(Value, frozen=True, kw_only=True):
@@ -108,7 +108,7 @@ class Line(Value, frozen=True, kw_only=True):
     @property
     def billed(self) -> Money:
         """What credits of the line are measured against: net or gross, as the invoice's prices are."""
-        return self.amount - self.discount
+        return self.amount - self.discount if self.allowances else self.amount
 
 
 class InvoiceSettlement(Value, frozen=True, kw_only=True):

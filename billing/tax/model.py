@@ -35,7 +35,7 @@ class TaxBehavior(StrEnum):
     INCLUSIVE = "inclusive"
 
 
-class TaxGroup(msgspec.Struct, frozen=True, order=True):
+class TaxGroup(msgspec.Struct, frozen=True, order=True, gc=False):
     """What VAT is summed and rounded over on a document: one category, rate and reason."""
 
     category: Category

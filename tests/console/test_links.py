@@ -21,7 +21,7 @@ from api.console.access.passwords import Passwords
 from api.settings import Settings
 from kernel.database import open_pool
 from tests import servers
-from tests.api.test_stack import Start
+from tests.api.test_stack import Start, eventually
 from tests.api.test_stack import data as data  # noqa: PLC0414 (a fixture)
 from tests.api.test_stack import start as start  # noqa: PLC0414 (a fixture)
 from tests.console.browser import PASSWORD, Browser, Office, a_name
@@ -149,4 +149,5 @@ def test_make_up_prints_the_first_link_in_one_piece(start: Start, data: Path) ->
     assert running.first_admin_url is not None
     assert httpx.URL(running.first_admin_url).path.startswith("/console/invitation/")
     log = data.with_name(f"{data.name}-{httpx.URL(running.base_url).port}.log")
-    assert f"First link {running.first_admin_url}\n" in log.read_text()
+    link = f"First link {running.first_admin_url}\n"
+    eventually(lambda: link in log.read_text())  # the card is written before it is printed

@@ -90,10 +90,22 @@ def bill_of_usage(subscription: Subscription, terms: Terms, *, now: datetime) ->
 
     A percentage that still runs is taken off it. An amount is not: the period had it when it began.
     """
-    if terms.usage is None:
-        return None
-    terms = msgspec.structs.replace(terms, plan=terms.usage.plan)
-    entries = list(_used(terms))
+    return _bill_of_what_is_left(subscription, msgspec.structs.replace(terms, charges=()), now=now)
+
+
+def bill_of_end(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill | None:
+    """Of a subscription that ends by itself: what is left of its usage, and the charges that wait.
+
+    A setup fee waited for a period that was to be paid, and there will be none.
+    """
+    owed = tuple(each for each in terms.charges if each.charge.plan_id is None)
+    return _bill_of_what_is_left(subscription, msgspec.structs.replace(terms, charges=owed), now=now)
+
+
+def _bill_of_what_is_left(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill | None:
+    if terms.usage is not None:
+        terms = msgspec.structs.replace(terms, plan=terms.usage.plan)
+    entries = [*_used(terms), *_once(terms)]
     if not any(entry.line.amount for entry in entries):
         return None
     is_percentage = terms.held is not None and isinstance(terms.held.offer.benefit, Percent)
@@ -101,7 +113,7 @@ def bill_of_usage(subscription: Subscription, terms: Terms, *, now: datetime) ->
     return Bill(
         invoice=_ready(subscription, terms, entries, decision),
         redemption=None,
-        charges=(),
+        charges=_billed_with(terms),
         usage=terms.usage,
     )
 

@@ -13,7 +13,7 @@ from kernel.periods import Period
 from kernel.structs import Value
 from promotions import store as promotions
 from subscriptions import billing_store, charge_store, pausing, schedule, store
-from subscriptions.bill import Bill, Terms, bill_of, bill_of_usage, ends
+from subscriptions.bill import Bill, Terms, bill_of, bill_of_end, ends
 from subscriptions.billing_store import Begun
 from subscriptions.changing import event_of, from_next_period
 from subscriptions.events import (
@@ -84,7 +84,7 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
         over = subscription.to(
             Status.ENDED, next_billing_at=None, pending_change=None, phases=(), ended_at=now
         )
-        bill = bill_of_usage(over, terms, now=now)
+        bill = bill_of_end(over, terms, now=now)
         rewritten = had_change or bool(subscription.phases)
         return NextPeriod(subscription=over, bill=bill, had_change=had_change, rewritten=rewritten)
     if subscription.pause_at is not None:

@@ -64,7 +64,7 @@ OFFERS: dict[str, NewOffer] = {
     "TRIAL": a_new_offer(days(31), reference="TRIAL"),
     "WHOLE": a_new_offer(percent("100"), reference="WHOLE", duration=Forever()),
 }
-LAST_BILLS = 1  # of those that end with their offer, how many are billed for what they used
+LAST_BILLS = 3  # of those that end with their offer: one for what it used, two for a charge that waits
 
 
 async def a_population(tx: Tx) -> list[Subscription]:

@@ -18,7 +18,7 @@ from kernel.ids import TenantId
 from kernel.paging import Window
 from kernel.text import LONGEST_NAME, Name, Reference
 from promotions.create_offer import create_offer
-from promotions.model import Conditions, Forever, NewOffer
+from promotions.model import AtEnd, Conditions, Forever, NewOffer
 from refunds.cancel_subscription import cancel_subscription
 from refunds.change_subscription import change_subscription
 from refunds.model import Credit, NewCancellation, NewChange
@@ -26,7 +26,7 @@ from subscriptions import charge_store, charging
 from subscriptions.add_charge import add_charge
 from subscriptions.delete_charge import delete_charge
 from subscriptions.events import ChargeAdded, ChargeDeleted
-from subscriptions.model import ChargeId, ChargeWhen, NewPrice, PriceModel, Signup, Subscription
+from subscriptions.model import ChargeId, ChargeWhen, NewPrice, PriceModel, Signup, Status, Subscription
 from subscriptions.renew import renew
 from subscriptions.sign_up import sign_up
 from tests.books import assert_sound
@@ -372,6 +372,19 @@ async def test_what_waits_is_billed_when_the_subscription_is_cancelled(tx: Tx, c
     assert sum(note.net.minor for note in cancelled.credit_notes) == (
         29_00 if credit is Credit.PRORATED else 0
     )
+    await assert_sound(tx)
+
+
+async def test_what_waits_is_billed_when_the_subscription_ends_with_its_offer(tx: Tx) -> None:
+    signup = await signed_up(tx, offer=a_new_offer(percent("50"), at_end=AtEnd.END))
+    charge = (await add_charge(tx, signup.subscription.id, a_charge("40.00"))).charge
+
+    ended = await renewed(tx, signup.subscription)
+
+    assert ended.subscription.status is Status.ENDED
+    assert nets(ended.invoice) == [40_00]
+    assert ended.invoice is not None
+    assert (await charge_store.get(tx, charge.id)).invoice_id == ended.invoice.id
     await assert_sound(tx)
 
 

@@ -77,7 +77,7 @@ class Commands(ASGIMiddleware):
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn:
             row = await self._directory.find(conn, key)
             reads = call.operation.reads
-            tx = await begin(conn, row.tenant_id, now=call.now, read_only=reads)
+            tx = await begin(conn, row.tenant_id, now=call.now, read_only=reads, planned_once=not reads)
             # Whoever is cancelled leaves it to the pool, which undoes what is still open.
             try:
                 await self._admit(tx, call, row)

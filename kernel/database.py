@@ -89,8 +89,8 @@ class Door(Value, frozen=True, kw_only=True):
     def open(self) -> AbstractAsyncContextManager[Tx]:
         wall = self.now()
         if self.clock is None:
-            return transaction(self.pool, self.tenant, now=wall)
-        return transaction(self.pool, self.tenant, now=self.clock, wall=wall)
+            return transaction(self.pool, self.tenant, now=wall, planned_once=True)
+        return transaction(self.pool, self.tenant, now=self.clock, wall=wall, planned_once=True)
 
 
 async def open_pool(url: str, *, size: int = 8) -> Pool:
@@ -111,11 +111,16 @@ async def open_pool(url: str, *, size: int = 8) -> Pool:
 
 @asynccontextmanager
 async def transaction(
-    pool: Pool, tenant: TenantId, *, now: datetime, wall: datetime | None = None
+    pool: Pool,
+    tenant: TenantId,
+    *,
+    now: datetime,
+    wall: datetime | None = None,
+    planned_once: bool = False,
 ) -> AsyncIterator[Tx]:
     """Open a transaction for one tenant; commit at the end, roll back on any exception."""
     async with pool.acquire() as conn:
-        tx = await begin(conn, tenant, now=now, wall=wall)
+        tx = await begin(conn, tenant, now=now, wall=wall, planned_once=planned_once)
         try:
             yield tx
         except BaseException:
@@ -125,18 +130,24 @@ async def transaction(
 
 
 async def begin(
-    conn: Conn, tenant: TenantId, *, now: datetime, wall: datetime | None = None, read_only: bool = False
+    conn: Conn,
+    tenant: TenantId,
+    *,
+    now: datetime,
+    wall: datetime | None = None,
+    read_only: bool = False,
+    planned_once: bool = False,
 ) -> Tx:
+    """`planned_once` is for what finds its rows by key, whatever the key: commands and workers.
+
+    PostgreSQL would plan their statements anew each time, which for the one that issues an invoice costs more
+    than running it. Lists are planned for what they are asked.
+    """
     # SET LOCAL takes no parameters; the uuid comes out of our own type, never out of text.
     mode = " READ ONLY" if read_only else ""
-    plans = "" if read_only else _PLANNED_ONCE
+    plans = "; SET LOCAL plan_cache_mode = 'force_generic_plan'" if planned_once else ""
     await conn.execute(f"BEGIN{mode}; SET LOCAL ristourne.tenant = '{tenant.uuid}'{plans}")
     return Tx(conn, tenant, now, wall=wall)
-
-
-# What writes finds its rows by key, whatever the key: PostgreSQL need not plan it anew each time, which for
-# the statement that issues an invoice costs more than running it. Lists are planned for what they are asked.
-_PLANNED_ONCE = "; SET LOCAL plan_cache_mode = 'force_generic_plan'"
 
 
 async def commit(tx: Tx) -> None:

@@ -23,6 +23,7 @@ from notifications.compose import Facts, compose
 from notifications.model import Attachment, Kind, Letter
 from refunds import store as refunds
 from refunds.model import RefundId
+from subscriptions import plan_store
 from subscriptions import store as subscriptions
 from subscriptions.model import SubscriptionId
 
@@ -85,7 +86,7 @@ async def refund_succeeded(tx: Tx, refund_id: RefundId) -> Letter:
 async def subscription_cancelled(tx: Tx, subscription_id: SubscriptionId) -> Letter:
     subscription = await subscriptions.get(tx, subscription_id)
     version = (subscription.plan_id, subscription.version)
-    plan = (await subscriptions.versions_of(tx, [version]))[version]
+    plan = (await plan_store.versions_of(tx, [version]))[version]
     customer = await parties.customer(tx, subscription.customer_id)
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
     assert subscription.ended_at is not None, "what was cancelled has ended"

@@ -25,7 +25,7 @@ from kernel.text import Note
 from refunds.credit_period import Unused, credit_invoices, in_use
 from refunds.model import Change, ChangeWhen, Credit, GivenBack, NewChange
 from refunds.rules import terms_of
-from subscriptions import addons, changing, store
+from subscriptions import addons, changing, plan_store, store
 from subscriptions.bill_change import bill_change
 from subscriptions.caught_up import caught_up
 from subscriptions.events import SubscriptionChangeScheduled, SubscriptionChangeUndone
@@ -53,10 +53,10 @@ async def change_subscription(tx: Tx, subscription_id: SubscriptionId, request: 
     locked = await _lock(tx, subscription_id)
     subscription = await caught_up(tx, locked.subscription, at=tx.now)
     locked = msgspec.structs.replace(locked, subscription=subscription)
-    agreed = await store.versions_of(tx, subscription.versions)
+    agreed = await plan_store.versions_of(tx, subscription.versions)
     current = agreed[subscription.plan_id, subscription.version]
     plan = await _plan(tx, current, request)
-    found = await store.plans_named(tx, [each.plan for each in request.addons or ()])
+    found = await plan_store.plans_named(tx, [each.plan for each in request.addons or ()])
     settings = await parties.settings(tx)
 
     check(tx, locked, request, settings)
@@ -123,7 +123,7 @@ async def _plan(tx: Tx, current: Plan, request: NewChange) -> Plan:
     """The plan asked for: its own as agreed, unless its newest version is."""
     if request.plan is None and not request.newest_version:
         return current
-    newest = await store.plan(tx, request.plan or current.id)
+    newest = await plan_store.plan(tx, request.plan or current.id)
     keeps = newest.id == current.id and not request.newest_version
     return current if keeps or newest == current else newest
 

@@ -9,7 +9,7 @@ from billing.tax import store as tax_rates
 from billing.tax.treatment import treatments_of
 from kernel import outbox
 from kernel.database import Tx
-from subscriptions import charge_store, charging, store
+from subscriptions import charge_store, charging, plan_store, store
 from subscriptions.bill import Terms, bill_of_charges
 from subscriptions.events import ChargeAdded
 from subscriptions.model import Charge, Charged, ChargeWhen, NewCharge, Plan, Subscription, SubscriptionId
@@ -21,7 +21,7 @@ async def add_charge(tx: Tx, subscription_id: SubscriptionId, request: NewCharge
     customer = await parties.lock_customer(tx, found.customer_id)
     subscription = await store.lock(tx, subscription_id)
     agreed = subscription.plan_id, subscription.version
-    plan = (await store.versions_of(tx, [agreed]))[agreed]
+    plan = (await plan_store.versions_of(tx, [agreed]))[agreed]
     own_rate = None if request.tax_rate is None else (await tax_rates.get(tx, request.tax_rate)).id
     pending = await charge_store.count_pending(tx, subscription.id)
 

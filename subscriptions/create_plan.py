@@ -8,7 +8,7 @@ from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import not_found
 from kernel.text import Name, Reference
-from subscriptions import pricing, store
+from subscriptions import plan_store, pricing
 from subscriptions.events import PlanCreated, PlanVersionAdded
 from subscriptions.meters import store as meters
 from subscriptions.meters.model import Meter
@@ -44,15 +44,15 @@ async def create_plan(tx: Tx, request: NewPlan) -> Plan:
         tx, terms, PlanId.new(), request.reference, request.name, kind=request.kind, version=1
     )
 
-    await store.insert_plan(tx, plan)
-    await store.insert_version(tx, plan)
+    await plan_store.insert_plan(tx, plan)
+    await plan_store.insert_version(tx, plan)
     outbox.publish(tx, PlanCreated(plan_id=plan.id))
     return plan
 
 
 async def add_version(tx: Tx, key: str, request: NewVersion) -> Plan:
     """New terms for new subscriptions; a price in use stays what it was."""
-    newest = await store.lock_plan(tx, key)
+    newest = await plan_store.lock_plan(tx, key)
 
     plan = await _version(
         tx,
@@ -64,8 +64,8 @@ async def add_version(tx: Tx, key: str, request: NewVersion) -> Plan:
         version=newest.version + 1,
     )
 
-    await store.insert_version(tx, plan)
-    await store.set_newest_version(tx, plan)
+    await plan_store.insert_version(tx, plan)
+    await plan_store.set_newest_version(tx, plan)
     outbox.publish(tx, PlanVersionAdded(plan_id=plan.id, version=plan.version))
     return plan
 

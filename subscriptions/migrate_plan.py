@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from kernel import jobs, outbox
 from kernel.database import Tx
 from kernel.errors import not_found
-from subscriptions import addons, changing, migration_store, store
+from subscriptions import addons, changing, migration_store, plan_store
 from subscriptions.events import SubscriptionChangeScheduled
 from subscriptions.migration_store import Target
 from subscriptions.model import Migration, MigrationWhen, NewMigration, Plan, PriceModel, SubscriptionId
@@ -19,7 +19,7 @@ MOST = 10_000
 
 
 async def migrate_plan(tx: Tx, key: str, request: NewMigration, *, most: int = MOST) -> Migration:
-    newest = await store.lock_plan(tx, key)
+    newest = await plan_store.lock_plan(tx, key)
     addons.check_base(newest)
     await _check_there(tx, request.subscriptions)
     target = await _target(tx, newest)
@@ -62,7 +62,7 @@ async def _check_there(tx: Tx, chosen: Sequence[SubscriptionId] | None) -> None:
 
 
 async def _target(tx: Tx, newest: Plan) -> Target:
-    versions = await store.versions_of(tx, [(newest.id, n + 1) for n in range(newest.version)])
+    versions = await plan_store.versions_of(tx, [(newest.id, n + 1) for n in range(newest.version)])
     return Target(
         plan_id=newest.id,
         version=newest.version,

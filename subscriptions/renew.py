@@ -30,7 +30,7 @@ from subscriptions.usage import store as usage_store
 class NextPeriod(Value, frozen=True, kw_only=True):
     """A subscription as its next period begins, and the bill of it; without, it ended, rests or is tried.
 
-    One that has ended may have a bill of what was left of its usage.
+    One that has ended may have a bill of what was left: usage, and charges that waited.
 
     `had_change` when one was pending: it is carried out, or has come to nothing. `rewritten` when
     more than the period has moved.

@@ -9,7 +9,7 @@ from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
 from promotions.model import Forever, FreePeriod, MoveTo, Offer, Periods
-from subscriptions import addons, changing, store
+from subscriptions import addons, changing, plan_store, store
 from subscriptions.caught_up import caught_up
 from subscriptions.events import PhasesScheduled
 from subscriptions.model import NewPhase, Phase, PhaseSchedule, Plan, Subscription, SubscriptionId
@@ -21,7 +21,7 @@ async def schedule_phases(tx: Tx, subscription_id: SubscriptionId, request: Phas
     await parties.lock_customer(tx, found.customer_id)
     subscription = await caught_up(tx, await store.lock(tx, subscription_id), at=tx.now)
     held = subscription.plan_id, subscription.version
-    plan = (await store.versions_of(tx, [held]))[held]
+    plan = (await plan_store.versions_of(tx, [held]))[held]
 
     if subscription.is_over:
         raise Conflict("subscription_over", f"The subscription is {subscription.status} already.")
@@ -54,8 +54,8 @@ async def phases_of(
     tx: Tx, subscription: Subscription, held: Plan, asked: Sequence[NewPhase]
 ) -> tuple[Phase, ...]:
     """With each plan in its newest version, as of now. The add-ons go on beside them."""
-    plans = [(phase, await store.plan(tx, phase.plan)) for phase in asked]
-    agreed = await store.versions_of(tx, subscription.versions) if plans and subscription.addons else {}
+    plans = [(phase, await plan_store.plan(tx, phase.plan)) for phase in asked]
+    agreed = await plan_store.versions_of(tx, subscription.versions) if plans and subscription.addons else {}
 
     for _, plan in plans:
         addons.check_base(plan)

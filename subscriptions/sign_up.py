@@ -24,7 +24,7 @@ from promotions import store as promotions
 from promotions.engine import Basket, Held
 from promotions.model import Offer, OfferId
 from promotions.redeem import grant, redeem
-from subscriptions import addons, charge_store, charging, pricing, schedule, store
+from subscriptions import addons, charge_store, charging, plan_store, pricing, schedule, store
 from subscriptions.bill import Bill, bill_of
 from subscriptions.entitlements import grants, grants_of
 from subscriptions.events import SubscriptionScheduled, SubscriptionStarted
@@ -67,8 +67,8 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
         billing_anchor=request.billing_anchor,
         metadata=request.metadata,
     )
-    plan = await store.plan(tx, terms.plan)
-    beside = await store.plans_named(tx, [each.plan for each in terms.addons])
+    plan = await plan_store.plan(tx, terms.plan)
+    beside = await plan_store.plans_named(tx, [each.plan for each in terms.addons])
     offer = None if terms.offer is None else await promotions.offer(tx, terms.offer)
 
     earlier = None if found.is_new else await _earlier(tx, found.customer, offer)
@@ -85,8 +85,8 @@ async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
     """A further subscription of a customer: each call makes one."""
     customer = await parties.lock_customer(tx, request.customer)
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
-    plan = await store.plan(tx, request.plan)
-    beside = await store.plans_named(tx, [each.plan for each in request.addons])
+    plan = await plan_store.plan(tx, request.plan)
+    beside = await plan_store.plans_named(tx, [each.plan for each in request.addons])
     offer = None if request.offer is None else await promotions.offer(tx, request.offer)
 
     buyer = Found(customer=customer, entity=entity, is_new=False)

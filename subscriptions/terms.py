@@ -11,7 +11,7 @@ from kernel.decimals import Quantity
 from kernel.structs import Value
 from promotions import store as promotions
 from promotions.engine import Held
-from subscriptions import charge_store, store
+from subscriptions import charge_store, plan_store
 from subscriptions.bill import Item, Terms
 from subscriptions.charging import Owed
 from subscriptions.model import BillingAnchor, Charge, Plan, Subscription, SubscriptionId
@@ -44,7 +44,7 @@ async def terms_of(
     # Usage is on the terms it was used under: the next period's may be others.
     versions = {version for each in subscriptions for version in each.versions}
     versions |= {(each.plan_id, each.version) for each in used}
-    plans = await store.versions_of(tx, versions)
+    plans = await plan_store.versions_of(tx, versions)
     usage = {each.subscription_id: (each, plans[each.plan_id, each.version]) for each in used}
     held = await promotions.held(tx, [each.redemption_id for each in subscriptions if each.redemption_id])
     charges = await charge_store.pending_of(tx, [each.id for each in subscriptions])

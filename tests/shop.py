@@ -15,11 +15,19 @@ from billing.invoices.ready import ToIssue
 from billing.parties import store as parties
 from billing.parties.add_customer import add_customer
 from billing.parties.add_legal_entity import add_legal_entity
-from billing.parties.model import Customer, Language, NewCustomer, NewLegalEntity, RefundMode, VatDue
+from billing.parties.model import (
+    Customer,
+    Language,
+    LegalEntity,
+    NewCustomer,
+    NewLegalEntity,
+    RefundMode,
+    VatDue,
+)
 from billing.payments.model import NewPayment, OutsideMeans, Payment
 from billing.payments.record import record_payment
 from billing.tax.add_tax_rate import add_tax_rate
-from billing.tax.model import NewTaxRate, TaxBehavior
+from billing.tax.model import Category, NewTaxRate, TaxBehavior
 from kernel.database import Door, Pool, Tx, begin, commit, rollback, transaction
 from kernel.decimals import Quantity, Rate
 from kernel.ids import TenantId
@@ -27,6 +35,14 @@ from kernel.text import Email, Name, Reference
 from tests.makers import EUR, NOON, a_seller, an_address, euros, three_lines
 
 T = TypeVar("T")
+
+REVERSED = NewTaxRate(
+    reference=Reference("reverse"),
+    name=Name("Autoliquidation"),
+    category=Category.REVERSE_CHARGE,
+    rate=Rate(0),
+    reason=Name("Art. 283-2 du CGI"),
+)
 
 
 @asynccontextmanager
@@ -117,6 +133,11 @@ async def a_shop(
         payment_method=Name(payment_method) if payment_method else None,
     )
     return await add_customer(tx, customer)
+
+
+async def default_seller(tx: Tx) -> LegalEntity:
+    entity, _, _ = await parties.seller_for(tx, entity=None, tax_rate=None)
+    return entity
 
 
 async def an_issued_invoice(

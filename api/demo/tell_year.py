@@ -2,13 +2,14 @@
 
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from api import clock
 from api.demo import story, year
 from api.demo.play import Answer, DemoError, client_of, read
 from api.demo.story import Call, Person
@@ -80,13 +81,13 @@ class Narrator:
 
     def _advance(self, to: datetime, *, starts_at: datetime | None = None) -> None:
         body = {"to": to.isoformat(), **({"starts_at": starts_at.isoformat()} if starts_at else {})}
-        clock = read(self._client.post("test_clock/advance", json=body))
+        there = read(self._client.post("test_clock/advance", json=body))
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while clock["status"] == "advancing":
+        while there["status"] == "advancing":
             if time.monotonic() > deadline:
                 raise DemoError("worker_away", "The clock does not arrive: is the worker running?")
             time.sleep(0.1)
-            clock = read(self._client.get("test_clock"))
+            there = read(self._client.get("test_clock"))
         self._now = to
 
 
@@ -95,7 +96,7 @@ def tell(base_url: str, api_key: str, console: Console, *, weeks: int) -> None:
 
     Raises DemoError when the tenant has customers already: their time is not moved.
     """
-    began = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) - weeks * WEEK
+    began = clock.now().replace(hour=6, minute=0, second=0, microsecond=0) - weeks * WEEK
     with client_of(base_url, api_key) as client, _progress(console) as progress:
         if read(client.get("customers", params={"limit": 1}))["data"]:
             raise DemoError(

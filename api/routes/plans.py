@@ -8,20 +8,20 @@ from kernel.database import Tx
 from kernel.paging import Page, Window
 from subscriptions import create_plan as verbs
 from subscriptions import migrate_plan as migration
-from subscriptions import store
+from subscriptions import plan_store
 from subscriptions.model import Migration, NewMigration, NewPlan, NewVersion, Plan
 
 
 @query("/v1/plans", scope="plans:read")
 async def list_plans(tx: NamedDependency[Tx], window: NamedDependency[Window]) -> Page[Plan]:
     """List plans in their newest version, newest plan first."""
-    return await store.plans(tx, window)
+    return await plan_store.plans(tx, window)
 
 
 @query("/v1/plans/{plan}", scope="plans:read")
 async def get_plan(tx: NamedDependency[Tx], plan: FromPath[str]) -> Plan:
     """Read a plan in its newest version, by id or reference."""
-    return await store.plan(tx, plan)
+    return await plan_store.plan(tx, plan)
 
 
 @command("/v1/plans", scope="plans:write", status=201)

@@ -95,21 +95,6 @@ async def legal_entity(tx: Tx, key: str | LegalEntityId) -> LegalEntity:
     return load(row, LegalEntity)
 
 
-async def default_legal_entity(tx: Tx) -> LegalEntity:
-    row = await tx.conn.fetchrow(
-        """
-        SELECT id, reference, seller, language, time_zone, vat_due, tax_rate_id, payment_terms_days,
-               invoice_number_format, credit_note_number_format, is_default, created_at
-        FROM legal_entities
-        WHERE tenant_id = $1 AND is_default
-        """,
-        tx.tenant,
-    )
-    if row is None:
-        raise _no_seller(None)
-    return load(row, LegalEntity)
-
-
 async def legal_entities(tx: Tx, window: Window) -> Page[LegalEntity]:
     rows = await tx.conn.fetch(
         """

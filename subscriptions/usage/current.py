@@ -3,6 +3,7 @@
 from billing.parties import store as parties
 from kernel.database import Tx
 from kernel.money import Money, total
+from subscriptions import plan_store
 from subscriptions import store as subscriptions
 from subscriptions.model import Plan
 from subscriptions.pricing import NONE
@@ -14,7 +15,7 @@ async def current_usage(tx: Tx, key: str) -> CustomerUsage:
     customer = await parties.customer(tx, key)
     running = await subscriptions.running_of(tx, customer.id)
     opened = await store.open_usage(tx, running)
-    plans = await subscriptions.versions_of(tx, {(each.plan_id, each.version) for each in opened})
+    plans = await plan_store.versions_of(tx, {(each.plan_id, each.version) for each in opened})
 
     return CustomerUsage(
         customer_id=customer.id,

@@ -6,7 +6,7 @@ from billing.parties import store as parties
 from billing.parties.model import CustomerId
 from kernel.database import Tx
 from kernel.errors import not_found
-from subscriptions import store as subscriptions
+from subscriptions import plan_store
 from subscriptions.meters import store as meters
 from subscriptions.model import Plan, PlanId, SubscriptionId
 from subscriptions.usage import rules, store
@@ -97,4 +97,4 @@ async def _plans_of_several(tx: Tx, targets: Sequence[Target]) -> dict[tuple[Pla
     customers = [target.customer_id for target in running]
     several = [target for target in running if customers.count(target.customer_id) > 1]
     keys = {(target.plan_id, target.version) for target in several}
-    return await subscriptions.versions_of(tx, keys) if keys else {}
+    return await plan_store.versions_of(tx, keys) if keys else {}

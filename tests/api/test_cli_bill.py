@@ -23,8 +23,9 @@ from tests.api.test_cli import environment_of
 from tests.api.test_cli_keys import ristourne
 from tests.books import assert_sound
 from tests.servers import Database
+from tests.shop import REVERSED
 from tests.subscriptions.population import LAST_BILLS, OFFERS, PRICES, a_population
-from tests.subscriptions.test_billing_run import REVERSED, one_good_and_one_without_vat_number
+from tests.subscriptions.test_billing_run import one_good_and_one_without_vat_number
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

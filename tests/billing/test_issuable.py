@@ -7,15 +7,15 @@ from billing.invoices import issuable, store
 from billing.invoices.model import NewDraft, NewLine
 from billing.parties.model import Buyer, Seller
 from billing.tax.add_tax_rate import add_tax_rate
-from billing.tax.model import Category, GroupTax, NewTaxRate, TaxGroup
+from billing.tax.model import Category, GroupTax, TaxGroup
 from kernel.database import Pool, Tx, transaction
 from kernel.decimals import Rate, UnitPrice
 from kernel.errors import Conflict
 from kernel.ids import TenantId
 from kernel.money import Currency, Money
-from kernel.text import Name, Reference
+from kernel.text import Name
 from tests.makers import NOON, a_customer, a_seller, an_address, vat
-from tests.shop import a_shop, an_issued_invoice, another_customer
+from tests.shop import REVERSED, a_shop, an_issued_invoice, another_customer
 
 EURO, DOLLAR, YEN = Currency("EUR"), Currency("USD"), Currency("JPY")
 
@@ -27,14 +27,6 @@ WITHOUT_NUMBER = a_seller(vat_number=None)
 BRITISH = a_seller(address=an_address("1 High St", "E1 6AN", "London", "GB"), vat_number=Name("GB123456789"))
 BULGARIAN = a_seller(address=an_address("1 Vitosha", "1000", "Sofia", "BG"), vat_number=Name("BG175074752"))
 SWEDISH = a_seller(address=an_address("1 Storgatan", "111 23", "Stockholm", "SE"), vat_number=None)
-
-REVERSED = NewTaxRate(
-    reference=Reference("reverse"),
-    name=Name("Autoliquidation"),
-    category=Category.REVERSE_CHARGE,
-    rate=Rate(0),
-    reason=Name("Art. 283-2 du CGI"),
-)
 
 SOLD = "S", 100_00
 NOTHING_SOLD = "S", 0

@@ -8,14 +8,13 @@ import pytest
 
 from billing.invoices.model import Invoice
 from billing.numbering import Numbered, Series, take_number
-from billing.parties import store as parties
 from billing.parties.add_legal_entity import add_legal_entity
 from billing.parties.model import Customer, LegalEntity, NewLegalEntity
 from kernel.database import Pool, Tx, begin, commit, rollback, transaction
 from kernel.ids import TenantId
 from kernel.text import Reference
 from tests.makers import NOON, a_line, a_seller
-from tests.shop import a_shop, an_issued_invoice, at, while_open
+from tests.shop import a_shop, an_issued_invoice, at, default_seller, while_open
 
 NEW_YEAR_IN_PARIS = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
 
@@ -42,7 +41,7 @@ async def number(tx: Tx, entity: LegalEntity, series: Series = Series.INVOICE) -
 @pytest.fixture
 async def entity(tx: Tx) -> LegalEntity:
     await a_shop(tx)
-    return await parties.default_legal_entity(tx)
+    return await default_seller(tx)
 
 
 async def test_numbers_count_up_from_one(tx: Tx, entity: LegalEntity) -> None:
@@ -103,7 +102,7 @@ async def test_a_number_may_end_with_its_year(tx: Tx, entity: LegalEntity) -> No
 async def test_who_takes_the_next_number_waits_for_the_one_before(pool: Pool, tenant: TenantId) -> None:
     async with transaction(pool, tenant, now=NOON) as tx:
         await a_shop(tx)
-        entity = await parties.default_legal_entity(tx)
+        entity = await default_seller(tx)
 
     second = await while_open(pool, tenant, lambda tx: number(tx, entity), lambda tx: number(tx, entity))
 

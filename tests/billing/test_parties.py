@@ -31,7 +31,7 @@ from kernel.ids import TenantId
 from kernel.paging import Window
 from kernel.text import Email, Name, Reference
 from tests.makers import NOON, a_seller, an_address
-from tests.shop import a_shop, a_transaction, an_issued_invoice, another_customer, while_open
+from tests.shop import a_shop, a_transaction, an_issued_invoice, another_customer, default_seller, while_open
 
 
 def a_new_entity(
@@ -202,7 +202,7 @@ async def test_the_first_seller_is_the_default(tx: Tx) -> None:
     second = await add_legal_entity(tx, a_new_entity("second"))
 
     assert (first.is_default, second.is_default) == (True, False)
-    assert await store.default_legal_entity(tx) == first
+    assert await default_seller(tx) == first
 
 
 async def test_a_new_default_takes_over(tx: Tx) -> None:

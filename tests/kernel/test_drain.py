@@ -22,19 +22,17 @@ from billing.parties.change_customer import change_customer
 from billing.parties.events import CustomerCreated
 from billing.parties.model import CustomerChange, CustomerId
 from billing.tax.add_tax_rate import add_tax_rate
-from billing.tax.model import Category, NewTaxRate
 from kernel import clocks, directory, jobs, outbox
 from kernel.database import Pool, Tx, begin, commit, leave_behind, transaction
-from kernel.decimals import Rate
 from kernel.directory import Hint
 from kernel.errors import Conflict
 from kernel.ids import TenantId
 from kernel.jobs import MAX_ATTEMPTS
-from kernel.text import Name, Reference
+from kernel.text import Name
 from notifications.mailer import Mailer
 from subscriptions import store as subscriptions
 from tests.makers import NOON
-from tests.shop import until_it_waits
+from tests.shop import REVERSED, until_it_waits
 from tests.subscriptions.plans import signed_up
 
 THEN = datetime(2001, 1, 1, tzinfo=UTC)
@@ -272,15 +270,6 @@ async def test_a_job_that_is_given_up_is_told_and_may_be_revived(
     teach(lambda _: asyncio.sleep(0))
     await drain(a_house(pool))
     assert await states_of(pool, tenant) == [("done", 1, None)]
-
-
-REVERSED = NewTaxRate(
-    reference=Reference("reverse"),
-    name=Name("Autoliquidation"),
-    category=Category.REVERSE_CHARGE,
-    rate=Rate(0),
-    reason=Name("Art. 283-2 du CGI"),
-)
 
 
 async def test_a_renewal_that_is_refused_is_tried_again(pool: Pool, tenant: TenantId) -> None:

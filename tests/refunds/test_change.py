@@ -37,7 +37,7 @@ from refunds.model import (
     When,
 )
 from refunds.pause_subscription import pause_subscription
-from subscriptions import store
+from subscriptions import plan_store, store
 from subscriptions.billing_run import bill_chunk
 from subscriptions.create_plan import add_version
 from subscriptions.entitlements import grants_of
@@ -233,7 +233,7 @@ async def test_on_the_morning_the_period_ends_only_the_terms_change(tx: Tx) -> N
 
 async def test_the_subscription_is_on_the_new_terms_and_keeps_its_anchor(tx: Tx) -> None:
     signup = await a_subscription(tx)
-    business = await store.plan(tx, "business")
+    business = await plan_store.plan(tx, "business")
 
     changed = await change(tx, signup.subscription.id, "business")
 
@@ -563,7 +563,7 @@ async def test_in_a_trial_only_the_terms_change(tx: Tx) -> None:
 
 async def test_at_the_end_of_the_period_the_renewal_carries_it_out(tx: Tx) -> None:
     signup = await a_subscription(tx)
-    business = await store.plan(tx, "business")
+    business = await plan_store.plan(tx, "business")
     scheduled = await change(tx, signup.subscription.id, "business", when=ChangeWhen.PERIOD_END)
 
     pending = PendingChange(plan_id=business.id, version=1, quantity=Quantity(1), restarts=False)

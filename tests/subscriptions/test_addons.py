@@ -16,7 +16,7 @@ from kernel.periods import Interval, Unit
 from kernel.text import Name, Reference
 from promotions.create_offer import create_offer
 from promotions.model import Conditions, Forever
-from subscriptions import store
+from subscriptions import plan_store, store
 from subscriptions.create_plan import add_version
 from subscriptions.entitlements import grants_of, with_addons
 from subscriptions.model import (
@@ -73,7 +73,7 @@ async def test_an_addon_is_billed_with_its_plan_in_a_quantity_of_its_own(tx: Tx)
 
 async def test_addons_are_shown_on_the_subscription(tx: Tx) -> None:
     signup = await with_seats(tx)
-    seats = await store.plan(tx, "seats")
+    seats = await plan_store.plan(tx, "seats")
 
     assert seats.kind is PlanKind.ADDON
     assert signup.subscription.addons == (Addon(plan_id=seats.id, version=1, quantity=Quantity(3)),)
@@ -125,7 +125,7 @@ async def test_a_subscription_keeps_the_version_of_its_addons(tx: Tx) -> None:
     dearer = a_price("99.00", model=PriceModel.PER_UNIT)
     await add_version(tx, "seats", NewVersion(interval=MONTHLY, prices=[dearer]))
 
-    assert (await store.plan(tx, "seats")).kind is PlanKind.ADDON
+    assert (await plan_store.plan(tx, "seats")).kind is PlanKind.ADDON
     assert lines((await renewed(tx, signup.subscription)).invoice) == [("Pro", 29_00), ("Seats", 30_00)]
 
 

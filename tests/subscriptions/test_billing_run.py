@@ -8,11 +8,9 @@ from billing.invoices.model import InvoiceId
 from billing.parties.change_customer import change_customer
 from billing.parties.model import CustomerChange
 from billing.tax.add_tax_rate import add_tax_rate
-from billing.tax.model import Category, NewTaxRate
 from kernel.database import Door, Pool, Tx, leave_behind, transaction
-from kernel.decimals import Rate
 from kernel.ids import TenantId
-from kernel.text import Name, Reference
+from kernel.text import Name
 from subscriptions import billing_store, renew, store
 from subscriptions.billing_run import RETRY_AFTER, Chunk, bill_chunk
 from subscriptions.events import RenewalFailed
@@ -20,7 +18,7 @@ from subscriptions.model import Subscription
 from subscriptions.sign_up import sign_up
 from tests.books import assert_sound
 from tests.makers import NOON
-from tests.shop import a_transaction, at
+from tests.shop import REVERSED, a_transaction, at
 from tests.subscriptions.plans import a_signup, signed_up
 from tests.subscriptions.population import LAST_BILLS, OFFERS, PRICES, a_population, documents
 
@@ -68,15 +66,6 @@ async def test_a_chunk_is_written_in_as_many_statements_as_a_single_one(pool: Po
 
     assert counts[1] <= counts[0] + 4  # redemptions, their offers, their counts and usage: the one had none
     assert counts[1] <= 16
-
-
-REVERSED = NewTaxRate(
-    reference=Reference("reverse"),
-    name=Name("Autoliquidation"),
-    category=Category.REVERSE_CHARGE,
-    rate=Rate(0),
-    reason=Name("Art. 283-2 du CGI"),
-)
 
 
 async def one_good_and_one_without_vat_number(tx: Tx) -> tuple[Subscription, Subscription]:

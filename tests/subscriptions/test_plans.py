@@ -10,7 +10,7 @@ from kernel.ids import TenantId
 from kernel.money import Currency
 from kernel.periods import Interval, Unit
 from promotions.create_offer import create_offer
-from subscriptions import pricing, store
+from subscriptions import plan_store, pricing
 from subscriptions.create_plan import add_version
 from subscriptions.model import NewVersion, Plan, PriceModel
 from subscriptions.sign_up import sign_up
@@ -38,10 +38,10 @@ def a_version(price: str = "39.00", *, seats: int = 10) -> NewVersion:
 async def test_a_plan_is_read_back_as_it_was_made(tx: Tx) -> None:
     plan = await a_plan(tx, "pro", a_price("29.00"), a_price("31.5", currency=USD))
 
-    assert await store.plan(tx, "pro") == plan == await store.plan(tx, str(plan.id))
+    assert await plan_store.plan(tx, "pro") == plan == await plan_store.plan(tx, str(plan.id))
     assert [str(price.unit_price) for price in plan.prices] == ["29.00", "31.50"]
     with pytest.raises(NotFound):
-        await store.plan(tx, "nowhere")
+        await plan_store.plan(tx, "nowhere")
 
 
 async def test_a_plan_is_named_once_and_priced_once_per_currency(tx: Tx) -> None:
@@ -70,9 +70,9 @@ async def test_every_version_can_still_be_read(tx: Tx) -> None:
     first = await a_plan(tx)
     second = await add_version(tx, "pro", a_version())
 
-    versions = await store.versions_of(tx, [(first.id, 1), (first.id, 2)])
+    versions = await plan_store.versions_of(tx, [(first.id, 1), (first.id, 2)])
     assert versions == {(first.id, 1): first, (first.id, 2): second}
-    assert await store.plan(tx, "pro") == second
+    assert await plan_store.plan(tx, "pro") == second
 
 
 async def test_two_new_versions_take_turns(pool: Pool, tenant: TenantId) -> None:

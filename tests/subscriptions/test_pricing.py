@@ -13,7 +13,7 @@ from kernel.decimals import Quantity, UnitPrice
 from kernel.errors import Invalid
 from kernel.money import Currency, Money, total
 from kernel.periods import Period
-from subscriptions import pricing, store
+from subscriptions import plan_store, pricing
 from subscriptions.model import NewPrice, NewVersion, Price, PriceId, PriceModel, Tier
 from tests.makers import EUR, vat
 from tests.shop import a_shop
@@ -277,7 +277,7 @@ async def test_every_model_is_kept_and_billed_as_it_was_made(tx: Tx) -> None:
     )
     plan = await a_plan(tx, "seats", graduated, packages)
 
-    kept = await store.plan(tx, "seats")
+    kept = await plan_store.plan(tx, "seats")
     assert kept == plan
     assert {price.currency: cost(price, "12") for price in kept.prices} == {EUR: "79.50", USD: "5.00"}
     tax = TaxTreatment(group=vat("20"))

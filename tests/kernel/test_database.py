@@ -8,7 +8,7 @@ import pytest
 from billing.parties.events import CustomerCreated
 from billing.parties.model import CustomerId
 from kernel import jobs, outbox
-from kernel.database import Pool, Tx, transaction
+from kernel.database import Pool, Tx, leave_behind, savepoint, transaction
 from kernel.ids import TenantId
 from tests.makers import NOON
 
@@ -78,6 +78,22 @@ async def test_a_statement_outside_a_transaction_finds_nothing(pool: Pool, tenan
         await happens(tx)
 
     assert await pool.fetchval("SELECT count(*) FROM events WHERE tenant_id = $1", tenant) == 0
+
+
+async def test_what_was_published_inside_a_savepoint_that_failed_did_not_happen(tx: Tx) -> None:
+    async def fails_after_it_happened() -> None:
+        async with savepoint(tx):
+            await happens(tx)
+            await tx.conn.execute("SELECT 1 / 0")
+
+    await happens(tx)
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await fails_after_it_happened()
+    async with savepoint(tx):
+        await happens(tx)
+
+    await leave_behind(tx)
+    assert await events_seen(tx) == 2
 
 
 async def test_nothing_can_be_written_for_another_tenant(tx: Tx) -> None:

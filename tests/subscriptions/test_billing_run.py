@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from api.billing import bill_due
+from billing.invoices.events import InvoiceIssued
 from billing.invoices.model import InvoiceId
 from billing.parties.change_customer import change_customer
 from billing.parties.model import CustomerChange
@@ -143,6 +144,8 @@ async def test_what_the_database_refuses_is_found_among_the_others_and_put_aside
         (bad.id, "internal", "UniqueViolationError")
     ]
     assert chunk.claimed == len(subscriptions)
+    issued = [event.invoice_id for event in tx.events if isinstance(event, InvoiceIssued)]
+    assert len(issued) == len(set(issued)) == await tx.conn.fetchval("SELECT count(*) FROM invoices")
     assert (await store.get(tx, bad.id)).period_number == 0
     assert (await store.get(tx, good.id)).period_number == 1
     await assert_sound(tx)

@@ -180,7 +180,7 @@ def _once(terms: Terms) -> Iterator[Entry]:
     references = {plan.id: plan.reference for plan in (terms.plan, *(item.plan for item in terms.addons))}
     for owed in terms.charges:
         plan = references.get(owed.charge.plan_id) if owed.charge.plan_id else None
-        line = charging.line_of(owed, terms.plan.tax_behavior)
+        line = charging.line_of(owed, terms.plan.tax_behavior, plan)
         yield Entry(line=line, plan=plan, discountable=owed.charge.discountable)
 
 

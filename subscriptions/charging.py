@@ -9,6 +9,7 @@ from billing.parties.model import Language
 from billing.tax.model import TaxBehavior, TaxRateId, TaxTreatment
 from kernel.errors import Conflict, Invalid
 from kernel.structs import Value
+from kernel.text import Reference
 from subscriptions import pricing
 from subscriptions.model import Charge, ChargeId, NewCharge, Plan, Subscription
 
@@ -88,8 +89,11 @@ def check_room(pending: int) -> None:
         )
 
 
-def line_of(owed: Owed, behavior: TaxBehavior) -> PricedLine:
-    """For an invoice of these prices: the plan may have other ones now than when the charge was made."""
+def line_of(owed: Owed, behavior: TaxBehavior, item: Reference | None) -> PricedLine:
+    """For an invoice of these prices: the plan may have other ones now than when the charge was made.
+
+    `item` is the reference of the plan that it is a setup fee of.
+    """
     charge = owed.charge
     line = PricedLine(
         description=charge.description,
@@ -98,5 +102,7 @@ def line_of(owed: Owed, behavior: TaxBehavior) -> PricedLine:
         amount=charge.unit_price.times(charge.quantity, charge.currency),
         tax=owed.tax.group,
         waived=owed.tax.waived,
+        item=item,
+        discountable=charge.discountable,
     )
     return totals.in_prices(line, of=charge.tax_behavior, to=behavior)

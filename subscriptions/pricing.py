@@ -55,6 +55,7 @@ def lines_of(
             waived=tax.waived,
             recurring=True,
             period=period,
+            item=plan.reference,
         )
         for part in parts_of(price, quantity)
     ]

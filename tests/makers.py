@@ -225,6 +225,7 @@ def an_invoice(
 def _issued(line: PricedLine, included_tax: Money) -> Line:
     return Line(
         id=LineId.new(),
+        item=line.item,
         description=line.description,
         quantity=line.quantity,
         unit_price=line.unit_price,
@@ -235,6 +236,7 @@ def _issued(line: PricedLine, included_tax: Money) -> Line:
         included_tax=included_tax,
         net=line.billed - included_tax,
         allowances=line.allowances,
+        discountable=line.discountable,
         tax=line.tax,
     )
 

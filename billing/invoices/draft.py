@@ -111,6 +111,7 @@ async def priced(tx: Tx, draft: Draft, customer: Customer, entity: LegalEntity) 
             amount=_amount(line, draft.currency),
             tax=treatments[line.tax_rate].group,
             waived=treatments[line.tax_rate].waived,
+            item=line.item,
         )
         for line in draft.lines
     ]

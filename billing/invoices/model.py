@@ -27,7 +27,7 @@ from kernel.ids import Id
 from kernel.money import Currency, Money, total
 from kernel.periods import Period
 from kernel.structs import Input, Value
-from kernel.text import Name, Note
+from kernel.text import Name, Note, Reference
 
 
 class InvoiceId(Id, prefix="inv"):
@@ -63,7 +63,8 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class PricedLine(Value, frozen=True, kw_only=True):
     """A line before it is issued: what it costs, what came off it, and the VAT it falls under.
 
-    `waived` is the VAT that a gross price was made with and this customer is not charged.
+    `waived` is the VAT that a gross price was made with and this customer is not charged. `item` is what the
+    line is for (EN 16931 BT-155): the reference of a plan or an add-on, or the seller's own.
     """
 
     description: Name
@@ -75,6 +76,8 @@ class PricedLine(Value, frozen=True, kw_only=True):
     waived: TaxGroup | None = None
     recurring: bool = False
     period: Period | None = None
+    item: Reference | None = None
+    discountable: bool = True
 
     @property
     def discount(self) -> Money:
@@ -89,10 +92,12 @@ class PricedLine(Value, frozen=True, kw_only=True):
 class Line(Value, frozen=True, kw_only=True):
     """A line as issued: `net = amount - discount - included_tax`; `discount` is the sum of its allowances.
 
-    In gross prices `included_tax` is its share of the VAT of its group, in net ones nothing.
+    In gross prices `included_tax` is its share of the VAT of its group, in net ones nothing. `item` is the
+    reference of the plan or add-on it is for, or the seller's own.
     """
 
     id: LineId
+    item: Reference | None
     description: Name
     quantity: Measure
     unit_price: UnitPrice
@@ -103,6 +108,7 @@ class Line(Value, frozen=True, kw_only=True):
     included_tax: Money
     net: Money
     allowances: tuple[Allowance, ...]
+    discountable: bool
     tax: TaxGroup
 
     @property
@@ -152,11 +158,15 @@ class Invoice(Value, frozen=True, kw_only=True):
 
 
 class NewLine(Input, frozen=True, kw_only=True):
-    """A free line. Without `tax_rate` it takes the customer's, or else the legal entity's."""
+    """A free line. Without `tax_rate` it takes the customer's, or else the legal entity's.
+
+    `item` says what it is for, as the line of a plan does; rebate programmes can be about it.
+    """
 
     description: Name
     unit_price: UnitPrice
     quantity: Quantity = Quantity(1)
+    item: Reference | None = None
     tax_rate: str | None = None
 
 

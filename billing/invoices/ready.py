@@ -69,6 +69,7 @@ def ready_to_issue(request: ToIssue) -> Ready:
 def _line(line: PricedLine, included_tax: Money) -> Line:
     return Line(
         id=LineId.new(),
+        item=line.item,
         description=line.description,
         quantity=line.quantity,
         unit_price=line.unit_price,
@@ -79,5 +80,6 @@ def _line(line: PricedLine, included_tax: Money) -> Line:
         included_tax=included_tax,
         net=line.billed - included_tax,
         allowances=line.allowances,
+        discountable=line.discountable,
         tax=line.tax,
     )

@@ -50,18 +50,18 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
             INSERT INTO invoice_lines
                 (tenant_id, id, invoice_id, position, description, quantity, unit_price, recurring,
                  period_start, period_end, currency, amount_minor, discount_minor, included_tax_minor,
-                 net_minor, allowances, tax_category, tax_rate_ppm, tax_reason)
+                 net_minor, allowances, tax_category, tax_rate_ppm, tax_reason, item, discountable)
             SELECT $1, l.*
             FROM unnest($25::uuid[], $26::uuid[], $27::int[], $28::text[], $29::numeric[], $30::numeric[],
                         $31::bool[], $32::timestamptz[], $33::timestamptz[], $34::text[], $35::bigint[],
                         $36::bigint[], $37::bigint[], $38::bigint[], $39::jsonb[], $40::text[], $41::int[],
-                        $42::text[]) AS l
+                        $42::text[], $43::text[], $44::bool[]) AS l
         ), tax AS (
             INSERT INTO invoice_taxes
                 (tenant_id, invoice_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
             SELECT $1, t.*
-            FROM unnest($43::uuid[], $44::text[], $45::text[], $46::int[], $47::text[], $48::bigint[],
-                        $49::bigint[]) AS t
+            FROM unnest($45::uuid[], $46::text[], $47::text[], $48::int[], $49::text[], $50::bigint[],
+                        $51::bigint[]) AS t
         ), settlement AS (
             INSERT INTO invoice_settlements
                 (tenant_id, invoice_id, currency, total_minor, status, settled_at)
@@ -75,8 +75,8 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
             SELECT $1, id, transaction_id, $2, invoice_id, 'invoice', invoice_id, customer_id, account,
                    category, rate, reason, currency, amount,
                    'Invoice ' || document_number($6, $4, before + position), issued_on, $24
-            FROM series, unnest($50::uuid[], $51::uuid[], $52::uuid[], $53::int[], $54::uuid[], $55::text[],
-                                $56::text[], $57::int[], $58::text[], $59::text[], $60::bigint[])
+            FROM series, unnest($52::uuid[], $53::uuid[], $54::uuid[], $55::int[], $56::uuid[], $57::text[],
+                                $58::text[], $59::int[], $60::text[], $61::text[], $62::bigint[])
                          AS e (id, transaction_id, invoice_id, position, customer_id, account, category, rate,
                                reason, currency, amount)
         )
@@ -140,6 +140,8 @@ def _lines(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
     yield [line.net.minor for line in lines]
     yield [line.allowances for line in lines]
     yield from columns_of([line.tax for line in lines])
+    yield [line.item for line in lines]
+    yield [line.discountable for line in lines]
 
 
 def _taxes(invoices: Sequence[Ready]) -> Iterable[list[Any]]:

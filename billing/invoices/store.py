@@ -123,7 +123,7 @@ async def _lines_of(tx: Tx, ids: Sequence[InvoiceId]) -> dict[InvoiceId, list[Li
         """
         SELECT id, invoice_id, description, quantity, unit_price, recurring, period_start, period_end,
                currency, amount_minor, discount_minor, included_tax_minor, net_minor, allowances,
-               tax_category, tax_rate_ppm, tax_reason
+               tax_category, tax_rate_ppm, tax_reason, item, discountable
         FROM invoice_lines
         WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
         ORDER BY invoice_id, position

@@ -53,6 +53,7 @@ def lines_of(usage: Usage) -> list[PricedLine]:
             tax=usage.tax.group,
             waived=usage.tax.waived,
             period=usage.period,
+            item=usage.plan.reference,
         )
         for each in usage.rated
         for part in parts(each)

@@ -23,6 +23,7 @@ from tests.shop import a_shop, another_customer, while_open
 def a_line(price: str = "100.00", quantity: str = "1", *, tax_rate: str | None = None) -> NewLine:
     return NewLine(
         description=Name("Conseil"),
+        item=Reference("consulting"),
         unit_price=UnitPrice.parse(price),
         quantity=Quantity.parse(quantity),
         tax_rate=tax_rate,
@@ -84,6 +85,7 @@ async def test_the_invoice_takes_the_drafts_id_and_the_draft_is_gone(tx: Tx) -> 
 
     assert (invoice.id, invoice.number) == (draft.id, "F2026-000001")
     assert (invoice.note, invoice.metadata) == ("BC-118", {"order": "118"})
+    assert [line.item for line in invoice.lines] == ["consulting"]
     for act in (drafts.issue_draft, drafts.delete_draft):
         with pytest.raises(NotFound):
             await act(tx, draft.id)

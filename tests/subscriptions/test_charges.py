@@ -233,6 +233,18 @@ async def test_a_held_offer_takes_its_part_off_a_charge_unless_it_is_not_discoun
     assert nets((await renewed(tx, subscription)).invoice) == [14_50, 20_00, 30_00]
 
 
+async def test_a_line_says_what_it_is_for_and_whether_offers_could_take_something_off_it(tx: Tx) -> None:
+    signup = await with_a_setup_fee(tx)
+    assert signup.invoice is not None
+    await add_charge(tx, signup.subscription.id, a_charge("30.00", discountable=False))
+    renewal = (await renewed(tx, signup.subscription)).invoice
+    assert renewal is not None
+
+    said = [(line.item, line.discountable) for line in (*signup.invoice.lines, *renewal.lines)]
+    assert said == [("pro", True), ("pro", True), ("pro", True), (None, False)]
+    assert (await invoices.get(tx, renewal.id)).lines == renewal.lines
+
+
 async def test_an_offer_for_the_plan_is_not_for_a_charge(tx: Tx) -> None:
     conditions = Conditions(plans=(Reference("pro"),))
     offer = a_new_offer(percent("50"), duration=Forever(), conditions=conditions)

@@ -86,6 +86,7 @@ async def test_usage_is_billed_when_its_period_is_over_on_a_line_of_its_own(tx: 
     ]
     assert used_lines(renewal) == [("Calls", "750.5", 7_51)]
     assert renewal.invoice.lines[1].period == subscription.current_period
+    assert [line.item for line in renewal.invoice.lines] == ["pro", "pro"]
     assert used_lines(await renewed(tx, renewal.subscription)) == []
 
 
@@ -327,7 +328,7 @@ def modelled(billed: Sequence[Told]) -> dict[str, Decimal]:
     counted = {
         "Calls": sum(told.units for told in of["calls"]),
         "Peak": max((told.units for told in of["peak"]), default=0),
-        "Stored": max(of["stored"], key=lambda told: told.used_on).units if of["stored"] else 0,
+        "Stored": max(reversed(of["stored"]), key=lambda told: told.used_on).units if of["stored"] else 0,
         "People": len({PEOPLE[told.units % len(PEOPLE)] for told in of["people"]}),
     }
     return {name: Decimal(count) for name, count in counted.items() if count}

@@ -78,6 +78,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "duration": {"type": "periods", "count": 3},
         "conditions": {"new_customers_only": True},
     },
+    "patch_offer": {"name": "Half price for three months", "metadata": {"campaign": "spring"}},
     "create_draft_invoice": {
         "customer": "user-42",
         "currency": "EUR",

@@ -2,9 +2,10 @@
 
 from kernel import outbox
 from kernel.database import Tx
+from kernel.money import Money
 from promotions import rules, store
 from promotions.events import OfferCreated
-from promotions.model import NewOffer, Offer, OfferId
+from promotions.model import NewOffer, Offer, OfferId, OfferStatus
 
 
 async def create_offer(tx: Tx, request: NewOffer) -> Offer:
@@ -20,7 +21,11 @@ async def create_offer(tx: Tx, request: NewOffer) -> Offer:
         at_end=request.at_end,
         max_redemptions=request.max_redemptions,
         redeemed=0,
-        active=True,
+        max_per_customer=request.max_per_customer,
+        budget=request.budget,
+        spent=Money(0, request.budget.currency) if request.budget is not None else None,
+        status=OfferStatus.ACTIVE,
+        metadata=request.metadata,
         created_at=tx.now,
     )
 

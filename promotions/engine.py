@@ -21,6 +21,7 @@ from promotions.model import (
     FreePeriod,
     Offer,
     OfferId,
+    OfferStatus,
     Once,
     Percent,
     Periods,
@@ -120,7 +121,7 @@ def refusal_of(basket: Basket, each: InReach, *, now: datetime) -> Refusal | Non
         checks = [(not is_used_up(offer, each.periods_used), *_USED_UP), for_plan]
         return _first_no(offer, checks)
     checks = [
-        (offer.active, "offer_inactive", "The offer is not running."),
+        (offer.status is OfferStatus.ACTIVE, "offer_inactive", "The offer is not running."),
         (
             conditions.starts_at is None or conditions.starts_at <= now,
             "offer_not_started",

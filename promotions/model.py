@@ -1,5 +1,8 @@
 """Offers and their redemptions.
 
+active ◀──▶ paused ──▶ archived      an offer: whoever holds it keeps it, nobody new gets it
+   └──────────────────▶
+
 reserved ──▶ redeemed ──▶ exhausted ──▶ released      every period it was good for has been billed
    │            ├───────▶ revoked                     taken back
    │            └───────▶ released                    its slot is free again
@@ -14,7 +17,7 @@ from typing import Annotated, Self
 
 import msgspec
 
-from billing.parties.model import CustomerId
+from billing.parties.model import CustomerId, Metadata
 from kernel.decimals import Rate
 from kernel.errors import Conflict
 from kernel.ids import Id
@@ -92,8 +95,30 @@ class Conditions(Input, frozen=True, kw_only=True):
     ends_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
+class OfferStatus(StrEnum):
+    """Who has been given the offer keeps it, whatever becomes of it."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ARCHIVED = "archived"
+
+
+OFFER_NEXT: dict[OfferStatus, frozenset[OfferStatus]] = {
+    OfferStatus.ACTIVE: frozenset({OfferStatus.PAUSED, OfferStatus.ARCHIVED}),
+    OfferStatus.PAUSED: frozenset({OfferStatus.ACTIVE, OfferStatus.ARCHIVED}),
+    OfferStatus.ARCHIVED: frozenset(),
+}
+
+Cap = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+CapPerCustomer = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+
 class NewOffer(Input, frozen=True, kw_only=True):
-    """Lanes run in order; inside a lane the best offer for the customer wins."""
+    """Lanes run in order; inside a lane the best offer for the customer wins.
+
+    It may be redeemed `max_redemptions` times in all, `max_per_customer` times by each customer, and take off
+    no more than its `budget` over all invoices.
+    """
 
     reference: Reference
     name: Name
@@ -102,11 +127,34 @@ class NewOffer(Input, frozen=True, kw_only=True):
     duration: Duration = Once()
     at_end: AtEnd | MoveTo = AtEnd.CONTINUE
     lane: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
-    max_redemptions: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
+    max_redemptions: Cap | None = None
+    max_per_customer: CapPerCustomer = 1
+    budget: Money | None = None
+    metadata: Metadata = {}
+
+
+class OfferChange(Input, frozen=True, kw_only=True):
+    """What changes no promise: how it is called, when it runs, and how often it may still be used.
+
+    `conditions` are sent whole; only their times may differ, and `starts_at` only while nobody has redeemed
+    it. A cap can be raised, lowered to what is used, or taken away with null; an offer made without one was
+    not counted, and gets none. The rest is fixed: it is taken only when it says what the offer says.
+    """
+
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
+    conditions: Conditions | msgspec.UnsetType = msgspec.UNSET
+    max_redemptions: Cap | msgspec.UnsetType | None = msgspec.UNSET
+    max_per_customer: CapPerCustomer | msgspec.UnsetType = msgspec.UNSET
+    budget: Money | msgspec.UnsetType | None = msgspec.UNSET
+    benefit: Benefit | msgspec.UnsetType = msgspec.UNSET
+    duration: Duration | msgspec.UnsetType = msgspec.UNSET
+    at_end: AtEnd | MoveTo | msgspec.UnsetType = msgspec.UNSET
+    lane: Annotated[int, msgspec.Meta(ge=0, le=1000)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Offer(Value, frozen=True, kw_only=True):
-    """`redeemed` counts against `max_redemptions`, where there is such a cap."""
+    """`redeemed` counts against `max_redemptions`, `spent` against `budget`, where there is such a cap."""
 
     id: OfferId
     reference: Reference
@@ -118,8 +166,18 @@ class Offer(Value, frozen=True, kw_only=True):
     at_end: AtEnd | MoveTo
     max_redemptions: int | None
     redeemed: int
-    active: bool
+    max_per_customer: int = 1
+    budget: Money | None = None
+    spent: Money | None = None
+    status: OfferStatus
+    metadata: dict[str, str] = {}
     created_at: datetime
+
+    def to(self, status: OfferStatus) -> Self:
+        """This offer in another state. Raises Conflict `offer_state`."""
+        if status is not self.status and status not in OFFER_NEXT[self.status]:
+            raise Conflict("offer_state", f"The offer is {self.status}, and cannot be {status} again.")
+        return msgspec.structs.replace(self, status=status)
 
 
 class Status(StrEnum):

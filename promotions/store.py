@@ -16,8 +16,9 @@ async def insert_offer(tx: Tx, offer: Offer) -> None:
         """
         INSERT INTO offers
             (tenant_id, id, reference, name, lane, benefit, conditions, duration, at_end,
-             max_redemptions, redeemed, active, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             max_redemptions, redeemed, max_per_customer, budget_minor, budget_currency, spent_minor,
+             status, metadata, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
         ON CONFLICT (tenant_id, reference) DO NOTHING
         RETURNING id
         """,
@@ -32,7 +33,12 @@ async def insert_offer(tx: Tx, offer: Offer) -> None:
         offer.at_end,
         offer.max_redemptions,
         offer.redeemed,
-        offer.active,
+        offer.max_per_customer,
+        offer.budget.minor if offer.budget is not None else None,
+        offer.budget.currency if offer.budget is not None else None,
+        offer.spent.minor if offer.spent is not None else None,
+        offer.status,
+        offer.metadata,
         offer.created_at,
     )
     if inserted is None:
@@ -49,7 +55,8 @@ async def offer(tx: Tx, key: str | OfferId, *, counted: bool = False) -> Offer:
                CASE WHEN $4 AND max_redemptions IS NULL
                     THEN (SELECT count(*) FROM redemptions r WHERE r.tenant_id = $1 AND r.offer_id = o.id)
                     ELSE redeemed END AS redeemed,
-               active, created_at
+               max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
+               status, metadata, created_at
         FROM offers o
         WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
         """,
@@ -63,6 +70,53 @@ async def offer(tx: Tx, key: str | OfferId, *, counted: bool = False) -> Offer:
     return load(row, Offer)
 
 
+async def lock_offer(tx: Tx, key: str | OfferId) -> OfferId:
+    """So that it is changed by one at a time, and not while its last slots are taken."""
+    offer_id = await tx.conn.fetchval(
+        """
+        SELECT id
+        FROM offers
+        WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
+        FOR NO KEY UPDATE
+        """,
+        tx.tenant,
+        OfferId.read(key),
+        str(key),
+    )
+    if offer_id is None:
+        raise not_found("offer", key)
+    return OfferId.of(offer_id)
+
+
+async def update_offer(tx: Tx, offer: Offer) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE offers
+        SET name             = $3,
+            conditions       = $4,
+            max_redemptions  = $5,
+            max_per_customer = $6,
+            budget_minor     = $7,
+            budget_currency  = $8,
+            spent_minor      = $9,
+            status           = $10,
+            metadata         = $11
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        offer.id,
+        offer.name,
+        offer.conditions,
+        offer.max_redemptions,
+        offer.max_per_customer,
+        offer.budget.minor if offer.budget is not None else None,
+        offer.budget.currency if offer.budget is not None else None,
+        offer.spent.minor if offer.spent is not None else None,
+        offer.status,
+        offer.metadata,
+    )
+
+
 async def page(tx: Tx, window: Window) -> Page[Offer]:
     rows = await tx.conn.fetch(
         """
@@ -70,7 +124,8 @@ async def page(tx: Tx, window: Window) -> Page[Offer]:
                CASE WHEN max_redemptions IS NULL
                     THEN (SELECT count(*) FROM redemptions r WHERE r.tenant_id = $1 AND r.offer_id = o.id)
                     ELSE redeemed END AS redeemed,
-               active, created_at
+               max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
+               status, metadata, created_at
         FROM offers o
         WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC
@@ -140,7 +195,8 @@ async def _offers(tx: Tx, offer_ids: Iterable[OfferId]) -> dict[OfferId, Offer]:
     rows = await tx.conn.fetch(
         """
         SELECT id, reference, name, lane, benefit, conditions, duration, at_end, max_redemptions,
-               redeemed, active, created_at
+               redeemed, max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
+               status, metadata, created_at
         FROM offers
         WHERE tenant_id = $1 AND id = ANY($2::uuid[])
         """,

@@ -49,6 +49,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
         ("create_plan_version", "plans/pro/versions"),
     ):
         await send(operation, path)
+    await send("patch_offer", "offers/WELCOME", "PATCH")
     signup = await send("create_signup", "signups")
     await send("patch_customer", "customers/user-42", "PATCH")
     await send("record_usage", "usage")

@@ -65,7 +65,10 @@ MAY_CHANGE = {
     "payments": "refunded_minor status received_on gateway_reference failure_code",
     "dunnings": "status schedule overdue_at counted_from steps_taken next_at",
     "settlements": "undone_at",
-    "offers": "redeemed active",
+    "offers": (
+        "name conditions max_redemptions redeemed max_per_customer budget_minor budget_currency spent_minor "
+        "status metadata"
+    ),
     "renewal_failures": "code detail attempts failed_at retry_at",
     "redemptions": "status periods_used",
     "plans": "version archived_at",

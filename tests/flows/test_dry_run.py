@@ -25,6 +25,7 @@ COMMANDS = sorted(o.id for o in (h.opt["operation"] for h in OPERATIONS) if not 
 # What others do between quote and call, so that it would no longer come out as quoted.
 MEANWHILE: dict[str, Meanwhile] = {
     "advance_test_clock": lambda b, _: b.post("/v1/test_clock/advance", {"to": "2026-01-18T00:00:00Z"}),
+    "archive_offer": lambda b, w: b.patch(f"/v1/offers/{w['offer']}", {"name": "Another"}),
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "change_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "create_charge": lambda b, _: b.patch("/v1/customers/user-1", {"language": "en"}),
@@ -60,8 +61,10 @@ MEANWHILE: dict[str, Meanwhile] = {
     "patch_draft_invoice": lambda b, w: b.patch(
         f"/v1/draft_invoices/{w['draft_invoice']}", {"note": "Something else"}
     ),
+    "patch_offer": lambda b, w: b.patch(f"/v1/offers/{w['offer']}", {"metadata": {"a": "b"}}),
     "patch_settings": lambda b, _: b.patch("/v1/settings", {"refund_after_days": 3}),
     "pause_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/payments", {"means": "cash"}),
+    "pause_offer": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "pause_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "pay_invoice": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(1)}
@@ -69,6 +72,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "record_usage": lambda b, w: b.post("/v1/usage", BODIES["record_usage"](w)),
     "renew_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "resume_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/resume_dunning"),
+    "resume_offer": lambda b, w: b.post(f"/v1/offers/{w['resume_offer.offer']}/archive"),
     "resume_subscription": lambda b, w: b.post(
         f"/v1/subscriptions/{w['resume_subscription.subscription']}/cancel", {}
     ),

@@ -28,6 +28,7 @@ World: TypeAlias = "dict[str, str]"
 
 BODIES: dict[str, Callable[[World], Json | None]] = {
     "advance_test_clock": lambda _: {"to": "2026-01-20T00:00:00Z"},
+    "archive_offer": lambda _: None,
     "cancel_subscription": lambda _: {"credit": "full", "refund": "manual"},
     "change_subscription": lambda w: {"plan": w["plan"], "refund": "manual"},
     "create_api_key": lambda _: {"name": "New", "scopes": ["events:read"]},
@@ -79,8 +80,10 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "customer": w["customer"],
         "lines": [{"description": "y", "unit_price": "0.01", "tax_rate": w["tax_rate"]}],
     },
+    "patch_offer": lambda _: {"name": "New name", "max_per_customer": 2},
     "patch_settings": lambda _: {"refund_mode": "manual"},
     "pause_invoice_dunning": lambda _: {"until": "2026-02-20"},
+    "pause_offer": lambda _: None,
     "pause_subscription": lambda _: {"credit": "prorated", "refund": "manual"},
     "pay_invoice": lambda _: None,
     "record_usage": lambda w: {
@@ -91,6 +94,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     },
     "renew_subscription": lambda _: None,
     "resume_invoice_dunning": lambda _: None,
+    "resume_offer": lambda _: None,
     "resume_subscription": lambda _: None,
     "revoke_api_key": lambda _: None,
     "schedule_phases": lambda w: {"phases": [{"plan": w["plan"], "after_periods": 2}]},
@@ -139,6 +143,8 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     seats = [{"currency": "EUR", "unit_price": "5.00", "model": "per_unit"}]
     addon = await backend.post("/v1/plans", plan(named("seats"), kind="addon", prices=seats))
     offer = await backend.post("/v1/offers", welcome(named("welcome")))
+    pausing = await backend.post("/v1/offers", welcome(named("pausing")))
+    await backend.post(f"/v1/offers/{pausing['id']}/pause")
     meter = await backend.post("/v1/meters", {"reference": named("api_calls"), "name": "API calls"})
     key = await backend.post("/v1/api_keys", {"name": "Another", "scopes": ["events:read"]})
     time.at = NOON
@@ -191,6 +197,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "payment": payment["id"],
         "plan": pro["id"],
         "refund": refund["id"],
+        "resume_offer.offer": pausing["id"],
         "resume_subscription.subscription": paused["subscription"]["id"],
         "subscription": signup["subscription"]["id"],
         "tax_rate": reduced["id"],

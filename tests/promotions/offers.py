@@ -18,6 +18,7 @@ from promotions.model import (
     NewOffer,
     Offer,
     OfferId,
+    OfferStatus,
     Once,
     Percent,
 )
@@ -30,6 +31,9 @@ class OfferFields(TypedDict, total=False):
     at_end: AtEnd | MoveTo
     lane: int
     max_redemptions: int | None
+    max_per_customer: int
+    budget: Money | None
+    spent: Money | None
 
 
 def percent(text: str) -> Percent:
@@ -56,7 +60,7 @@ def an_offer(
     *,
     reference: str = "WELCOME",
     redeemed: int = 0,
-    active: bool = True,
+    status: OfferStatus = OfferStatus.ACTIVE,
     **fields: Unpack[OfferFields],
 ) -> Offer:
     offer = Offer(
@@ -70,7 +74,7 @@ def an_offer(
         lane=0,
         max_redemptions=None,
         redeemed=redeemed,
-        active=active,
+        status=status,
         created_at=NOON,
     )
     return replace(offer, **fields)

@@ -21,11 +21,12 @@ from promotions.engine import (
     is_used_up,
     refusal_of,
 )
-from promotions.model import Conditions, Duration, Forever, Offer, Once, Percent, Periods
+from promotions.model import Conditions, Duration, Forever, Offer, OfferStatus, Once, Percent, Periods
 from tests.makers import EUR, NOON, euros
 from tests.promotions.offers import an_offer, days, fixed, percent
 
 USD = Currency("USD")
+PAUSED = OfferStatus.PAUSED
 SECOND = timedelta(seconds=1)
 
 
@@ -112,7 +113,7 @@ def test_without_offers_nothing_comes_off() -> None:
 @pytest.mark.parametrize(
     ("offer", "code"),
     [
-        (an_offer(active=False), "offer_inactive"),
+        (an_offer(status=PAUSED), "offer_inactive"),
         (an_offer(conditions=Conditions(starts_at=NOON + SECOND)), "offer_not_started"),
         (an_offer(conditions=Conditions(ends_at=NOON)), "offer_ended"),
         (an_offer(conditions=Conditions(plans=(Reference("basic"),))), "offer_other_plan"),
@@ -147,7 +148,7 @@ def test_days_come_before_the_first_invoice_and_take_nothing_off_it() -> None:
 
 def test_an_offer_that_was_granted_goes_on_whatever_becomes_of_its_conditions() -> None:
     over = an_offer(
-        active=False, conditions=Conditions(ends_at=NOON), duration=Forever(), max_redemptions=1, redeemed=1
+        status=PAUSED, conditions=Conditions(ends_at=NOON), duration=Forever(), max_redemptions=1, redeemed=1
     )
     granted = InReach(offer=over, granted=True, periods_used=7)
 
@@ -182,10 +183,10 @@ benefits = st.one_of(
 )
 some_offers = st.lists(
     st.builds(
-        lambda benefit, lane, active: an_offer(benefit, lane=lane, active=active),
+        lambda benefit, lane, status: an_offer(benefit, lane=lane, status=status),
         benefits,
         st.integers(0, 3),
-        st.booleans(),
+        st.sampled_from(OfferStatus),
     ),
     max_size=8,
 )

@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
 from api import docs, filters, logs, openapi, paging, problems
+from api.access.admissions import Admissions
 from api.access.directory import Directory
 from api.access.key_text import Hasher
 from api.access.last_use import LastUse
@@ -86,15 +87,16 @@ def create_app(
     settings = settings or Settings.from_environment(os.environ)
     logs.configure(settings)
     hasher = Hasher(settings.subkey("api keys"))
-    waker, last_use = Waker(settings.redis_url), LastUse()
+    waker, last_use, admissions = Waker(settings.redis_url), LastUse(), Admissions()
     commands = Commands(
         directory=Directory(hasher),
+        admissions=admissions,
         signer=Signer(settings.subkey("quotes")),
         waker=waker,
         last_use=last_use,
     )
 
-    console = create_console(settings, hasher=hasher, waker=waker)
+    console = create_console(settings, hasher=hasher, waker=waker, admissions=admissions)
 
     @asynccontextmanager
     async def serving(app: Litestar) -> AsyncIterator[None]:

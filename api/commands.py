@@ -15,9 +15,11 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from api import attempts, clock, operations, problems, target
 from api import body as bodies
 from api.access import key_text, store
+from api.access.admissions import Admissions
 from api.access.directory import Directory
 from api.access.key_text import KeyText
 from api.access.last_use import LastUse
+from api.access.model import ApiKey
 from api.access.store import DirectoryRow
 from api.attempts import Call
 from api.held import Held
@@ -34,8 +36,17 @@ class Commands(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
     should_bypass_for_scope = staticmethod(lambda scope: not operations.is_operation(scope))
 
-    def __init__(self, *, directory: Directory, signer: Signer, waker: Waker, last_use: LastUse) -> None:
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        admissions: Admissions,
+        signer: Signer,
+        waker: Waker,
+        last_use: LastUse,
+    ) -> None:
         self._directory = directory
+        self._admissions = admissions
         self._signer = signer
         self._waker = waker
         self._last_use = last_use
@@ -87,18 +98,29 @@ class Commands(ASGIMiddleware):
                 if await rollback(tx):
                     raise
                 raise problems.busy() from error
-        return tx if keeps else None
+        if not keeps:
+            return None
+        self._admissions.forget(tx.tenant)
+        return tx
 
     async def _admit(self, tx: Tx, call: Call, row: DirectoryRow) -> None:
-        """The key as it stands in this transaction: revoked means refused at once."""
-        caller, own_time = await store.admitted(tx, row.api_key_id)
-        if own_time is not None:
-            tx.go_by(own_time)
+        reads = call.operation.reads
+        caller = self._admissions.recall(tx.tenant, row.api_key_id) if reads else None
+        caller = caller or await self._look_up(tx, row)
         call.scope["state"].update(tx=tx, caller=caller, now=call.now)
         caller.check_usable(now=call.now)
         caller.check_scope(call.operation.scope)
         self._last_use.note(tx.tenant, caller.id, now=call.now)
         target.check_query(call.scope["query_string"], self._known_parameters(call))
+
+    async def _look_up(self, tx: Tx, row: DirectoryRow) -> ApiKey:
+        """The key as it stands in this transaction."""
+        caller, own_time = await store.admitted(tx, row.api_key_id)
+        if own_time is not None:
+            tx.go_by(own_time)
+        else:
+            self._admissions.note(tx.tenant, caller)
+        return caller
 
     async def _write(self, tx: Tx, call: Call) -> bool:
         bodies.check(call.body, call.scope["headers"], expected=operations.takes_body(call.scope))

@@ -17,6 +17,7 @@ from litestar.template.config import TemplateConfig
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api import paging, problems
+from api.access.admissions import Admissions
 from api.access.key_text import Hasher
 from api.console import forms, guard, links, views
 from api.console.access.model import NO_SUCH_PAGE, Refused, SignedOut
@@ -33,7 +34,7 @@ from api.wake import Waker
 from kernel.database import Pool, Tx
 
 
-def create_console(settings: Settings, *, hasher: Hasher, waker: Waker) -> Litestar:
+def create_console(settings: Settings, *, hasher: Hasher, waker: Waker, admissions: Admissions) -> Litestar:
     """It serves as soon as its `state.pool` is set."""
     keyed = links.keyed(settings)
     cookies, passwords = Cookies(settings.base_url, keyed), Passwords()
@@ -45,7 +46,13 @@ def create_console(settings: Settings, *, hasher: Hasher, waker: Waker) -> Lites
     return Litestar(
         ROUTES,
         middleware=[
-            Gate(keyed=keyed, cookies=cookies, waker=waker, own_host=forms.host_of(settings.base_url))
+            Gate(
+                keyed=keyed,
+                cookies=cookies,
+                waker=waker,
+                admissions=admissions,
+                own_host=forms.host_of(settings.base_url),
+            )
         ],
         dependencies={
             "tx": Provide(_tx, sync_to_thread=False),

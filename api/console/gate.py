@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api import body as bodies
 from api import clock
+from api.access.admissions import Admissions
 from api.console import declare, forms
 from api.console.access import sessions, store
 from api.console.access.keyed import Keyed, chance
@@ -32,10 +33,13 @@ class Gate(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
     should_bypass_for_scope = staticmethod(lambda scope: not declare.is_declared(scope))
 
-    def __init__(self, *, keyed: Keyed, cookies: Cookies, waker: Waker, own_host: str) -> None:
+    def __init__(
+        self, *, keyed: Keyed, cookies: Cookies, waker: Waker, admissions: Admissions, own_host: str
+    ) -> None:
         self._keyed = keyed
         self._cookies = cookies
         self._waker = waker
+        self._admissions = admissions
         self._own_host = own_host
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -111,6 +115,7 @@ class Gate(ASGIMiddleware):
             await rollback(tx)
             return
         await commit(tx)
+        self._admissions.forget(tx.tenant)
         if tx.due is not None and tx.due <= clock.now():
             self._waker.wake(tx.tenant)
 

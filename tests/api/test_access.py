@@ -1,5 +1,6 @@
 """Keys open a tenant, and nothing else does."""
 
+import asyncio
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -9,13 +10,14 @@ import pytest
 
 from api import clock
 from api.access import key_text, scopes
+from api.access.admissions import FOR_SECONDS
 from api.access.bootstrap import demo_tenant
 from api.access.create_tenant import Opened
 from api.access.key_text import Hasher
 from api.access.model import Mode
 from api.app import OPERATIONS, create_app
 from api.settings import Settings
-from kernel.database import Pool, transaction
+from kernel.database import Pool
 from kernel.errors import Invalid
 from tests.api.conftest import MakeKey, bearer
 from tests.client import client_for
@@ -112,18 +114,28 @@ async def test_revoking_twice_changes_nothing(client: httpx.AsyncClient) -> None
     assert second.json()["revoked_at"] == first.json()["revoked_at"]
 
 
-async def test_a_key_expires(client: httpx.AsyncClient, opened: Opened, pool: Pool) -> None:
-    request = {
-        "name": "x",
-        "scopes": ["api_keys:read"],
-        "expires_at": (clock.now() + timedelta(hours=1)).isoformat(),
-    }
+async def test_a_key_revoked_elsewhere_is_refused_within_a_second(
+    client: httpx.AsyncClient, make_key: MakeKey, settings: Settings
+) -> None:
+    other = await make_key()
+    listed = (await client.get("/v1/api_keys")).json()["data"]
+    other_id = next(key["id"] for key in listed if key["public_id"] in other)
+    async with client_for(create_app(settings)) as elsewhere:
+        assert await code_of(elsewhere, other) == (200, None)
+        assert (await client.post(f"/v1/api_keys/{other_id}/revoke")).status_code == 200
+        write = await elsewhere.post("/v1/api_keys", json={}, headers=bearer(other))
+        assert (write.status_code, write.json()["code"]) == (401, "key_revoked"), "a command asks every time"
+        await asyncio.sleep(FOR_SECONDS)
+        assert await code_of(elsewhere, other) == (401, "key_revoked")
+    assert FOR_SECONDS < 1
+
+
+async def test_a_key_expires(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    expires_at = clock.now() + timedelta(hours=1)
+    request = {"name": "x", "scopes": ["api_keys:read"], "expires_at": expires_at.isoformat()}
     created = (await client.post("/v1/api_keys", json=request)).json()
     assert await code_of(client, created["secret"]) == (200, None)
-    async with transaction(pool, opened.test.id, now=clock.now()) as tx:
-        await tx.conn.execute(
-            "UPDATE api_keys SET expires_at = $1 WHERE public_id = $2", clock.now(), created["public_id"]
-        )
+    monkeypatch.setattr(clock, "now", lambda: expires_at)
     assert await code_of(client, created["secret"]) == (401, "key_expired")
 
 

@@ -122,14 +122,20 @@ def allocate(amount: Money, weights: Sequence[int]) -> list[Money]:
 
     The parts add back to the amount exactly. All weights zero is only allowed for an amount of zero.
     """
-    whole = sum(weights)
-    if not amount:
-        return [zero(amount.currency) for _ in weights]
-    assert whole > 0, f"{amount} cannot be shared out over weights that add up to nothing"
+    assert not amount or any(weights), f"{amount} cannot be shared out over weights that add up to nothing"
+    return [Money(part, amount.currency) for part in allocate_minor(amount.minor, weights)]
 
-    parts = [amount.minor * weight // whole for weight in weights]
-    remainders = [amount.minor * weight % whole for weight in weights]
-    left = amount.minor - sum(parts)
-    for index in sorted(range(len(weights)), key=lambda i: (-remainders[i], i))[:left]:
-        parts[index] += 1
-    return [Money(part, amount.currency) for part in parts]
+
+def allocate_minor(minor: int, weights: Sequence[int]) -> list[int]:
+    """`allocate` of an amount whose currency goes without saying."""
+    if not minor:
+        return [0] * len(weights)
+    whole = sum(weights)
+    parts = [minor * weight // whole for weight in weights]
+    left = minor - sum(parts)
+    if left:
+        remainders = [minor * weight % whole for weight in weights]
+        # Sorting is stable, also in reverse: of equal remainders the first is served first.
+        for index in sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)[:left]:
+            parts[index] += 1
+    return parts

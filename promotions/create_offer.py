@@ -9,7 +9,7 @@ from promotions.model import NewOffer, Offer, OfferId, OfferStatus
 
 
 async def create_offer(tx: Tx, request: NewOffer) -> Offer:
-    rules.check(request)
+    rules.check(request, now=tx.now)
     offer = Offer(
         id=OfferId.new(),
         reference=request.reference,

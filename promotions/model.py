@@ -18,12 +18,14 @@ from typing import Annotated, Self
 import msgspec
 
 from billing.parties.model import CustomerId, Metadata
-from kernel.decimals import Rate
+from kernel.decimals import Quantity, Rate
 from kernel.errors import Conflict
 from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.structs import Input, Value
-from kernel.text import Name, Reference
+from kernel.text import Country, Name, Reference
+
+_SOME = msgspec.Meta(min_length=1, max_length=100)
 
 
 class OfferId(Id, prefix="off"):
@@ -46,13 +48,36 @@ class FixedAmount(Input, frozen=True, kw_only=True, tag_field="type", tag="fixed
     amount: Money
 
 
+class Per(StrEnum):
+    """What a fixed price is the price of."""
+
+    PERIOD = "period"  # all that the period costs
+    UNIT = "unit"  # each unit of it
+
+
+class FixedPrice(Input, frozen=True, kw_only=True, tag_field="type", tag="fixed_price"):
+    """What recurs costs this together: what is above it comes off, and nothing is added to reach it.
+
+    Per unit it is multiplied by the quantity of the lines that have one.
+    """
+
+    amount: Money
+    per: Per = Per.PERIOD
+
+
+class FreeUnits(Input, frozen=True, kw_only=True, tag_field="type", tag="free_units"):
+    """So many units of what recurs are free, counted from the first line on, rounded half up once."""
+
+    units: Quantity
+
+
 class FreePeriod(Input, frozen=True, kw_only=True, tag_field="type", tag="free_period"):
     """Days before the first invoice: the subscription is trialing."""
 
     days: Annotated[int, msgspec.Meta(ge=1, le=730)]
 
 
-Benefit = Percent | FixedAmount | FreePeriod
+Benefit = Percent | FixedAmount | FixedPrice | FreeUnits | FreePeriod
 
 
 class Once(Input, frozen=True, kw_only=True, tag_field="type", tag="once"):
@@ -65,11 +90,29 @@ class Periods(Input, frozen=True, kw_only=True, tag_field="type", tag="periods")
     count: Annotated[int, msgspec.Meta(ge=1, le=1200)]
 
 
+class Months(Input, frozen=True, kw_only=True, tag_field="type", tag="months"):
+    """The first `count` months: of a period that is longer than what is left of them, that part."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=1200)]
+
+
+class Days(Input, frozen=True, kw_only=True, tag_field="type", tag="days"):
+    """The first `count` days: of a period that is longer than what is left of them, that part."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=36_500)]
+
+
+class Until(Input, frozen=True, kw_only=True, tag_field="type", tag="until"):
+    """Until a time: of a period that goes on after it, the part before."""
+
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class Forever(Input, frozen=True, kw_only=True, tag_field="type", tag="forever"):
     """Every invoice."""
 
 
-Duration = Once | Periods | Forever
+Duration = Once | Periods | Months | Days | Until | Forever
 
 
 class AtEnd(StrEnum):
@@ -85,12 +128,29 @@ class MoveTo(Input, frozen=True, kw_only=True):
     plan: str
 
 
+# A key of the customer's metadata, and the values that are allowed for it.
+Allowed = Annotated[
+    dict[Annotated[str, msgspec.Meta(min_length=1, max_length=40)], Annotated[tuple[str, ...], _SOME]],
+    msgspec.Meta(max_length=20),
+]
+
+
 class Conditions(Input, frozen=True, kw_only=True):
-    """What must be true for the offer. An empty list of plans or currencies means all of them."""
+    """What must be true for the offer. What is empty asks for nothing.
+
+    `min_amounts` is one amount per currency, before any offer, and `min_quantity` the units of what recurs:
+    both of the lines that the offer is for. These, plans and currencies are asked of every invoice, the
+    others when the offer is given.
+    """
 
     new_customers_only: bool = False
+    first_invoice_only: bool = False
     plans: tuple[Reference, ...] = ()
     currencies: tuple[Currency, ...] = ()
+    min_quantity: Quantity | None = None
+    min_amounts: tuple[Money, ...] = ()
+    countries: tuple[Country, ...] = ()
+    customer_metadata: Allowed = {}
     starts_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     ends_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
@@ -113,6 +173,31 @@ Cap = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 CapPerCustomer = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
+class Percentages(StrEnum):
+    """What several percentages are taken of."""
+
+    COMPOUND = "compound"  # each of what the others have left: 10 % and 50 % are 55 %
+    FULL_AMOUNT = "full_amount"  # each of the full amount: 10 % and 50 % are 60 %
+
+
+class First(StrEnum):
+    """What comes off first in a cumulative lane."""
+
+    PERCENT = "percent_first"
+    FIXED = "fixed_first"
+
+
+Lane = Annotated[int, msgspec.Meta(ge=0, le=1000)]
+
+
+class Policy(Value, frozen=True, kw_only=True):
+    """How the offers of a tenant add up. In a cumulative lane all of them come off, not the best alone."""
+
+    percentages: Percentages = Percentages.COMPOUND
+    order: First = First.PERCENT
+    cumulative_lanes: tuple[Lane, ...] = ()
+
+
 class NewOffer(Input, frozen=True, kw_only=True):
     """Lanes run in order; inside a lane the best offer for the customer wins.
 
@@ -126,7 +211,7 @@ class NewOffer(Input, frozen=True, kw_only=True):
     conditions: Conditions = Conditions()
     duration: Duration = Once()
     at_end: AtEnd | MoveTo = AtEnd.CONTINUE
-    lane: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    lane: Lane = 0
     max_redemptions: Cap | None = None
     max_per_customer: CapPerCustomer = 1
     budget: Money | None = None
@@ -150,7 +235,7 @@ class OfferChange(Input, frozen=True, kw_only=True):
     benefit: Benefit | msgspec.UnsetType = msgspec.UNSET
     duration: Duration | msgspec.UnsetType = msgspec.UNSET
     at_end: AtEnd | MoveTo | msgspec.UnsetType = msgspec.UNSET
-    lane: Annotated[int, msgspec.Meta(ge=0, le=1000)] | msgspec.UnsetType = msgspec.UNSET
+    lane: Lane | msgspec.UnsetType = msgspec.UNSET
 
 
 class Offer(Value, frozen=True, kw_only=True):

@@ -1,16 +1,22 @@
 """What an offer must be like. Pure."""
 
+from datetime import datetime
+
 from msgspec.structs import replace
 
 from kernel.errors import Conflict, Invalid
 from kernel.money import Money
 from kernel.structs import sent_fields
+from promotions.conditions import currencies_of
 from promotions.model import (
     Benefit,
     Conditions,
+    Duration,
     FixedAmount,
+    FixedPrice,
     Forever,
     FreePeriod,
+    FreeUnits,
     MoveTo,
     NewOffer,
     Offer,
@@ -18,29 +24,92 @@ from promotions.model import (
     OfferStatus,
     Once,
     Percent,
+    Until,
 )
 
 
-def check(request: NewOffer) -> None:
-    conditions = request.conditions
-    match request.benefit:
-        case Percent(percent=percent) if not percent:
-            raise Invalid("benefit_nothing", "An offer takes something off.", param="benefit.percent")
-        case FixedAmount(amount=amount) if amount.minor <= 0:
-            raise Invalid("benefit_nothing", "An offer takes something off.", param="benefit.amount")
-        case FreePeriod() if not isinstance(request.duration, Once):
-            raise Invalid(
-                "duration_of_free_period",
-                "A free period lasts its days; leave the duration out.",
-                param="duration",
-            )
-        case _:
-            pass
+def check(request: NewOffer, *, now: datetime) -> None:
+    _check_benefit(request)
+    _check_duration(request.duration, now=now)
     if isinstance(request.at_end, MoveTo) and isinstance(request.duration, Forever):
         raise Invalid("at_end_of_forever", "Nothing follows what never ends.", param="at_end")
-    _check_times(conditions)
+    _check_conditions(request.conditions)
     if request.budget is not None:
         _check_budget(request.budget, request.benefit)
+    _check_currencies(request)
+
+
+def _check_benefit(request: NewOffer) -> None:
+    match request.benefit:
+        case Percent(percent=percent) if not percent:
+            raise _nothing("percent")
+        case FixedAmount(amount=amount) if amount.minor <= 0:
+            raise _nothing("amount")
+        case FixedPrice(amount=amount) if amount.minor < 0:
+            raise Invalid("fixed_price_negative", "A price is zero or more.", param="benefit.amount")
+        case FreeUnits(units=units) if not units:
+            raise _nothing("units")
+        case FreePeriod():
+            _check_free_period(request)
+        case _:
+            pass
+
+
+def _nothing(field: str) -> Invalid:
+    return Invalid("benefit_nothing", "An offer takes something off.", param=f"benefit.{field}")
+
+
+def _check_free_period(request: NewOffer) -> None:
+    """It is over before the first invoice: what is said of invoices is not about it."""
+    if not isinstance(request.duration, Once):
+        raise Invalid(
+            "duration_of_free_period",
+            "A free period lasts its days; leave the duration out.",
+            param="duration",
+        )
+    if request.lane:
+        raise Invalid(
+            "lane_of_free_period",
+            "A free period takes nothing off an invoice and is in no lane: leave it out.",
+            param="lane",
+        )
+    if request.budget is not None:
+        raise Invalid(
+            "budget_of_free_period",
+            "A free period takes nothing off that a budget could count: leave it out.",
+            param="budget",
+        )
+
+
+def _check_duration(duration: Duration, *, now: datetime) -> None:
+    if isinstance(duration, Until) and duration.at <= now:
+        raise Invalid("duration_over", "Choose a time that is still to come.", param="duration.at")
+
+
+def _check_conditions(conditions: Conditions) -> None:
+    _check_times(conditions)
+    currencies = [amount.currency for amount in conditions.min_amounts]
+    if len(set(currencies)) < len(currencies) or any(each.minor <= 0 for each in conditions.min_amounts):
+        raise Invalid(
+            "min_amounts_form",
+            "Give each currency one amount, above zero.",
+            param="conditions.min_amounts",
+        )
+    if conditions.min_quantity is not None and not conditions.min_quantity:
+        raise Invalid(
+            "min_quantity_zero", "Every basket has that: leave it out.", param="conditions.min_quantity"
+        )
+
+
+def _check_currencies(request: NewOffer) -> None:
+    """There must be one in which the offer can be had."""
+    allowed = list(currencies_of(request))
+    if allowed and not set(allowed[0]).intersection(*allowed[1:]):
+        raise Invalid(
+            "offer_in_no_currency",
+            "The benefit, the budget and the conditions name no currency in common.",
+            param="conditions.currencies",
+        )
 
 
 def changed(offer: Offer, change: OfferChange) -> Offer:

@@ -21,7 +21,7 @@ from kernel.decimals import UnitPrice
 from kernel.money import Money, round_half_up, zero
 from kernel.periods import Period, days_between
 from kernel.structs import Value
-from promotions.model import FixedAmount, Offer
+from promotions.model import FixedAmount, FixedPrice, Offer
 
 _SECOND = timedelta(seconds=1)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -63,12 +63,13 @@ def _prorated(line: PricedLine, share: Share, period: Period) -> PricedLine:
 
 
 def offer_for(offer: Offer, share: Share) -> Offer:
-    """What a held offer gives for a part of a period: a percentage as it is, of an amount the share."""
-    if not isinstance(offer.benefit, FixedAmount):
+    """What a held offer gives for a part of a period: an amount or a price in part, the rest as it is."""
+    benefit = offer.benefit
+    if not isinstance(benefit, FixedAmount | FixedPrice):
         return offer
-    amount = offer.benefit.amount
-    part = Money(round_half_up(amount.minor * share.part, share.whole), amount.currency)
-    return msgspec.structs.replace(offer, benefit=FixedAmount(amount=part))
+    minor = round_half_up(benefit.amount.minor * share.part, share.whole)
+    part = Money(minor, benefit.amount.currency)
+    return msgspec.structs.replace(offer, benefit=msgspec.structs.replace(benefit, amount=part))
 
 
 def unused(line: Line, *, at: datetime, zone: ZoneInfo, by: Proration) -> Money:

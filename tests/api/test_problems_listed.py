@@ -7,6 +7,7 @@ from pathlib import Path
 from api import problems
 from api.docs import CODE, PROBLEMS
 from kernel.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
+from promotions.conditions import CONDITIONS
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = "kernel billing promotions subscriptions refunds webhooks notifications api".split()
@@ -37,6 +38,7 @@ def codes_in_the_source() -> Iterator[tuple[str, int]]:
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                     yield from code_of(node)
     yield from ((code, status) for status, code in problems.CODE_OF_STATUS.items())
+    yield from ((condition.code, 409) for condition in CONDITIONS)
     yield from (("internal_error", 500), ("idempotency_in_progress", 409))
 
 

@@ -110,7 +110,7 @@ def test_without_its_budget_an_offer_has_spent_nothing_of_it() -> None:
 )
 def test_a_budget_holds_something_that_the_offer_can_take_off(request_: NewOffer, code: str) -> None:
     with pytest.raises(Invalid) as refused:
-        rules.check(request_)
+        rules.check(request_, now=NOON)
     assert refused.value.code == code
 
 

@@ -6,20 +6,37 @@ import pytest
 
 from billing.parties.model import Customer, CustomerId
 from kernel.database import Pool, Tx, transaction
+from kernel.decimals import Quantity
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.ids import TenantId
+from kernel.money import Currency, Money
 from kernel.paging import Window
-from kernel.text import Reference
+from kernel.text import Country, Reference
 from promotions import store
 from promotions.create_offer import create_offer
 from promotions.engine import Basket, Held, after_invoice
-from promotions.model import Benefit, Conditions, NewOffer, Offer, Once, Periods, Redemption, Status
+from promotions.model import (
+    Benefit,
+    Conditions,
+    FixedPrice,
+    FreeUnits,
+    NewOffer,
+    Offer,
+    Once,
+    Per,
+    Periods,
+    Redemption,
+    Status,
+    Until,
+)
 from promotions.redeem import grant
 from promotions.redeem import redeem as redeem_held
-from tests.makers import EUR, NOON
+from tests.makers import EUR, NOON, euros
 from tests.promotions.offers import a_new_offer, days, fixed, percent
 from tests.shop import a_shop, another_customer, while_open
 
+USD = Currency("USD")
+PER_UNIT = FixedPrice(amount=euros(9_00), per=Per.UNIT)
 BASKET = Basket(plan=Reference("pro"), currency=EUR, is_new_customer=True, lines=())
 
 
@@ -40,9 +57,17 @@ async def try_to_redeem(pool: Pool, tenant: TenantId, offer: Offer, customer: Cu
 
 async def test_an_offer_is_read_back_as_it_was_made(tx: Tx) -> None:
     conditions = Conditions(
-        new_customers_only=True, plans=(Reference("pro"),), currencies=(EUR,), ends_at=NOON
+        new_customers_only=True,
+        first_invoice_only=True,
+        plans=(Reference("pro"),),
+        currencies=(EUR,),
+        min_quantity=Quantity("3"),
+        min_amounts=(euros(10_00),),
+        countries=(Country("FR"),),
+        customer_metadata={"tier": ("gold", "silver")},
+        ends_at=NOON,
     )
-    benefits: list[Benefit] = [percent("5.5"), fixed(1), days(30)]
+    benefits: list[Benefit] = [percent("5.5"), fixed(1), PER_UNIT, FreeUnits(units=Quantity("2")), days(30)]
     for n, benefit in enumerate(benefits):
         request = a_new_offer(benefit, reference=f"O{n}", conditions=conditions, max_redemptions=3)
         offer = await create_offer(tx, request)
@@ -65,7 +90,17 @@ async def test_an_offer_is_named_once(tx: Tx) -> None:
         (a_new_offer(percent("0")), "benefit_nothing"),
         (a_new_offer(fixed(0)), "benefit_nothing"),
         (a_new_offer(fixed(-1)), "benefit_nothing"),
+        (a_new_offer(FreeUnits(units=Quantity("0"))), "benefit_nothing"),
+        (a_new_offer(FixedPrice(amount=euros(-1))), "fixed_price_negative"),
         (a_new_offer(days(14), duration=Periods(count=2)), "duration_of_free_period"),
+        (a_new_offer(days(14), lane=1), "lane_of_free_period"),
+        (a_new_offer(days(14), budget=euros(1)), "budget_of_free_period"),
+        (a_new_offer(duration=Until(at=NOON)), "duration_over"),
+        (a_new_offer(conditions=Conditions(min_amounts=(euros(0),))), "min_amounts_form"),
+        (a_new_offer(conditions=Conditions(min_amounts=(euros(1), euros(2)))), "min_amounts_form"),
+        (a_new_offer(conditions=Conditions(min_quantity=Quantity("0"))), "min_quantity_zero"),
+        (a_new_offer(fixed(1), conditions=Conditions(currencies=(USD,))), "offer_in_no_currency"),
+        (a_new_offer(fixed(1), conditions=Conditions(min_amounts=(Money(1, USD),))), "offer_in_no_currency"),
         (a_new_offer(conditions=Conditions(starts_at=NOON, ends_at=NOON)), "offer_ends_before_start"),
     ],
 )

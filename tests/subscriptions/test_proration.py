@@ -12,7 +12,7 @@ from billing.invoices.model import Line, PricedLine
 from billing.parties.model import Proration
 from kernel.money import Currency, Money, total, zero
 from kernel.periods import Interval, Period, Unit, nth_period
-from promotions.model import FixedAmount, Percent
+from promotions.model import FixedAmount, FixedPrice, Per, Percent
 from subscriptions.proration import Share, counted, offer_for, prorated, share_of, unused
 from tests.makers import EUR, NOON, a_line, an_invoice, euros, with_discount
 from tests.promotions.offers import an_offer, fixed, percent
@@ -107,12 +107,14 @@ def test_in_yen_there_are_no_cents() -> None:
     assert (line.amount, str(line.unit_price)) == (Money(333, Currency("JPY")), "333.00")
 
 
-def test_a_held_percentage_stays_and_a_held_amount_is_shared() -> None:
+def test_a_held_percentage_stays_and_a_held_amount_or_price_is_shared() -> None:
     share = Share(part=20, whole=31)
     half = an_offer(percent("50"))
     assert offer_for(half, share) == half
     assert offer_for(an_offer(fixed(10_00)), share).benefit == FixedAmount(amount=euros(6_45))
     assert isinstance(half.benefit, Percent)
+    per_unit = FixedPrice(amount=euros(10_00), per=Per.UNIT)
+    assert offer_for(an_offer(per_unit), share).benefit == replace(per_unit, amount=euros(6_45))
 
 
 # ── Crediting a part ────────────────────────────────────────────────────────────────────────────────────

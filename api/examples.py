@@ -30,6 +30,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "create_subscription": {"customer": "user-42", "plan": "pro", "collection": "send_invoice"},
     "change_subscription": {"plan": "pro", "quantity": "12", "addons": []},
     "cancel_subscription": {"credit": "prorated", "refund": "automatic"},
+    "grant_subscription_offer": {"offer": "WELCOME"},
     "migrate_plan": {"when": "renewal"},
     "schedule_phases": {"phases": [{"plan": "pro", "quantity": "3", "after_periods": 2}]},
     "pause_subscription": {"when": "now", "credit": "prorated", "resume_at": "2027-03-01T00:00:00Z"},

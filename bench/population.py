@@ -85,13 +85,14 @@ async def _copy(owner: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, c
                         'id', k.redemption_id, 'customer_id', k.customer_id))).*
             FROM copies k
             JOIN subscriptions s ON s.tenant_id = $1 AND s.id = k.original
-            JOIN redemptions r ON r.tenant_id = $1 AND r.id = s.redemption_id
+            JOIN redemptions r ON r.tenant_id = $1 AND r.id = s.redemption_ids[1]
             """,
             """
             INSERT INTO subscriptions
             SELECT (jsonb_populate_record(s, jsonb_build_object(
                         'id', k.subscription_id, 'customer_id', k.customer_id,
-                        'redemption_id', CASE WHEN s.redemption_id IS NOT NULL THEN k.redemption_id END))).*
+                        'redemption_ids', CASE WHEN s.redemption_ids = '{}' THEN ARRAY[]::uuid[]
+                                               ELSE ARRAY[k.redemption_id] END))).*
             FROM copies k
             JOIN subscriptions s ON s.tenant_id = $1 AND s.id = k.original
             """,

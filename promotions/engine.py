@@ -9,8 +9,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 
-import msgspec
-
 from kernel.money import Money
 from promotions import benefits
 from promotions.basket import (
@@ -26,7 +24,7 @@ from promotions.basket import (
 )
 from promotions.benefits import Off, Rest
 from promotions.conditions import is_used_up, refusal_of
-from promotions.model import First, FreePeriod, Offer, OfferId, Percent, Policy, Redemption, Status
+from promotions.model import First, FreePeriod, Offer, OfferId, Percent, Policy
 
 __all__ = [
     "NOTHING",
@@ -38,7 +36,6 @@ __all__ = [
     "InReach",
     "Refusal",
     "Share",
-    "after_invoice",
     "evaluate",
     "free_days",
     "is_used_up",
@@ -70,13 +67,6 @@ def evaluate(
         refusals += beaten
 
     return Decision(allocations=tuple(allocations), refusals=tuple(refusals))
-
-
-def after_invoice(held: Held, *, served: bool) -> Redemption:
-    """The redemption after one more invoice, which it has served or not: exhausted when it can no more."""
-    used = held.redemption.periods_used + served
-    status = Status.EXHAUSTED if is_used_up(held.offer, used) else held.redemption.status
-    return msgspec.structs.replace(held.redemption.to(status), periods_used=used)
 
 
 def free_days(offer: Offer) -> int:

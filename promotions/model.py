@@ -36,6 +36,10 @@ class RedemptionId(Id, prefix="red"):
     """One customer's use of an offer."""
 
 
+class CouponId(Id, prefix="cpn"):
+    """A code that puts an offer within reach of its holder."""
+
+
 class Percent(Input, frozen=True, kw_only=True, tag_field="type", tag="percent"):
     """A percentage off, rounded half up once on the sum of the lines."""
 
@@ -285,13 +289,22 @@ NEXT: dict[Status, frozenset[Status]] = {
 
 
 class Redemption(Value, frozen=True, kw_only=True):
-    """`periods_used` counts the invoices it took something off."""
+    """It serves periods that begin at `applies_from` or later, and what of them lies before `ends_at`.
+
+    `periods_used` counts the periods it took something off, of which `served_at` is the start of the last;
+    `given` is what it took off in all.
+    """
 
     id: RedemptionId
     offer_id: OfferId
+    coupon_id: CouponId | None = None
     customer_id: CustomerId
     status: Status
     periods_used: int
+    applies_from: datetime
+    ends_at: datetime | None = None
+    served_at: datetime | None = None
+    given: Money
     redeemed_at: datetime
 
     def to(self, status: Status) -> Self:
@@ -299,3 +312,8 @@ class Redemption(Value, frozen=True, kw_only=True):
         if status is not self.status and status not in NEXT[self.status]:
             raise Conflict("redemption_state", f"A {self.status} redemption cannot be {status}.")
         return msgspec.structs.replace(self, status=status)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it gives what it was for, or has given it all: not before it was had, nor taken back."""
+        return self.status in (Status.REDEEMED, Status.EXHAUSTED)

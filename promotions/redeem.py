@@ -1,44 +1,66 @@
 """Redeeming an offer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from billing.parties.model import CustomerId
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
+from kernel.money import zero
+from kernel.structs import Value
 from promotions import engine, store
+from promotions.duration import Serving
 from promotions.engine import Basket, Held, InReach
 from promotions.events import OfferRedeemed
-from promotions.model import Offer, Redemption, RedemptionId, Status
+from promotions.model import CouponId, Offer, Redemption, RedemptionId, Status
 
 
-def grant(offer: Offer, customer_id: CustomerId, basket: Basket, *, now: datetime) -> Held:
+class Asked(Value, frozen=True, kw_only=True):
+    """An offer that somebody wants to have, and the code that puts it within their reach, if one does."""
+
+    offer: Offer
+    coupon_id: CouponId | None = None
+
+
+def grant(asked: Asked, customer_id: CustomerId, basket: Basket, serving: Serving, *, now: datetime) -> Held:
     """Decides and writes nothing. Raises Conflict with the code of the engine's refusal."""
+    offer = asked.offer
     refusal = engine.refusal_of(basket, InReach(offer=offer), now=now)
     if refusal is not None:
-        raise Conflict(refusal.code, refusal.detail, param="offer")
+        raise Conflict(refusal.code, refusal.detail, param="coupons" if asked.coupon_id else "offer")
     redemption = Redemption(
         id=RedemptionId.new(),
         offer_id=offer.id,
+        coupon_id=asked.coupon_id,
         customer_id=customer_id,
         status=Status.REDEEMED,
         periods_used=0,
+        applies_from=serving.applies_from,
+        ends_at=serving.ends_at,
+        given=zero(basket.currency),
         redeemed_at=now,
     )
     return Held(offer=offer, redemption=redemption)
 
 
-async def redeem(tx: Tx, held: Held) -> None:
+async def redeem(tx: Tx, granted: Sequence[Held]) -> None:
     """Keep what was granted: once per customer, and within the cap."""
-    inserted, within_cap = await store.insert_redemption(tx, held)
-    if not inserted:
-        raise Conflict("offer_redeemed_before", "The customer has used this offer before.", param="offer")
-    # The cap is decided there, by one conditional write: what the engine read may be old by now.
-    if not within_cap:
-        raise Conflict("offer_sold_out", "The offer has been used as often as it may be.", param="offer")
+    for held in granted:
+        inserted, within_cap = await store.insert_redemption(tx, held)
+        if not inserted:
+            raise Conflict("offer_redeemed_before", "The customer has used this offer before.", param="offer")
+        # The cap is decided there, by one conditional write: what the engine read may be old by now.
+        if not within_cap:
+            raise Conflict("offer_sold_out", "The offer has been used as often as it may be.", param="offer")
     outbox.publish(
         tx,
-        OfferRedeemed(
-            offer_id=held.offer.id, redemption_id=held.redemption.id, customer_id=held.redemption.customer_id
+        *(
+            OfferRedeemed(
+                offer_id=held.offer.id,
+                redemption_id=held.redemption.id,
+                customer_id=held.redemption.customer_id,
+            )
+            for held in granted
         ),
     )

@@ -1,10 +1,11 @@
 """Every SQL statement about offers and redemptions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from billing.parties.model import CustomerId
 from kernel.database import Tx
 from kernel.errors import Conflict, not_found
+from kernel.money import Money
 from kernel.paging import Page, Window, page_of
 from kernel.structs import load
 from promotions.engine import Held
@@ -148,8 +149,9 @@ async def insert_redemption(tx: Tx, held: Held) -> tuple[bool, bool]:
         """
         WITH redemption AS (
             INSERT INTO redemptions
-                (tenant_id, id, offer_id, customer_id, status, periods_used, redeemed_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+                (tenant_id, id, offer_id, customer_id, status, periods_used, redeemed_at, coupon_id,
+                 applies_from, ends_at, served_at, given_minor, currency)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             ON CONFLICT (tenant_id, customer_id, offer_id) DO NOTHING
             RETURNING id
         ), slot AS (
@@ -168,18 +170,30 @@ async def insert_redemption(tx: Tx, held: Held) -> tuple[bool, bool]:
         redemption.status,
         redemption.periods_used,
         redemption.redeemed_at,
+        redemption.coupon_id,
+        redemption.applies_from,
+        redemption.ends_at,
+        redemption.served_at,
+        redemption.given.minor,
+        redemption.given.currency,
     )
     assert row is not None, "a SELECT of two answers has a row"
     return row["inserted"], row["counted"] or offer.max_redemptions is None
 
 
-async def held(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> dict[RedemptionId, Held]:
-    """Redemptions with their offers, in two statements however many they are."""
+async def held(
+    tx: Tx, redemption_ids: Sequence[RedemptionId], *, to_bill: bool = False
+) -> dict[RedemptionId, Held]:
+    """Redemptions with their offers, in two statements however many they are.
+
+    To bill them, the offers that have a budget are locked: who spends of one takes turns.
+    """
     if not redemption_ids:
         return {}
     rows = await tx.conn.fetch(
         """
-        SELECT id, offer_id, customer_id, status, periods_used, redeemed_at
+        SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
+               given_minor, currency, redeemed_at
         FROM redemptions
         WHERE tenant_id = $1 AND id = ANY($2::uuid[])
         """,
@@ -188,6 +202,9 @@ async def held(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> dict[Redemptio
     )
     redemptions = [load(row, Redemption) for row in rows]
     offers = await _offers(tx, {redemption.offer_id for redemption in redemptions})
+    with_budget = [offer.id for offer in offers.values() if offer.budget is not None]
+    if to_bill and with_budget:
+        offers |= await _lock_offers(tx, with_budget)
     return {each.id: Held(offer=offers[each.offer_id], redemption=each) for each in redemptions}
 
 
@@ -206,6 +223,23 @@ async def _offers(tx: Tx, offer_ids: Iterable[OfferId]) -> dict[OfferId, Offer]:
     return {offer.id: offer for offer in (load(row, Offer) for row in rows)}
 
 
+async def _lock_offers(tx: Tx, offer_ids: Sequence[OfferId]) -> dict[OfferId, Offer]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, reference, name, lane, benefit, conditions, duration, at_end, max_redemptions,
+               redeemed, max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
+               status, metadata, created_at
+        FROM offers
+        WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+        ORDER BY id
+        FOR NO KEY UPDATE
+        """,
+        tx.tenant,
+        offer_ids,
+    )
+    return {offer.id: offer for offer in (load(row, Offer) for row in rows)}
+
+
 async def count_periods(tx: Tx, redemptions: Sequence[Redemption]) -> None:
     """Write how far they have served."""
     if not redemptions:
@@ -213,21 +247,43 @@ async def count_periods(tx: Tx, redemptions: Sequence[Redemption]) -> None:
     await tx.conn.execute(
         """
         UPDATE redemptions r
-        SET periods_used = c.periods_used, status = c.status
-        FROM unnest($2::uuid[], $3::int[], $4::text[]) AS c (id, periods_used, status)
+        SET periods_used = c.periods_used, status = c.status, served_at = c.served_at,
+            given_minor = c.given_minor
+        FROM unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bigint[])
+             AS c (id, periods_used, status, served_at, given_minor)
         WHERE r.tenant_id = $1 AND r.id = c.id
         """,
         tx.tenant,
         [redemption.id for redemption in redemptions],
         [redemption.periods_used for redemption in redemptions],
         [redemption.status for redemption in redemptions],
+        [redemption.served_at for redemption in redemptions],
+        [redemption.given.minor for redemption in redemptions],
+    )
+
+
+async def spend(tx: Tx, spent: Mapping[OfferId, Money]) -> None:
+    """Of budgets, which have been locked: the table's check holds them."""
+    if not spent:
+        return
+    await tx.conn.execute(
+        """
+        UPDATE offers o
+        SET spent_minor = spent_minor + s.minor
+        FROM unnest($2::uuid[], $3::bigint[]) AS s (id, minor)
+        WHERE o.tenant_id = $1 AND o.id = s.id
+        """,
+        tx.tenant,
+        list(spent),
+        [amount.minor for amount in spent.values()],
     )
 
 
 async def redemptions(tx: Tx, customer_id: CustomerId) -> list[Redemption]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, offer_id, customer_id, status, periods_used, redeemed_at
+        SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
+               given_minor, currency, redeemed_at
         FROM redemptions
         WHERE tenant_id = $1 AND customer_id = $2
         ORDER BY id

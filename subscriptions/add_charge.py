@@ -59,7 +59,7 @@ async def _terms(tx: Tx, customer: Customer, plan: Plan, charge: Charge) -> Term
         entity=await parties.legal_entity(tx, customer.legal_entity_id),
         customer=customer,
         plan=plan,
-        held=None,
+        held=(),
         addons=(),
         charges=[charge],
     )

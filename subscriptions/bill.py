@@ -1,6 +1,6 @@
 """What a period costs, from everything that decides it. Pure: a signup, a renewal and a run ask here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -11,13 +11,14 @@ from billing.invoices.totals import with_allowance
 from billing.parties.model import Customer, LegalEntity, Proration
 from billing.tax.model import TaxTreatment
 from kernel.decimals import Quantity
-from kernel.money import zero
+from kernel.money import Money, total
 from kernel.periods import Period, nth_period
 from kernel.structs import Value
 from kernel.text import Reference
 from promotions import engine
+from promotions.duration import after_invoice, before_period, covered, given, is_over
 from promotions.engine import Basket, BasketLine, Decision, Held, InReach
-from promotions.model import AtEnd, Percent, Redemption
+from promotions.model import AtEnd, OfferId, Percent, Policy, Redemption
 from subscriptions import addons, charging, pricing
 from subscriptions.charging import Owed
 from subscriptions.model import ChargeId, Plan, Subscription
@@ -35,7 +36,7 @@ class Item(Value, frozen=True, kw_only=True):
 
 
 class Terms(Value, frozen=True, kw_only=True):
-    """What the price depends on beside the subscription itself; `held` is the offer it began with.
+    """What the price depends on beside the subscription itself; `held` are the offers it has been given.
 
     `addons` are in their order; `charges` have waited for this invoice. `usage` is what was metered in the
     period that is over, on the terms of that one.
@@ -45,18 +46,24 @@ class Terms(Value, frozen=True, kw_only=True):
     customer: Customer
     plan: Plan
     tax: TaxTreatment
-    held: Held | None
+    held: tuple[Held, ...] = ()
     addons: tuple[Item, ...] = ()
     charges: tuple[Owed, ...] = ()
     stubs_by: Proration = Proration.DAY
     usage: Usage | None = None
+    policy: Policy = Policy()
 
 
 class Bill(Value, frozen=True, kw_only=True):
-    """The invoice of a period, the redemption as it is once the period is billed, and what waits no more."""
+    """The invoice of a period, the redemptions that it changes, as they are then, and what waits no more.
+
+    `spent` is what it takes of the budgets of offers, where they have one.
+    """
 
     invoice: Ready
-    redemption: Redemption | None
+    decision: Decision = engine.NOTHING
+    redemptions: tuple[Redemption, ...] = ()
+    spent: tuple[tuple[OfferId, Money], ...] = ()
     charges: tuple[ChargeId, ...]
     usage: Usage | None = None
 
@@ -74,12 +81,15 @@ def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
     rating.check_beside(terms.usage, terms.plan)
     period, share = subscription.current_period, stub_of(subscription, terms)
     if share is not None:
-        return _bill_of_part(subscription, terms, share, period, served=False, now=now)
+        return _bill_of_part(subscription, terms, share, period, now=now)
     entries = [*_recurring(subscription, terms, period), *_used(terms), *_once(terms)]
-    decision = _decide(entries, terms, terms.held, now=now)
+    serving = _serving(subscription, terms)
+    decision = _decide(entries, terms, _in_reach(serving, subscription, terms, period), now=now)
     return Bill(
         invoice=_ready(subscription, terms, entries, decision),
-        redemption=_after(terms.held, decision),
+        decision=decision,
+        redemptions=_after(serving, decision, period),
+        spent=_spent(serving, decision),
         charges=_billed_with(terms),
         usage=terms.usage,
     )
@@ -108,28 +118,29 @@ def _bill_of_what_is_left(subscription: Subscription, terms: Terms, *, now: date
     entries = [*_used(terms), *_once(terms)]
     if not any(entry.line.amount for entry in entries):
         return None
-    is_percentage = terms.held is not None and isinstance(terms.held.offer.benefit, Percent)
-    decision = _decide(entries, terms, terms.held if is_percentage else None, now=now)
+    percentages = [each for each in _serving(subscription, terms) if isinstance(each.offer.benefit, Percent)]
+    period = subscription.current_period
+    decision = _decide(entries, terms, _in_reach(percentages, subscription, terms, period), now=now)
     return Bill(
         invoice=_ready(subscription, terms, entries, decision),
-        redemption=None,
+        decision=decision,
+        redemptions=_after_usage(percentages, decision),
+        spent=_spent(percentages, decision),
         charges=_billed_with(terms),
         usage=terms.usage,
     )
 
 
-def bill_of_rest(
-    subscription: Subscription, terms: Terms, share: Share, *, served: bool, now: datetime
-) -> Bill | None:
+def bill_of_rest(subscription: Subscription, terms: Terms, share: Share, *, now: datetime) -> Bill | None:
     """Of a share of the current period, from now to its end; None when nothing is left of it.
 
-    A held offer goes on. A period that it has `served` already is not counted again.
+    Held offers go on. A period that one has served already is not counted again.
     """
     if not share.part:
         return None
     rest = Period(now, subscription.current_period.end)
     terms = msgspec.structs.replace(terms, usage=None)
-    return _bill_of_part(subscription, terms, share, rest, served=served, now=now)
+    return _bill_of_part(subscription, terms, share, rest, now=now)
 
 
 def stub_of(subscription: Subscription, terms: Terms) -> Share | None:
@@ -142,16 +153,24 @@ def stub_of(subscription: Subscription, terms: Terms) -> Share | None:
 
 
 def _bill_of_part(
-    subscription: Subscription, terms: Terms, share: Share, part: Period, *, served: bool, now: datetime
+    subscription: Subscription, terms: Terms, share: Share, part: Period, *, now: datetime
 ) -> Bill:
     whole = list(_recurring(subscription, terms, part))
     parts = prorated([entry.line for entry in whole], share, part)
     recurring = (msgspec.structs.replace(each, line=part) for each, part in zip(whole, parts, strict=True))
     entries = [*recurring, *_used(terms), *_once(terms)]
-    decision = _decide(entries, terms, terms.held and _held_for(terms.held, share, served), now=now)
+    serving = _serving(subscription, terms)
+    start = subscription.current_period.start
+    in_part = [
+        Held(offer=offer_for(each.offer, share), redemption=before_period(each.redemption, start))
+        for each in serving
+    ]
+    decision = _decide(entries, terms, _in_reach(in_part, subscription, terms, part), now=now)
     return Bill(
         invoice=_ready(subscription, terms, entries, decision),
-        redemption=None if served else _after(terms.held, decision),
+        decision=decision,
+        redemptions=_after(serving, decision, subscription.current_period),
+        spent=_spent(serving, decision),
         charges=_billed_with(terms),
         usage=terms.usage,
     )
@@ -162,7 +181,6 @@ def bill_of_charges(subscription: Subscription, terms: Terms) -> Bill:
     entries = list(_once(terms))
     return Bill(
         invoice=_ready(subscription, terms, entries, engine.NOTHING),
-        redemption=None,
         charges=_billed_with(terms),
     )
 
@@ -194,15 +212,6 @@ def _billed_with(terms: Terms) -> tuple[ChargeId, ...]:
     return tuple(owed.charge.id for owed in terms.charges)
 
 
-def _held_for(held: Held, share: Share, served: bool) -> Held:
-    """As it was when the period began."""
-    used = held.redemption.periods_used - served
-    return Held(
-        offer=offer_for(held.offer, share),
-        redemption=msgspec.structs.replace(held.redemption, periods_used=used),
-    )
-
-
 def _ready(subscription: Subscription, terms: Terms, entries: Sequence[Entry], decision: Decision) -> Ready:
     return ready_to_issue(
         ToIssue(
@@ -218,13 +227,13 @@ def _ready(subscription: Subscription, terms: Terms, entries: Sequence[Entry], d
     )
 
 
-def ends(terms: Terms) -> bool:
-    """Whether the subscription is over once its offer is."""
-    held = terms.held
-    return (
-        held is not None
-        and held.offer.at_end is AtEnd.END
-        and engine.is_used_up(held.offer, held.redemption.periods_used)
+def ends(subscription: Subscription, terms: Terms) -> bool:
+    """Whether the subscription is over once the current period is, because an offer of it is."""
+    return any(
+        held.offer.at_end is AtEnd.END
+        and held.redemption.is_live
+        and is_over(held, at=subscription.current_period.end)
+        for held in terms.held
     )
 
 
@@ -232,43 +241,109 @@ def discounted(lines: list[PricedLine], decision: Decision) -> list[PricedLine]:
     """The lines with what each offer takes off them, frozen as allowances."""
     for allocation in decision.allocations:
         lines = [
-            _less(line, Allowance(source=allocation.reference, name=allocation.name, amount=amount))
+            _allowed(line, Allowance(source=allocation.reference, name=allocation.name, amount=amount))
             for line, amount in zip(lines, allocation.amounts, strict=True)
         ]
     return lines
 
 
-def _less(line: PricedLine, allowance: Allowance) -> PricedLine:
+def _allowed(line: PricedLine, allowance: Allowance) -> PricedLine:
     return with_allowance(line, allowance) if allowance.amount else line
 
 
-def _decide(entries: Sequence[Entry], terms: Terms, held: Held | None, *, now: datetime) -> Decision:
-    if held is None:
+def _decide(entries: Sequence[Entry], terms: Terms, offers: Sequence[InReach], *, now: datetime) -> Decision:
+    if not offers:
         return engine.NOTHING
-    basket = Basket(
+    return engine.evaluate(_basket(entries, terms), offers, terms.policy, now=now)
+
+
+def basket_of(
+    subscription: Subscription, terms: Terms, *, is_new_customer: bool, is_first_invoice: bool = False
+) -> Basket:
+    """What a period comes to without offers, for deciding whether one can be had."""
+    entries = [*_recurring(subscription, terms, subscription.current_period), *_once(terms)]
+    return msgspec.structs.replace(
+        _basket(entries, terms), is_new_customer=is_new_customer, is_first_invoice=is_first_invoice
+    )
+
+
+def _basket(entries: Sequence[Entry], terms: Terms) -> Basket:
+    return Basket(
         plan=terms.plan.reference,
         addons=tuple(item.plan.reference for item in terms.addons),
         currency=entries[0].line.amount.currency,
         is_new_customer=False,
+        country=terms.customer.address.country,
+        customer_metadata=terms.customer.metadata,
         lines=tuple(_offered(entry) for entry in entries),
     )
-    return engine.evaluate(basket, [_in_reach(held)], now=now)
 
 
 def _offered(entry: Entry) -> BasketLine:
-    billed = entry.line.billed
-    return BasketLine(amount=billed if entry.discountable else zero(billed.currency), plan=entry.plan)
+    line = entry.line
+    return BasketLine(
+        amount=line.billed,
+        plan=entry.plan,
+        quantity=line.quantity,
+        recurring=line.recurring,
+        discountable=entry.discountable,
+    )
 
 
-def _in_reach(held: Held) -> InReach:
-    return InReach(offer=held.offer, granted=True, periods_used=held.redemption.periods_used)
+def _serving(subscription: Subscription, terms: Terms) -> list[Held]:
+    """The offers that may serve the current period."""
+    start = subscription.current_period.start
+    return [held for held in terms.held if held.redemption.is_live and held.redemption.applies_from <= start]
 
 
-def _after(held: Held | None, decision: Decision) -> Redemption | None:
-    if held is None:
-        return None
-    after = engine.after_invoice(held, served=bool(decision.allocations))
-    return after if after != held.redemption else None
+def _in_reach(
+    serving: Sequence[Held], subscription: Subscription, terms: Terms, period: Period
+) -> list[InReach]:
+    reach = []
+    for held in serving:
+        ends_at = held.redemption.ends_at
+        covers = covered(period, ends_at, subscription.anchor_at, terms.entity.zone)
+        if covers.part:
+            used = held.redemption.periods_used
+            reach.append(InReach(offer=held.offer, granted=True, periods_used=used, covers=covers))
+    return reach
+
+
+def _after(serving: Sequence[Held], decision: Decision, period: Period) -> tuple[Redemption, ...]:
+    """Those that the invoice changes."""
+    off = _off(decision)
+    after = ((held.redemption, after_invoice(held, off.get(held.offer.id), period)) for held in serving)
+    return tuple(redemption for before, redemption in after if redemption != before)
+
+
+def _after_usage(serving: Sequence[Held], decision: Decision) -> tuple[Redemption, ...]:
+    """No period is counted by what is billed after it."""
+    off = _off(decision)
+    return tuple(given(held.redemption, off[held.offer.id]) for held in serving if held.offer.id in off)
+
+
+def _spent(serving: Sequence[Held], decision: Decision) -> tuple[tuple[OfferId, Money], ...]:
+    with_budget = {held.offer.id for held in serving if held.offer.budget is not None}
+    return tuple((offer_id, off) for offer_id, off in _off(decision).items() if offer_id in with_budget)
+
+
+def _off(decision: Decision) -> dict[OfferId, Money]:
+    return {each.offer_id: total(each.amounts, each.amounts[0].currency) for each in decision.allocations}
+
+
+def with_budgets(terms: Terms, spent: Mapping[OfferId, Money]) -> Terms:
+    """Where others have spent of the budgets of its offers since they were read."""
+    if not any(held.offer.id in spent for held in terms.held):
+        return terms
+    return msgspec.structs.replace(terms, held=tuple(_less(held, spent) for held in terms.held))
+
+
+def _less(held: Held, spent: Mapping[OfferId, Money]) -> Held:
+    offer = held.offer
+    if offer.spent is None or offer.id not in spent:
+        return held
+    offer = msgspec.structs.replace(offer, spent=offer.spent + spent[offer.id])
+    return msgspec.structs.replace(held, offer=offer)
 
 
 def collection_of(subscription: Subscription, customer: Customer) -> Collection:

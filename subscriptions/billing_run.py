@@ -15,13 +15,17 @@ from billing.invoices.model import Invoice
 from kernel import outbox
 from kernel.database import Tx, savepoint
 from kernel.errors import DomainError
+from kernel.money import Money
 from kernel.structs import Value
+from promotions.model import OfferId
 from subscriptions import billing_store
+from subscriptions.bill import with_budgets
 from subscriptions.billing_store import Failure, Mark
 from subscriptions.changing import from_next_period
 from subscriptions.events import RenewalFailed
 from subscriptions.model import Renewal, Subscription
 from subscriptions.renew import NextPeriod, next_period, record
+from subscriptions.serve_offers import add_spent
 from subscriptions.terms import terms_of
 
 CHUNK = 2_000
@@ -53,11 +57,15 @@ async def bill_chunk(tx: Tx, *, limit: int = CHUNK, after: Mark | None = None) -
 
     decided: list[NextPeriod] = []
     failures: list[Failure] = []
+    spent: dict[OfferId, Money] = {}
     for subscription in due:
+        left = with_budgets(terms[subscription.id], spent)
         try:
-            decided.append(next_period(subscription, terms[subscription.id], now=tx.now))
+            decided.append(next_period(subscription, left, now=tx.now))
         except DomainError as refusal:
             failures.append(_failure(subscription, refusal.code, refusal.detail))
+        else:
+            add_spent(spent, decided[-1].bill)
 
     renewals = await _record(tx, decided, failures)
     await billing_store.forget_failures(tx, [renewal.subscription.id for renewal in renewals])

@@ -39,7 +39,7 @@ async def claim_due(tx: Tx, *, limit: int, after: Mark | None) -> list[Subscript
     rows = await tx.conn.fetch(
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, addons, status, collection,
-               redemption_id, anchor_at, period_number, current_period_start, current_period_end,
+               redemption_ids, anchor_at, period_number, current_period_start, current_period_end,
                trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
                pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions s

@@ -25,7 +25,7 @@ from kernel.money import Currency
 from kernel.periods import Interval, Period
 from kernel.structs import Input, Value
 from kernel.text import Name, Reference
-from promotions.model import OfferId, RedemptionId
+from promotions.model import OfferId, Redemption, RedemptionId
 from subscriptions.meters.model import Aggregation, MeterId
 
 # Python's $ also stands before a line break at the end.
@@ -290,7 +290,7 @@ class Subscription(Value, frozen=True, kw_only=True):
     addons: tuple[Addon, ...] = ()
     status: Status
     collection: Collection
-    redemption_id: RedemptionId | None
+    redemption_ids: tuple[RedemptionId, ...] = ()
     anchor_at: datetime
     period_number: int
     current_period: Period
@@ -468,6 +468,20 @@ class Signup(Value, frozen=True, kw_only=True):
     invoice: Invoice | None
     later_invoices: tuple[Invoice, ...] = ()
     entitlements: Grants
+
+
+class NewGrant(Input, frozen=True, kw_only=True):
+    """An offer to give to a subscription that runs, by its reference or id."""
+
+    offer: str | None = None
+
+
+class Granted(Value, frozen=True, kw_only=True):
+    """`is_new` is false when the subscription had the offer already."""
+
+    is_new: bool
+    redemption: Redemption
+    subscription: Subscription
 
 
 class Renewal(Value, frozen=True, kw_only=True):

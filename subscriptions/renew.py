@@ -11,7 +11,6 @@ from kernel.errors import Conflict
 from kernel.events import Event
 from kernel.periods import Period
 from kernel.structs import Value
-from promotions import store as promotions
 from subscriptions import billing_store, charge_store, pausing, schedule, store
 from subscriptions.bill import Bill, Terms, bill_of, bill_of_end, ends
 from subscriptions.billing_store import Begun
@@ -23,6 +22,7 @@ from subscriptions.events import (
     SubscriptionStarted,
 )
 from subscriptions.model import Renewal, Status, Subscription, SubscriptionId
+from subscriptions.serve_offers import serve_offers
 from subscriptions.terms import terms_of
 from subscriptions.usage import store as usage_store
 
@@ -80,7 +80,7 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
     `terms` are those of the next period, of a pending change where there is one.
     """
     had_change = subscription.pending_change is not None
-    if ends(terms):
+    if ends(subscription, terms):
         over = subscription.to(
             Status.ENDED, next_billing_at=None, pending_change=None, phases=(), ended_at=now
         )
@@ -137,7 +137,7 @@ async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     await billing_store.advance(tx, [_begun(each) for each in decided])
     await billing_store.carry_out_changes(tx, [each.subscription for each in decided if each.rewritten])
     await usage_store.close(tx, [bill.usage for bill in bills if bill.usage])
-    await promotions.count_periods(tx, [bill.redemption for bill in bills if bill.redemption])
+    await serve_offers(tx, bills)
     await charge_store.bill(tx, bills)
     outbox.publish(tx, *(event for each in decided for event in _events(each)))
     issued = await issue_invoices(tx, [bill.invoice for bill in bills])

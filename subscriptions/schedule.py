@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from kernel.errors import Invalid
 from kernel.periods import Interval, Period, Unit, local_date, nth_boundary
 from kernel.structs import Value
-from subscriptions.model import BillingAnchor
+from subscriptions.model import BillingAnchor, Status, Subscription
 
 # The number of a period that is followed by the first one that is counted: a trial, for instance.
 TRIAL = -1
@@ -50,6 +50,14 @@ def until(starts: Start, *, now: datetime) -> Start:
         period=Period(now, starts_at),
         trial_ends_at=starts.trial_ends_at,
     )
+
+
+def paid_from(subscription: Subscription) -> datetime:
+    """When the first period begins that is paid for: at the start, or when the trial is over."""
+    if subscription.trial_ends_at is not None:
+        return subscription.trial_ends_at
+    begun = subscription.status is not Status.INCOMPLETE
+    return subscription.current_period.start if begun else subscription.current_period.end
 
 
 def check_start(interval: Interval, starts_at: datetime | None, *, now: datetime, zone: ZoneInfo) -> None:

@@ -8,11 +8,13 @@ from billing.parties import store as parties
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
-from promotions.model import Forever, FreePeriod, MoveTo, Offer, Periods
+from promotions.engine import Held
+from promotions.model import Forever, FreePeriod, MoveTo, Periods
 from subscriptions import addons, changing, plan_store, store
 from subscriptions.caught_up import caught_up
 from subscriptions.events import PhasesScheduled
 from subscriptions.model import NewPhase, Phase, PhaseSchedule, Plan, Subscription, SubscriptionId
+from subscriptions.schedule import TRIAL
 
 
 async def schedule_phases(tx: Tx, subscription_id: SubscriptionId, request: PhaseSchedule) -> Subscription:
@@ -39,15 +41,31 @@ async def schedule_phases(tx: Tx, subscription_id: SubscriptionId, request: Phas
     return scheduled
 
 
-def after_offer(offer: Offer, subscription: Subscription) -> tuple[NewPhase, ...]:
-    """Where the offer says that another plan follows it, that plan."""
+def after_offers(held: Sequence[Held], subscription: Subscription) -> tuple[NewPhase, ...]:
+    """Where an offer says that another plan follows it, that plan. Raises Conflict where two do."""
+    following = [phase for each in held for phase in _after_offer(each, subscription)]
+    if len(following) > 1:
+        raise Conflict(
+            "offers_move_to_plans",
+            "Two of these offers say which plan follows them: take one of them.",
+            param="coupons",
+        )
+    return tuple(following)
+
+
+def _after_offer(held: Held, subscription: Subscription) -> tuple[NewPhase, ...]:
+    offer, ends_at = held.offer, held.redemption.ends_at
     if not isinstance(offer.at_end, MoveTo):
         return ()
     if isinstance(offer.benefit, FreePeriod):
         return (NewPhase(plan=offer.at_end.plan, begins_at=subscription.trial_ends_at),)
+    if ends_at is not None:
+        return (NewPhase(plan=offer.at_end.plan, begins_at=ends_at),)
     assert not isinstance(offer.duration, Forever), "what never ends is followed by nothing"
     count = offer.duration.count if isinstance(offer.duration, Periods) else 1
-    return (NewPhase(plan=offer.at_end.plan, after_periods=count),)
+    period = subscription.current_period
+    begun = subscription.period_number != TRIAL and held.redemption.applies_from > period.start
+    return (NewPhase(plan=offer.at_end.plan, after_periods=count + begun),)
 
 
 async def phases_of(

@@ -1,6 +1,7 @@
 """Signing up: the customer, the welcome offer, the subscription and what it entitles to, in one act."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from typing import TypeAlias
 
 from msgspec.structs import replace
@@ -17,15 +18,15 @@ from kernel.decimals import Quantity
 from kernel.errors import Conflict
 from kernel.events import Event
 from kernel.ids import Id
-from kernel.money import Currency
 from kernel.periods import nth_boundary
 from promotions import engine
 from promotions import store as promotions
-from promotions.engine import Basket, Held
-from promotions.model import Offer, OfferId
-from promotions.redeem import grant, redeem
+from promotions.duration import serving
+from promotions.engine import Held
+from promotions.model import OfferId
+from promotions.redeem import Asked, grant, redeem
 from subscriptions import addons, charge_store, charging, plan_store, pricing, schedule, store
-from subscriptions.bill import Bill, bill_of
+from subscriptions.bill import Bill, Terms, basket_of, bill_of
 from subscriptions.entitlements import grants, grants_of
 from subscriptions.events import SubscriptionScheduled, SubscriptionStarted
 from subscriptions.model import (
@@ -42,7 +43,7 @@ from subscriptions.model import (
     SubscriptionId,
 )
 from subscriptions.renew import renew
-from subscriptions.schedule_phases import after_offer, phases_of
+from subscriptions.schedule_phases import after_offers, phases_of
 from subscriptions.terms import Untaxed, sales_of, stubs_by, with_tax
 
 # An add-on and how many of it.
@@ -69,16 +70,16 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
     )
     plan = await plan_store.plan(tx, terms.plan)
     beside = await plan_store.plans_named(tx, [each.plan for each in terms.addons])
-    offer = None if terms.offer is None else await promotions.offer(tx, terms.offer)
+    asked = await offers_asked(tx, terms.offer)
 
-    earlier = None if found.is_new else await _earlier(tx, found.customer, offer)
+    earlier = None if found.is_new else await _earlier(tx, found.customer, asked)
     if earlier is not None:
-        check_same(earlier, await _offer_of(tx, earlier), plan, offer, terms, beside)
-        return await _again(tx, found.customer, earlier, offer)
+        check_same(earlier, await _offers_of(tx, earlier), plan, asked, terms, beside)
+        return await _again(tx, found.customer, earlier, asked)
     customer = await take_over_payment_method(tx, found.customer, request.customer.payment_method)
     buyer = Found(customer=customer, entity=found.entity, is_new=found.is_new)
-    granted = [plan.id, *([offer.id] if offer else [])]
-    return await _start(tx, buyer, plan, offer, terms, beside=beside, granted=granted)
+    signed_up_for = [plan.id, *(each.offer.id for each in asked)]
+    return await _start(tx, buyer, plan, asked, terms, beside=beside, signed_up_for=signed_up_for)
 
 
 async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
@@ -87,10 +88,10 @@ async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
     plan = await plan_store.plan(tx, request.plan)
     beside = await plan_store.plans_named(tx, [each.plan for each in request.addons])
-    offer = None if request.offer is None else await promotions.offer(tx, request.offer)
+    asked = await offers_asked(tx, request.offer)
 
     buyer = Found(customer=customer, entity=entity, is_new=False)
-    signup = await _start(tx, buyer, plan, offer, request, beside=beside, granted=())
+    signup = await _start(tx, buyer, plan, asked, request, beside=beside, signed_up_for=())
     return await _caught_up(tx, signup)
 
 
@@ -111,15 +112,19 @@ async def _caught_up(tx: Tx, signup: Signup) -> Signup:
     )
 
 
+async def offers_asked(tx: Tx, offer: str | None) -> list[Asked]:
+    return [] if offer is None else [Asked(offer=await promotions.offer(tx, offer))]
+
+
 async def _start(
     tx: Tx,
     buyer: Found,
     plan: Plan,
-    offer: Offer | None,
+    asked: Sequence[Asked],
     request: NewSubscription,
     *,
     beside: Mapping[str, Plan],
-    granted: Sequence[Id],
+    signed_up_for: Sequence[Id],
 ) -> Signup:
     """Begin the subscription: with free days it is trialing, otherwise its first period is billed.
 
@@ -132,10 +137,7 @@ async def _start(
     taken = addons.taken(plan, price.currency, request.addons, beside)
     also = [(beside[each.plan], each.quantity) for each in request.addons]
 
-    held = await _grant(tx, buyer, plan, offer, price.currency, also)
-    subscription = replace(_subscription(request, buyer, plan, price, held, tx), addons=taken)
-    to_follow = request.phases or (after_offer(held.offer, subscription) if held else ())
-    subscription = replace(subscription, phases=await phases_of(tx, subscription, plan, to_follow))
+    subscription = replace(_subscription(request, buyer, plan, price, asked, tx), addons=taken)
     fees = charging.setup_fees(
         subscription, [plan, *(addon for addon, _ in also)], buyer.customer.language, now=tx.now
     )
@@ -143,19 +145,26 @@ async def _start(
         entity=buyer.entity,
         customer=buyer.customer,
         plan=plan,
-        held=held,
+        held=(),
         addons=also,
         charges=fees,
         stubs_by=await stubs_by(tx, [request.billing_anchor]),
     )
     terms = with_tax(untaxed, await treatments_of(tx, set(sales_of(untaxed))))
+    held = await _grant(tx, buyer, asked, subscription, terms)
+    to_follow = request.phases or after_offers(held, subscription)
+    subscription = replace(
+        subscription,
+        redemption_ids=tuple(each.redemption.id for each in held),
+        phases=await phases_of(tx, subscription, plan, to_follow),
+    )
+    terms = replace(terms, held=held)
 
     bill = bill_of(subscription, terms, now=tx.now) if subscription.status is Status.ACTIVE else None
     invoice_id = bill.invoice.id if bill else None
 
-    if held is not None:
-        await redeem(tx, billed(held, bill))
-    await store.insert(tx, subscription, invoice_id=invoice_id, granted=granted)
+    await redeem(tx, billed(held, bill))
+    await store.insert(tx, subscription, invoice_id=invoice_id, granted=signed_up_for)
     await charge_store.insert(tx, fees, invoice_id=invoice_id)
     outbox.publish(tx, _event(subscription))
     issued = await issue_invoices(tx, [bill.invoice] if bill else [])
@@ -163,7 +172,7 @@ async def _start(
         is_new=True,
         customer=buyer.customer,
         subscription=subscription,
-        offer_id=offer.id if offer else None,
+        offer_id=asked[0].offer.id if asked else None,
         invoice=issued[0] if issued else None,
         entitlements=await _grants(tx, buyer, plan, also, subscription),
     )
@@ -179,20 +188,20 @@ def _event(subscription: Subscription) -> Event:
     )
 
 
-def billed(held: Held, bill: Bill | None) -> Held:
-    """The offer as the first invoice leaves it."""
-    after = bill.redemption if bill else None
-    return Held(offer=held.offer, redemption=after or held.redemption)
+def billed(held: Sequence[Held], bill: Bill | None) -> list[Held]:
+    """The offers as the first invoice leaves them."""
+    after = {each.id: each for each in bill.redemptions} if bill else {}
+    return [replace(each, redemption=after.get(each.redemption.id, each.redemption)) for each in held]
 
 
 def _subscription(
-    request: NewSubscription, buyer: Found, plan: Plan, price: Price, held: Held | None, tx: Tx
+    request: NewSubscription, buyer: Found, plan: Plan, price: Price, asked: Sequence[Asked], tx: Tx
 ) -> Subscription:
     starts_at, zone = request.starts_at or tx.now, buyer.entity.zone
     starts = schedule.start(
         plan.interval,
         request.billing_anchor,
-        free_days=(engine.free_days(held.offer) if held else 0) or plan.trial_days,
+        free_days=max((engine.free_days(each.offer) for each in asked), default=0) or plan.trial_days,
         at=starts_at,
         zone=zone,
     )
@@ -210,7 +219,6 @@ def _subscription(
         quantity=pricing.billed_quantity(price, request.quantity),
         status=status if starts_at <= tx.now else Status.INCOMPLETE,
         collection=request.collection,
-        redemption_id=held.redemption.id if held else None,
         anchor_at=starts.anchor_at,
         period_number=starts.period_number,
         current_period=starts.period,
@@ -227,18 +235,26 @@ def _subscription(
 
 
 async def _grant(
-    tx: Tx, buyer: Found, plan: Plan, offer: Offer | None, currency: Currency, also: Sequence[Beside]
-) -> Held | None:
-    if offer is None:
-        return None
-    basket = Basket(
-        plan=plan.reference,
-        addons=tuple(addon.reference for addon, _ in also),
-        currency=currency,
+    tx: Tx, buyer: Found, asked: Sequence[Asked], subscription: Subscription, terms: Terms
+) -> tuple[Held, ...]:
+    """From the first period that is paid for."""
+    if not asked:
+        return ()
+    basket = basket_of(
+        subscription,
+        terms,
         is_new_customer=buyer.is_new or not await store.has_subscribed(tx, buyer.customer.id),
-        lines=(),
+        is_first_invoice=buyer.is_new or not await invoices.has_any(tx, buyer.customer.id),
     )
-    return grant(offer, buyer.customer.id, basket, now=tx.now)
+    serves = partial(
+        serving,
+        applies_from=schedule.paid_from(subscription),
+        anchor_at=subscription.anchor_at,
+        zone=buyer.entity.zone,
+    )
+    return tuple(
+        grant(each, buyer.customer.id, basket, serves(each.offer.duration), now=tx.now) for each in asked
+    )
 
 
 async def _grants(
@@ -256,9 +272,9 @@ async def _grants(
     return await grants_of(tx, buyer.customer.id)
 
 
-async def _earlier(tx: Tx, customer: Customer, offer: Offer | None) -> Subscription | None:
+async def _earlier(tx: Tx, customer: Customer, asked: Sequence[Asked]) -> Subscription | None:
     """The subscription of an earlier signup for the offer, or else of the signup that runs."""
-    granted = await store.signed_up(tx, customer.id, offer.id) if offer else None
+    granted = await store.signed_up(tx, customer.id, asked[0].offer.id) if asked else None
     found = granted or await store.running_signup(tx, customer.id)
     if found is None:
         return None
@@ -272,23 +288,22 @@ async def _earlier(tx: Tx, customer: Customer, offer: Offer | None) -> Subscript
     return subscription
 
 
-async def _offer_of(tx: Tx, subscription: Subscription) -> OfferId | None:
-    if subscription.redemption_id is None:
-        return None
-    held = await promotions.held(tx, [subscription.redemption_id])
-    return held[subscription.redemption_id].offer.id
+async def _offers_of(tx: Tx, subscription: Subscription) -> set[OfferId]:
+    """What it was signed up with: it may have been given others since."""
+    held = await promotions.held(tx, subscription.redemption_ids)
+    return {each.offer.id for each in held.values() if each.redemption.redeemed_at == subscription.created_at}
 
 
 def check_same(
     earlier: Subscription,
-    held: OfferId | None,
+    held: Set[OfferId],
     plan: Plan,
-    offer: Offer | None,
+    asked: Sequence[Asked],
     terms: NewSubscription,
     beside: Mapping[str, Plan],
 ) -> None:
-    """A repetition asks for the same, `held` being the offer of the earlier one. Raises `signup_differs`."""
-    same_offer = held == (offer.id if offer else None)
+    """A repetition asks for the same, `held` being the offers of the earlier one. Raises `signup_differs`."""
+    same_offer = held == {each.offer.id for each in asked}
     same_price = terms.currency in (None, earlier.currency) and terms.quantity == earlier.quantity
     has = {(addon.plan_id, addon.quantity) for addon in earlier.addons}
     same_addons = has == {(beside[each.plan].id, each.quantity) for each in terms.addons}
@@ -300,14 +315,14 @@ def check_same(
         )
 
 
-async def _again(tx: Tx, customer: Customer, earlier: Subscription, offer: Offer | None) -> Signup:
+async def _again(tx: Tx, customer: Customer, earlier: Subscription, asked: Sequence[Asked]) -> Signup:
     """What the signup led to, as it is now."""
     first = await store.first_invoice(tx, earlier.id)
     return Signup(
         is_new=False,
         customer=customer,
         subscription=earlier,
-        offer_id=offer.id if offer else None,
+        offer_id=asked[0].offer.id if asked else None,
         invoice=await invoices.get(tx, first) if first else None,
         entitlements=await grants_of(tx, customer.id),
     )

@@ -42,7 +42,7 @@ async def insert(
         )
         INSERT INTO subscriptions
             (tenant_id, id, customer_id, plan_id, version, currency, quantity, status, collection,
-             redemption_id, anchor_at, period_number, current_period_start, current_period_end,
+             redemption_ids, anchor_at, period_number, current_period_start, current_period_end,
              trial_ends_at, next_billing_at, metadata, created_at, billing_anchor,
              term_ends_at, phases, addons)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $21,
@@ -57,7 +57,7 @@ async def insert(
         subscription.quantity,
         subscription.status,
         subscription.collection,
-        subscription.redemption_id,
+        subscription.redemption_ids,
         subscription.anchor_at,
         subscription.period_number,
         subscription.current_period.start,
@@ -82,7 +82,8 @@ async def update(tx: Tx, subscription: Subscription) -> None:
         SET plan_id = $3, version = $4, quantity = $5, status = $6, anchor_at = $7, period_number = $8,
             current_period_start = $9, current_period_end = $10, next_billing_at = $11,
             pending_change = $12, cancelled_at = $13, ended_at = $14,
-            pause_at = $15, paused_at = $16, resume_at = $17, phases = $18, addons = $19
+            pause_at = $15, paused_at = $16, resume_at = $17, phases = $18, addons = $19,
+            redemption_ids = $20
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -104,6 +105,7 @@ async def update(tx: Tx, subscription: Subscription) -> None:
         subscription.resume_at,
         subscription.phases or None,
         addons_out(subscription.addons),
+        subscription.redemption_ids,
     )
 
 
@@ -142,7 +144,7 @@ async def get(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
     row = await tx.conn.fetchrow(
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, addons, status, collection,
-               redemption_id, anchor_at, period_number, current_period_start, current_period_end,
+               redemption_ids, anchor_at, period_number, current_period_start, current_period_end,
                trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
                pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
@@ -161,7 +163,7 @@ async def lock(tx: Tx, subscription_id: SubscriptionId) -> Subscription:
     row = await tx.conn.fetchrow(
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, addons, status, collection,
-               redemption_id, anchor_at, period_number, current_period_start, current_period_end,
+               redemption_ids, anchor_at, period_number, current_period_start, current_period_end,
                trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
                pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions
@@ -180,7 +182,7 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
     rows = await tx.conn.fetch(
         """
         SELECT id, customer_id, plan_id, version, currency, quantity, addons, status, collection,
-               redemption_id, anchor_at, period_number, current_period_start, current_period_end,
+               redemption_ids, anchor_at, period_number, current_period_start, current_period_end,
                trial_ends_at, next_billing_at, term_ends_at, billing_anchor, pending_change, phases,
                pause_at, paused_at, resume_at, cancel_at, cancelled_at, ended_at, metadata, created_at
         FROM subscriptions

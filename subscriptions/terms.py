@@ -26,7 +26,7 @@ class Untaxed(Value, frozen=True, kw_only=True):
     entity: LegalEntity
     customer: Customer
     plan: Plan
-    held: Held | None
+    held: tuple[Held, ...]
     addons: Sequence[tuple[Plan, Quantity]]
     charges: Sequence[Charge]
     stubs_by: Proration = Proration.DAY
@@ -46,7 +46,8 @@ async def terms_of(
     versions |= {(each.plan_id, each.version) for each in used}
     plans = await plan_store.versions_of(tx, versions)
     usage = {each.subscription_id: (each, plans[each.plan_id, each.version]) for each in used}
-    held = await promotions.held(tx, [each.redemption_id for each in subscriptions if each.redemption_id])
+    redemption_ids = [each for subscription in subscriptions for each in subscription.redemption_ids]
+    held = await promotions.held(tx, redemption_ids, to_bill=True)
     charges = await charge_store.pending_of(tx, [each.id for each in subscriptions])
 
     by = await stubs_by(tx, (each.billing_anchor for each in subscriptions))
@@ -56,7 +57,7 @@ async def terms_of(
             entity=entities[customer.legal_entity_id],
             customer=customer,
             plan=plans[each.plan_id, each.version],
-            held=held[each.redemption_id] if each.redemption_id else None,
+            held=tuple(held[redemption_id] for redemption_id in each.redemption_ids),
             addons=[(plans[addon.plan_id, addon.version], addon.quantity) for addon in each.addons],
             charges=charges.get(each.id, ()),
             stubs_by=by,

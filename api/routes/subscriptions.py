@@ -20,7 +20,17 @@ from refunds.model import (
 )
 from subscriptions import renew, resume, store
 from subscriptions import schedule_phases as phasing
-from subscriptions.model import NewSubscription, PhaseSchedule, Renewal, Signup, Subscription, SubscriptionId
+from subscriptions.grant_offer import grant_offer
+from subscriptions.model import (
+    Granted,
+    NewGrant,
+    NewSubscription,
+    PhaseSchedule,
+    Renewal,
+    Signup,
+    Subscription,
+    SubscriptionId,
+)
 from subscriptions.sign_up import subscribe
 
 
@@ -50,6 +60,18 @@ async def create_subscription(tx: NamedDependency[Tx], data: JSONBody[NewSubscri
 async def renew_subscription(tx: NamedDependency[Tx], subscription_id: FromPath[SubscriptionId]) -> Renewal:
     """Begin and bill the next period, when the current one is over. The worker does it by itself."""
     return await renew.renew(tx, subscription_id)
+
+
+@command("/v1/subscriptions/{subscription_id}/offers", scope="subscriptions:write", status=201)
+async def grant_subscription_offer(
+    tx: NamedDependency[Tx], subscription_id: FromPath[SubscriptionId], data: JSONBody[NewGrant]
+) -> Granted:
+    """Give an offer to a subscription that runs, from its next period on.
+
+    By its reference, also to customers who are not new. Safe to repeat: while the subscription holds the
+    offer, that is the answer, with `is_new: false`.
+    """
+    return await grant_offer(tx, subscription_id, data)
 
 
 @command("/v1/subscriptions/{subscription_id}/cancel", scope="subscriptions:write")
@@ -128,6 +150,7 @@ ROUTES = [
     list_subscriptions,
     get_subscription,
     create_subscription,
+    grant_subscription_offer,
     renew_subscription,
     change_subscription,
     undo_change,

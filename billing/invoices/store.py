@@ -77,6 +77,22 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
     return Page(data=await find_many(tx, shown), next_cursor=next_cursor(rows, window))
 
 
+async def has_any(tx: Tx, customer_id: CustomerId) -> bool:
+    """Whether the customer has ever been sent an invoice."""
+    return bool(
+        await tx.conn.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM invoices
+                WHERE tenant_id = $1 AND customer_id = $2
+            )
+            """,
+            tx.tenant,
+            customer_id,
+        )
+    )
+
+
 async def find_many(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
     """Newest first, in three statements however many they are."""
     heads = await tx.conn.fetch(

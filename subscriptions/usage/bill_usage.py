@@ -7,6 +7,7 @@ from billing.invoices.model import Invoice
 from kernel.database import Tx
 from subscriptions.bill import bill_of_usage
 from subscriptions.model import Subscription
+from subscriptions.serve_offers import serve_offers
 from subscriptions.terms import terms_of
 from subscriptions.usage import store
 from subscriptions.usage.rules import AHEAD
@@ -29,5 +30,6 @@ async def bill_usage(
     bill = bill_of_usage(subscription, terms, now=tx.now)
 
     await store.close(tx, [terms.usage] if terms.usage else [])
+    await serve_offers(tx, [bill] if bill else [])
     issued = await issue_invoices(tx, [bill.invoice] if bill else [])
     return issued[0] if issued else None

@@ -349,7 +349,7 @@ async def check_redemptions(owner: Owner) -> None:
         FROM copies c
         JOIN originals o ON o.tenant_id = c.tenant_id AND o.kind = c.kind
         JOIN subscriptions s ON s.tenant_id = c.tenant_id AND s.id = c.id
-        JOIN redemptions r ON r.tenant_id = s.tenant_id AND r.id = s.redemption_id
+        JOIN redemptions r ON r.tenant_id = s.tenant_id AND r.id = s.redemption_ids[1]
         CROSS JOIN LATERAL (
             SELECT count(DISTINCT p.invoice_id) AS periods
             FROM subscription_invoices p

@@ -50,6 +50,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_tax_rate": lambda b, _: b.post("/v1/tax_rates", {**tax_rate("10"), "reference": "new"}),
     "delete_charge": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/renew"),
     "delete_draft_invoice": lambda b, w: b.post(f"/v1/draft_invoices/{w['draft_invoice']}/issue"),
+    "grant_subscription_offer": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "issue_draft_invoice": lambda b, w: b.patch(
         f"/v1/draft_invoices/{w['draft_invoice']}",
         {"lines": [{"description": "x", "unit_price": "200.01"}]},

@@ -73,6 +73,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "create_tax_rate": lambda _: {"reference": "new", "name": "TVA 10 %", "rate": "10"},
     "delete_charge": lambda _: None,
     "delete_draft_invoice": lambda _: None,
+    "grant_subscription_offer": lambda w: {"offer": w["offer"]},
     "issue_draft_invoice": lambda _: None,
     "migrate_plan": lambda _: {"when": "renewal"},
     "patch_customer": lambda w: {"name": "New name", "tax_rate": w["tax_rate"]},

@@ -1,6 +1,7 @@
 """Redemptions: within the cap however many try, and once per customer."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -11,10 +12,12 @@ from kernel.errors import Conflict, Invalid, NotFound
 from kernel.ids import TenantId
 from kernel.money import Currency, Money
 from kernel.paging import Window
+from kernel.periods import Period
 from kernel.text import Country, Reference
 from promotions import store
 from promotions.create_offer import create_offer
-from promotions.engine import Basket, Held, after_invoice
+from promotions.duration import Serving, after_invoice
+from promotions.engine import Basket, Held
 from promotions.model import (
     Benefit,
     Conditions,
@@ -29,7 +32,7 @@ from promotions.model import (
     Status,
     Until,
 )
-from promotions.redeem import grant
+from promotions.redeem import Asked, grant
 from promotions.redeem import redeem as redeem_held
 from tests.makers import EUR, NOON, euros
 from tests.promotions.offers import a_new_offer, days, fixed, percent
@@ -37,12 +40,15 @@ from tests.shop import a_shop, another_customer, while_open
 
 USD = Currency("USD")
 PER_UNIT = FixedPrice(amount=euros(9_00), per=Per.UNIT)
+FROM_NOW = Serving(applies_from=NOON, ends_at=None)
+MONTH = Period(NOON, NOON + timedelta(days=31))
+NEXT = Period(MONTH.end, MONTH.end + timedelta(days=28))
 BASKET = Basket(plan=Reference("pro"), currency=EUR, is_new_customer=True, lines=())
 
 
 async def redeem(tx: Tx, offer: Offer, customer_id: CustomerId, basket: Basket) -> Redemption:
-    held = grant(offer, customer_id, basket, now=tx.now)
-    await redeem_held(tx, held)
+    held = grant(Asked(offer=offer), customer_id, basket, FROM_NOW, now=tx.now)
+    await redeem_held(tx, [held])
     return held.redemption
 
 
@@ -173,10 +179,12 @@ async def test_a_redemption_is_exhausted_with_its_last_period(tx: Tx) -> None:
     offer = await create_offer(tx, a_new_offer(duration=Periods(count=2)))
     redemption = await redeem(tx, offer, customer.id, BASKET)
 
-    once = after_invoice(Held(offer=offer, redemption=redemption), served=True)
+    once = after_invoice(Held(offer=offer, redemption=redemption), euros(7), MONTH)
     assert (once.status, once.periods_used) == (Status.REDEEMED, 1)
-    twice = after_invoice(Held(offer=offer, redemption=once), served=True)
-    assert (twice.status, twice.periods_used) == (Status.EXHAUSTED, 2)
+    change = after_invoice(Held(offer=offer, redemption=once), euros(2), MONTH)
+    assert (change.status, change.periods_used) == (Status.REDEEMED, 1)  # of the same period
+    twice = after_invoice(Held(offer=offer, redemption=change), euros(5), NEXT)
+    assert (twice.status, twice.periods_used, twice.given) == (Status.EXHAUSTED, 2, euros(14))
     await store.count_periods(tx, [twice])
     assert (await store.held(tx, [redemption.id]))[redemption.id].redemption == twice
 
@@ -186,7 +194,7 @@ async def test_an_invoice_that_it_could_not_serve_is_not_counted(tx: Tx) -> None
     offer = await create_offer(tx, a_new_offer(duration=Periods(count=2)))
     redemption = await redeem(tx, offer, customer.id, BASKET)
 
-    assert after_invoice(Held(offer=offer, redemption=redemption), served=False) == redemption
+    assert after_invoice(Held(offer=offer, redemption=redemption), None, MONTH) == redemption
 
 
 async def test_an_offer_for_one_invoice_is_exhausted_by_it(tx: Tx) -> None:
@@ -194,7 +202,7 @@ async def test_an_offer_for_one_invoice_is_exhausted_by_it(tx: Tx) -> None:
     offer = await create_offer(tx, a_new_offer(duration=Once()))
     redemption = await redeem(tx, offer, customer.id, BASKET)
 
-    after = after_invoice(Held(offer=offer, redemption=redemption), served=True)
+    after = after_invoice(Held(offer=offer, redemption=redemption), euros(7), MONTH)
     assert after.status is Status.EXHAUSTED
 
 

@@ -498,9 +498,8 @@ async def test_a_fixed_amount_goes_on_in_proportion_and_counts_no_period(tx: Tx)
     (line,) = invoice_of(changed).lines
     assert (line.amount, line.discount) == (euros(67_06), euros(6_77))  # 10.00 × 21 / 31
     assert note_of(changed).net == euros(12_87)  # 19.00 × 21 / 31
-    assert signup.subscription.redemption_id is not None
-    held = await promotions.held(tx, [signup.subscription.redemption_id])
-    assert held[signup.subscription.redemption_id].redemption.periods_used == 1
+    (held,) = (await promotions.held(tx, signup.subscription.redemption_ids)).values()
+    assert held.redemption.periods_used == 1
     renewal = await renewed(tx, changed.subscription)
     assert renewal.invoice is not None
     assert renewal.invoice.net == euros(99_00)

@@ -134,7 +134,7 @@ async def documents(tx: Tx) -> list[Any]:
         JOIN invoice_settlements s ON s.invoice_id = i.id
         JOIN subscription_invoices p ON p.invoice_id = i.id
         JOIN subscriptions u ON u.id = p.subscription_id
-        LEFT JOIN redemptions r ON r.id = u.redemption_id
+        LEFT JOIN redemptions r ON r.id = u.redemption_ids[1]
         ORDER BY c.reference, p.period_start, p.change_number
         """
     )
@@ -150,7 +150,7 @@ async def keep_originals(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
                c AS customer, r AS redemption, s AS subscription
         FROM subscriptions s
         JOIN customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
-        LEFT JOIN redemptions r ON r.tenant_id = s.tenant_id AND r.id = s.redemption_id
+        LEFT JOIN redemptions r ON r.tenant_id = s.tenant_id AND r.id = s.redemption_ids[1]
         """
     )
     await owner.execute(
@@ -193,7 +193,8 @@ async def add_copies(owner: "asyncpg.Connection[asyncpg.Record]", count: int) ->
         FROM made m CROSS JOIN jsonb_populate_record(m.subscription, jsonb_build_object(
             'id', id,
             'customer_id', customer_id,
-            'redemption_id', CASE WHEN (m.redemption).id IS NOT NULL THEN redemption_id END,
+            'redemption_ids', CASE WHEN (m.redemption).id IS NULL THEN ARRAY[]::uuid[]
+                                   ELSE ARRAY[redemption_id] END,
             'anchor_at', (m.subscription).anchor_at + later,
             'current_period_start', (m.subscription).current_period_start + later,
             'current_period_end', (m.subscription).current_period_end + later,

@@ -49,7 +49,6 @@ def a_subscription(status: Status) -> Subscription:
         quantity=Quantity(1),
         status=status,
         collection=Collection.AUTOMATIC,
-        redemption_id=None,
         anchor_at=NOON,
         period_number=0,
         current_period=JANUARY,

@@ -277,7 +277,7 @@ async def test_an_offer_is_over_with_its_subscription(tx: Tx) -> None:
 
     again = await sign_up(tx, a_signup())
     assert again.is_new
-    assert (again.subscription.redemption_id, again.offer_id) == (None, None)
+    assert (again.subscription.redemption_ids, again.offer_id) == ((), None)
     with pytest.raises(Conflict) as refused:
         await sign_up(tx, a_signup(offer="WELCOME"))
     assert refused.value.code == "signup_over"

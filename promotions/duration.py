@@ -1,0 +1,105 @@
+"""For how long an offer goes on, and which part of a period that is. Pure.
+
+Days and months are counted from the first period it may serve, months from the subscription's anchor as its
+periods are: four months of a plan billed by the year are four twelfths of it, whatever days they have.
+"""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from kernel.money import Money
+from kernel.periods import Interval, Period, Unit, days_between, local_date, nth_boundary
+from kernel.structs import Value
+from promotions.engine import Held, Share, is_used_up
+from promotions.model import Days, Duration, Months, Redemption, Status, Until
+
+_MONTH = Interval(Unit.MONTH)
+
+
+class Serving(Value, frozen=True, kw_only=True):
+    """The periods a redemption is to serve: those that begin then or later, until it ends."""
+
+    applies_from: datetime
+    ends_at: datetime | None
+
+
+def serving(duration: Duration, *, applies_from: datetime, anchor_at: datetime, zone: ZoneInfo) -> Serving:
+    return Serving(applies_from=applies_from, ends_at=end_of(duration, applies_from, anchor_at, zone))
+
+
+def end_of(
+    duration: Duration, applies_from: datetime, anchor_at: datetime, zone: ZoneInfo
+) -> datetime | None:
+    """When it is over; None where it is counted in periods, or goes on for ever."""
+    match duration:
+        case Days(count=count):
+            return nth_boundary(applies_from, Interval(Unit.DAY), count, zone)
+        case Months(count=count):
+            begun = _months(anchor_at, applies_from, zone)
+            if begun is None:
+                return nth_boundary(applies_from, _MONTH, count, zone)
+            return nth_boundary(anchor_at, _MONTH, begun + count, zone)
+        case Until(at=at):
+            return at
+        case _:
+            return None
+
+
+def covered(period: Period, ends_at: datetime | None, anchor_at: datetime, zone: ZoneInfo) -> Share:
+    """The part of a period that is before the end: in months where all three lie on them, or in days."""
+    if ends_at is None or period.end <= ends_at:
+        return Share()
+    if ends_at <= period.start:
+        return Share(part=0)
+    start, middle, end = (_months(anchor_at, at, zone) for at in (period.start, ends_at, period.end))
+    if start is not None and middle is not None and end is not None:
+        return Share(part=middle - start, whole=end - start)
+    return Share(
+        part=days_between(period.start, ends_at, zone),
+        whole=max(days_between(period.start, period.end, zone), 1),
+    )
+
+
+def _months(anchor_at: datetime, at: datetime, zone: ZoneInfo) -> int | None:
+    """How many months after the anchor it is, where it is a whole number of them."""
+    anchor, day = local_date(anchor_at, zone), local_date(at, zone)
+    months = (day.year - anchor.year) * 12 + day.month - anchor.month
+    return months if nth_boundary(anchor_at, _MONTH, months, zone) == at else None
+
+
+# ── What a period leaves of an offer ────────────────────────────────────────────────────────────────────
+
+
+def is_over(held: Held, *, at: datetime) -> bool:
+    ends_at = held.redemption.ends_at
+    return is_used_up(held.offer, held.redemption.periods_used) or (ends_at is not None and ends_at <= at)
+
+
+def before_period(redemption: Redemption, start: datetime) -> Redemption:
+    """As it was when the period began: what has served it already is not used up by it."""
+    if redemption.served_at != start:
+        return redemption
+    return msgspec.structs.replace(redemption, periods_used=redemption.periods_used - 1)
+
+
+def after_invoice(held: Held, off: Money | None, period: Period) -> Redemption:
+    """After one more invoice of a period, which it took something off or not: exhausted when it can no more.
+
+    What has served the period already is not counted again.
+    """
+    redemption = held.redemption
+    if off is not None:
+        counted = redemption.served_at != period.start
+        redemption = msgspec.structs.replace(
+            given(redemption, off),
+            periods_used=redemption.periods_used + counted,
+            served_at=period.start,
+        )
+    over = is_over(Held(offer=held.offer, redemption=redemption), at=period.end)
+    return redemption.to(Status.EXHAUSTED) if over else redemption
+
+
+def given(redemption: Redemption, off: Money) -> Redemption:
+    return msgspec.structs.replace(redemption, given=redemption.given + off)

@@ -1,0 +1,23 @@
+"""Counting what the offers of subscriptions have given, once bills are made."""
+
+from collections.abc import Sequence
+
+from kernel.database import Tx
+from kernel.money import Money, zero
+from promotions import store as promotions
+from promotions.model import OfferId
+from subscriptions.bill import Bill
+
+
+async def serve_offers(tx: Tx, bills: Sequence[Bill]) -> None:
+    """The budgets were locked when the terms of these bills were read."""
+    await promotions.count_periods(tx, [each for bill in bills for each in bill.redemptions])
+    spent: dict[OfferId, Money] = {}
+    for bill in bills:
+        add_spent(spent, bill)
+    await promotions.spend(tx, spent)
+
+
+def add_spent(spent: dict[OfferId, Money], bill: Bill | None) -> None:
+    for offer_id, off in bill.spent if bill else ():
+        spent[offer_id] = spent.get(offer_id, zero(off.currency)) + off

@@ -118,6 +118,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         },
     },
     "create_tax_rate": {"reference": "fr-5.5", "name": "TVA 5,5 %", "rate": "5.5"},
+    "patch_stacking_policy": {"percentages": "compound", "order": "percent_first", "cumulative_lanes": [1]},
     "patch_settings": {
         "refund_mode": "deferred",
         "refund_after_days": 14,

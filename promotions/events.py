@@ -2,7 +2,7 @@
 
 from billing.parties.model import CustomerId
 from kernel.events import Event
-from promotions.model import OfferId, RedemptionId
+from promotions.model import First, OfferId, Percentages, RedemptionId
 
 
 class OfferCreated(Event, frozen=True, kw_only=True, tag="offer.created"):
@@ -29,3 +29,9 @@ class OfferRedeemed(Event, frozen=True, kw_only=True, tag="offer.redeemed"):
     offer_id: OfferId
     redemption_id: RedemptionId
     customer_id: CustomerId
+
+
+class StackingPolicyChanged(Event, frozen=True, kw_only=True, tag="stacking_policy.changed"):
+    percentages: Percentages
+    order: First
+    cumulative_lanes: tuple[int, ...]

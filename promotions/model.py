@@ -202,6 +202,16 @@ class Policy(Value, frozen=True, kw_only=True):
     cumulative_lanes: tuple[Lane, ...] = ()
 
 
+class PolicyChange(Input, frozen=True, kw_only=True):
+    """What is sent takes the place of what was; `cumulative_lanes` are sent whole."""
+
+    percentages: Percentages | msgspec.UnsetType = msgspec.UNSET
+    order: First | msgspec.UnsetType = msgspec.UNSET
+    cumulative_lanes: Annotated[tuple[Lane, ...], msgspec.Meta(max_length=100)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+
+
 class NewOffer(Input, frozen=True, kw_only=True):
     """Lanes run in order; inside a lane the best offer for the customer wins.
 

@@ -7,9 +7,9 @@ from kernel.database import Tx
 from kernel.errors import Conflict, not_found
 from kernel.money import Money
 from kernel.paging import Page, Window, page_of
-from kernel.structs import load
+from kernel.structs import load, sent_fields
 from promotions.engine import Held
-from promotions.model import Offer, OfferId, Redemption, RedemptionId
+from promotions.model import Offer, OfferId, Policy, PolicyChange, Redemption, RedemptionId
 
 
 async def insert_offer(tx: Tx, offer: Offer) -> None:
@@ -292,3 +292,45 @@ async def redemptions(tx: Tx, customer_id: CustomerId) -> list[Redemption]:
         customer_id,
     )
     return [load(row, Redemption) for row in rows]
+
+
+# ── How offers add up ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def policy(tx: Tx) -> Policy:
+    """What the tenant has said, or what holds until it does."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT percentages, comes_first AS "order", cumulative_lanes
+        FROM stacking_policies
+        WHERE tenant_id = $1
+        """,
+        tx.tenant,
+    )
+    return load(row, Policy) if row else Policy()
+
+
+async def change_policy(tx: Tx, change: PolicyChange) -> Policy:
+    """In one statement, so that two changes at once both hold."""
+    sent, unset = sent_fields(change), Policy()
+    lanes = sent.get("cumulative_lanes")
+    row = await tx.conn.fetchrow(
+        """
+        INSERT INTO stacking_policies AS p
+            (tenant_id, percentages, comes_first, cumulative_lanes)
+        VALUES ($1, COALESCE($2, $5), COALESCE($3, $6), COALESCE($4::int[], '{}'))
+        ON CONFLICT (tenant_id) DO UPDATE
+        SET percentages      = COALESCE($2, p.percentages),
+            comes_first      = COALESCE($3, p.comes_first),
+            cumulative_lanes = COALESCE($4::int[], p.cumulative_lanes)
+        RETURNING percentages, comes_first AS "order", cumulative_lanes
+        """,
+        tx.tenant,
+        sent.get("percentages"),
+        sent.get("order"),
+        None if lanes is None else sorted(set(lanes)),
+        unset.percentages,
+        unset.order,
+    )
+    assert row is not None, "an upsert returns its row"
+    return load(row, Policy)

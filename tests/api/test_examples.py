@@ -50,6 +50,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     ):
         await send(operation, path)
     await send("patch_offer", "offers/WELCOME", "PATCH")
+    await send("patch_stacking_policy", "promotions/policy", "PATCH")
     signup = await send("create_signup", "signups")
     await send("grant_subscription_offer", f"subscriptions/{signup['subscription']['id']}/offers")
     await send("patch_customer", "customers/user-42", "PATCH")

@@ -69,6 +69,7 @@ MAY_CHANGE = {
         "name conditions max_redemptions redeemed max_per_customer budget_minor budget_currency spent_minor "
         "status metadata"
     ),
+    "stacking_policies": "percentages comes_first cumulative_lanes",
     "renewal_failures": "code detail attempts failed_at retry_at",
     "redemptions": "status periods_used served_at given_minor",
     "plans": "version archived_at",

@@ -64,6 +64,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     ),
     "patch_offer": lambda b, w: b.patch(f"/v1/offers/{w['offer']}", {"metadata": {"a": "b"}}),
     "patch_settings": lambda b, _: b.patch("/v1/settings", {"refund_after_days": 3}),
+    "patch_stacking_policy": lambda b, _: b.patch("/v1/promotions/policy", {"order": "fixed_first"}),
     "pause_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/payments", {"means": "cash"}),
     "pause_offer": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "pause_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),

@@ -83,6 +83,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     },
     "patch_offer": lambda _: {"name": "New name", "max_per_customer": 2},
     "patch_settings": lambda _: {"refund_mode": "manual"},
+    "patch_stacking_policy": lambda _: {"percentages": "full_amount", "cumulative_lanes": [2]},
     "pause_invoice_dunning": lambda _: {"until": "2026-02-20"},
     "pause_offer": lambda _: None,
     "pause_subscription": lambda _: {"credit": "prorated", "refund": "manual"},

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from billing.credit_notes import crediting
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.crediting import Credited
-from billing.credit_notes.model import NewCreditLine, NewCreditNote, Reason
+from billing.credit_notes.model import CreditShare, NewCreditLine, NewCreditNote, Reason
 from billing.invoices.model import Invoice, InvoiceId, LineId
 from billing.parties.model import Proration, RefundMode
 from billing.settlement.apply import lock_with_sources
@@ -63,14 +63,18 @@ def in_use(billed: Sequence[PeriodInvoice]) -> list[InvoiceId]:
 def lines_to_credit(
     invoice: Invoice, earlier: Mapping[LineId, Credited], unused: Unused
 ) -> list[NewCreditLine]:
-    """All that is left of the invoice, or the unused part of its recurring lines, capped by what is left."""
-    lines = []
+    """All that is left of the invoice, or the unused part of its recurring lines, capped by what is left.
+
+    As shares of the lines: a rebate that has come off them since ends by the same share.
+    """
+    lines: list[NewCreditLine] = []
     for line in invoice.lines:
-        left = crediting.left_of(line, earlier)
+        now = crediting.standing_of(line, earlier)
+        share = now.volume
         if unused.credit is Credit.PRORATED:
-            left = min(left, proration.unused(line, at=unused.at, zone=unused.zone, by=unused.by))
-        if left:
-            lines.append(NewCreditLine(line=line.id, amount=left))
+            share = min(share, proration.unused(line, at=unused.at, zone=unused.zone, by=unused.by))
+        if crediting.of_share(line, now, share).amount:
+            lines.append(CreditShare(line=line.id, share=share))
     return lines
 
 

@@ -57,13 +57,13 @@ NEXT: dict[Status, frozenset[Status]] = {
 
 
 class Refund(Value, frozen=True, kw_only=True):
-    """`payment_id` is null for money that went back past us."""
+    """`payment_id` is null for money that went back past us, `invoice_id` for what a rebate gives back."""
 
     id: RefundId
     credit_note_id: CreditNoteId
     payment_id: PaymentId | None
     customer_id: CustomerId
-    invoice_id: InvoiceId
+    invoice_id: InvoiceId | None
     currency: Currency
     amount: Money
     mode: RefundMode

@@ -2,7 +2,6 @@
 
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNote, CreditNoteId
-from billing.invoices import store as invoices
 from billing.parties import store as parties
 from billing.parties.model import RefundMode
 from billing.payments.model import Means
@@ -16,13 +15,13 @@ from kernel.periods import local_date
 from refunds import store
 from refunds.events import RefundSucceeded
 from refunds.model import NewManualRefund, Refund, RefundId, Status
-from refunds.send_refund import book_refund
+from refunds.send_refund import book_refund, lock_invoice
 
 
 async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManualRefund) -> Refund:
     """It is born succeeded: it lowers what is promised first, then what is left as balance."""
     found = await credit_notes.get(tx, credit_note_id)
-    invoice = await invoices.lock(tx, found.invoice_id)
+    invoice = await lock_invoice(tx, found.invoice_id)
     note = await credit_notes.lock(tx, credit_note_id)
     entity = await parties.legal_entity(tx, note.legal_entity_id)
     today = local_date(tx.now, entity.zone)
@@ -52,7 +51,7 @@ async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManual
 
     await store.insert(tx, refund)
     await credit_notes.update_settlement(tx, used_with(note, promised=-kept, refunded=amount))
-    await book_refund(tx, invoice, refund)
+    await book_refund(tx, note, invoice, refund)
     outbox.publish(
         tx,
         RefundSucceeded(refund_id=refund.id, credit_note_id=note.id, customer_id=note.customer_id),

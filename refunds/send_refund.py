@@ -9,7 +9,7 @@ from billing.credit_notes.model import CreditNote
 from billing.gateways.model import Gateway, Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
-from billing.invoices.model import Invoice
+from billing.invoices.model import Invoice, InvoiceId
 from billing.ledger import postings
 from billing.ledger.book import book, release_vat
 from billing.ledger.model import Source
@@ -57,7 +57,7 @@ async def start_refund(tx: Tx, refund_id: RefundId) -> tuple[Refund, Payment]:
 async def finish_refund(tx: Tx, refund_id: RefundId, outcome: Outcome) -> None:
     """Write what the provider said. The second time is boring."""
     found = await store.get(tx, refund_id)
-    invoice = await invoices.lock(tx, found.invoice_id)
+    invoice = await lock_invoice(tx, found.invoice_id)
     note = await credit_notes.lock(tx, found.credit_note_id)
     refund = await store.lock(tx, refund_id)
 
@@ -69,8 +69,15 @@ async def finish_refund(tx: Tx, refund_id: RefundId, outcome: Outcome) -> None:
         await _fail(tx, refund, outcome)
 
 
-async def _succeed(tx: Tx, invoice: Invoice, note: CreditNote, refund: Refund, outcome: Outcome) -> None:
-    entity = await parties.legal_entity(tx, invoice.legal_entity_id)
+async def lock_invoice(tx: Tx, invoice_id: InvoiceId | None) -> Invoice | None:
+    """What a rebate over many invoices gives back is in the books of none of them."""
+    return await invoices.lock(tx, invoice_id) if invoice_id else None
+
+
+async def _succeed(
+    tx: Tx, invoice: Invoice | None, note: CreditNote, refund: Refund, outcome: Outcome
+) -> None:
+    entity = await parties.legal_entity(tx, note.legal_entity_id)
     today = local_date(tx.now, entity.zone)
 
     succeeded = refund.to(Status.SUCCEEDED, gateway_reference=outcome.reference, succeeded_on=today)
@@ -78,7 +85,7 @@ async def _succeed(tx: Tx, invoice: Invoice, note: CreditNote, refund: Refund, o
 
     await store.update(tx, succeeded)
     await credit_notes.update_settlement(tx, used)
-    await book_refund(tx, invoice, succeeded)
+    await book_refund(tx, note, invoice, succeeded)
     outbox.publish(
         tx,
         RefundSucceeded(
@@ -102,16 +109,17 @@ async def _fail(tx: Tx, refund: Refund, outcome: Outcome) -> None:
     )
 
 
-async def book_refund(tx: Tx, invoice: Invoice, refund: Refund) -> None:
+async def book_refund(tx: Tx, note: CreditNote, invoice: Invoice | None, refund: Refund) -> None:
     """Money went back: out of the bank, and VAT that had fallen due with it."""
     assert refund.succeeded_on is not None, "money that went back went on a day"
     await book(
         tx,
-        invoice,
+        note,
         Source.REFUND,
         refund.id,
         postings.money_given_back(refund.amount),
-        label=f"Refund of {invoice.number}",
+        label=f"Refund of {invoice.number if invoice else note.number}",
         booked_on=refund.succeeded_on,
     )
-    await release_vat(tx, invoice, Source.REFUND, refund.id, booked_on=refund.succeeded_on)
+    if invoice is not None:
+        await release_vat(tx, invoice, Source.REFUND, refund.id, booked_on=refund.succeeded_on)

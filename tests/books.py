@@ -16,6 +16,8 @@ async def assert_sound(tx: Tx) -> None:
     await assert_balanced(tx)
     await _assert_added_up(tx, "invoice")
     await _assert_added_up(tx, "credit_note")
+    await _assert_spread(tx)
+    await _assert_lines_left(tx)
     invoices = await _rows(
         tx, "SELECT i.*, s.* FROM invoices i JOIN invoice_settlements s ON s.invoice_id = i.id"
     )
@@ -71,7 +73,7 @@ async def _assert_settled(tx: Tx, invoice: Row) -> None:
     offset = await _sum(tx, f"{live} AND credit_note_id IS NOT NULL", key)
     pending = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'pending'", key)
     received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
-    credited = await _sum(tx, "credit_notes WHERE invoice_id = $1", key, column="total_minor")
+    credited = await _sum(tx, "credit_note_sources WHERE invoice_id = $1", key, column="total_minor")
     refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
     receivable = await _sum(tx, "ledger_entries WHERE invoice_id = $1 AND account = '411'", key)
 
@@ -82,7 +84,7 @@ async def _assert_settled(tx: Tx, invoice: Row) -> None:
     )
     assert (invoice["credited_minor"], paid) == (credited, received)
     applied = await _applied_net(tx, key)
-    assert receivable == total - received - credited + refunded - applied
+    assert receivable == total - received - credited + refunded - applied + await _moved(tx, key)
     settled = paid + offset
     expected = "settled" if settled == total else "partly_settled" if settled else "open"
     assert invoice["status"] == expected
@@ -136,15 +138,12 @@ async def _assert_vat(tx: Tx, invoice: Row) -> None:
     received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
     refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
     left = invoice["total_minor"] - invoice["credited_minor"]
-    money = received - refunded + await _applied_net(tx, key)
+    money = received - refunded + await _applied_net(tx, key) - await _moved(tx, key)
     share = min(Fraction(1), Fraction(money, left)) if left else Fraction(0)
     credited = _by_group(
         await _rows(
             tx,
-            """
-            SELECT t.* FROM credit_note_taxes t JOIN credit_notes c ON c.id = t.credit_note_id
-            WHERE c.invoice_id = $1
-            """,
+            "SELECT * FROM credit_note_source_taxes WHERE invoice_id = $1",
             key,
         ),
         "tax_minor",
@@ -172,10 +171,72 @@ async def _applied_net(tx: Tx, invoice_id: object) -> int:
     """What notes of other invoices pay on it, less what its own notes pay on others."""
     applications = """
         settlements s JOIN credit_notes c ON c.id = s.credit_note_id
-        WHERE s.undone_at IS NULL AND c.invoice_id <> s.invoice_id AND
+        WHERE s.undone_at IS NULL AND NOT s.is_own AND
     """
     came = await _sum(tx, f"{applications} s.invoice_id = $1", invoice_id)
     return came - await _sum(tx, f"{applications} c.invoice_id = $1", invoice_id)
+
+
+async def _moved(tx: Tx, invoice_id: object) -> int:
+    """What rebates over many invoices took off it that had been paid: it is theirs to give back."""
+    return await _sum(
+        tx,
+        "credit_note_sources s JOIN credit_notes c ON c.id = s.credit_note_id"
+        " WHERE s.invoice_id = $1 AND c.invoice_id IS NULL",
+        invoice_id,
+        column="s.total_minor - s.to_invoice_minor",
+    )
+
+
+async def _assert_spread(tx: Tx) -> None:
+    """What a note takes off its invoices comes to the note, group by group; so do its lines on each."""
+    wrong = await _rows(
+        tx,
+        """
+        SELECT c.number
+        FROM credit_notes c
+        WHERE (c.net_minor, c.tax_minor, c.to_invoice_minor) IS DISTINCT FROM (
+                  SELECT (sum(net_minor)::bigint, sum(tax_minor)::bigint,
+                          sum(to_invoice_minor)::bigint)
+                  FROM credit_note_sources s WHERE s.credit_note_id = c.id)
+        UNION ALL
+        SELECT category || invoice_id
+        FROM (SELECT credit_note_id, NULL AS invoice_id, category, rate_ppm, reason, base_minor, tax_minor
+              FROM credit_note_taxes
+              UNION ALL
+              SELECT credit_note_id, NULL, category, rate_ppm, reason, -base_minor, -tax_minor
+              FROM credit_note_source_taxes) t
+        GROUP BY credit_note_id, invoice_id, category, rate_ppm, reason
+        HAVING sum(base_minor) <> 0 OR sum(tax_minor) <> 0
+        UNION ALL
+        SELECT 'tax beyond the invoice ' || i.invoice_id
+        FROM invoice_taxes i
+        JOIN (SELECT invoice_id, category, rate_ppm, reason, sum(base_minor) AS base, sum(tax_minor) AS tax
+              FROM credit_note_source_taxes GROUP BY invoice_id, category, rate_ppm, reason) c
+        USING (invoice_id, category, rate_ppm, reason)
+        WHERE c.base > i.base_minor OR c.tax > i.tax_minor OR c.base < 0 OR c.tax < 0
+           OR (c.base = i.base_minor AND c.tax <> i.tax_minor)
+        """,
+    )
+    assert not wrong, wrong
+
+
+async def _assert_lines_left(tx: Tx) -> None:
+    """Of each line: left = volume - rebates in force - other reductions, and none of them below zero."""
+    wrong = await _rows(
+        tx,
+        """
+        SELECT l.id, left_, volume, rebate
+        FROM (SELECT l.id,
+                     l.amount_minor - l.discount_minor - sum(c.net_minor + c.included_tax_minor) AS left_,
+                     l.amount_minor - l.discount_minor - sum(c.volume_minor) AS volume,
+                     sum(c.rebate_minor) AS rebate
+              FROM invoice_lines l JOIN credit_note_lines c ON c.invoice_line_id = l.id
+              GROUP BY l.tenant_id, l.id) l
+        WHERE left_ < 0 OR rebate < 0 OR volume < left_ + rebate
+        """,
+    )
+    assert not wrong, wrong
 
 
 def _by_group(rows: Iterable[Mapping[str, Any]], column: str) -> dict[str, int]:

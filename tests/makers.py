@@ -15,6 +15,7 @@ from billing.credit_notes.model import (
     CreditNote,
     CreditNoteId,
     CreditNoteLineId,
+    CreditNoteSource,
     Destination,
     Reason,
 )
@@ -290,6 +291,18 @@ def a_credit_note(
         invoice_id=invoice.id,
         invoice_number=invoice.number,
         invoice_issued_on=invoice.issued_on,
+        sources=(
+            CreditNoteSource(
+                invoice_id=invoice.id,
+                number=invoice.number,
+                issued_on=invoice.issued_on,
+                net=net,
+                tax=tax,
+                total=net + tax,
+                to_invoice=zero(invoice.currency),
+            ),
+        ),
+        rebate=None,
         currency=invoice.currency,
         language=invoice.language,
         seller=invoice.seller,
@@ -324,6 +337,8 @@ def a_credit_line(line: Line, net: Money | None = None, *, quantity: Quantity | 
         period=line.period,
         included_tax=zero(line.net.currency) if net else line.included_tax,
         net=net or line.net,
+        volume=net or line.billed,
+        rebate_ended=zero(line.net.currency),
         tax=line.tax,
     )
 

@@ -3,11 +3,20 @@
 The base of a credit is the line as billed, less its discounts, net or gross as the invoice's prices are.
 Credits by quantity telescope like VAT does: `round(billed x q_after / Q) - round(billed x q_before / Q)`, so
 that all units credited one by one are exactly the line.
+
+A rebate may have come off the line since. A credit of a share of the line gives back that share of what is
+left after it, and the same share of the rebate ends: it takes `volume` off what rebates are counted on,
+
+    volume = amount + rebate ended          left = line - amounts of all notes - rebates
+
+so that what is credited and what is still in force add up to the line, to the cent, in any order.
 """
 
 from collections.abc import Mapping, Sequence
 
-from billing.credit_notes.model import NewCreditLine
+import msgspec
+
+from billing.credit_notes.model import LEAVES_VOLUME, CreditShare, NewCreditLine, Reason
 from billing.invoices.model import Line, LineId
 from billing.tax import rules
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
@@ -20,20 +29,42 @@ from kernel.structs import Value
 class Credited(Value, frozen=True, kw_only=True):
     """What earlier credit notes took off one line, in the invoice's prices.
 
-    `quantity` counts only credits by quantity.
+    `quantity` counts only credits by quantity; `volume` is what is off the volume that rebates are counted
+    on, and `rebate` what is in force of them.
     """
 
     invoice_line_id: LineId
     amount: Money
     quantity: Measure
+    volume: Money
+    rebate: Money
+
+
+class Standing(Value, frozen=True, kw_only=True):
+    """A line as notes left it: `left` is what its `volume` is without `rebate` and other reductions."""
+
+    left: Money
+    volume: Money
+    rebate: Money
+
+    @property
+    def reduced(self) -> Money:
+        """What has been taken off without being given back: rebates, and discounts for early payment."""
+        return self.volume - self.left
 
 
 class LineCredit(Value, frozen=True, kw_only=True):
-    """What this note takes off one line, in the invoice's prices."""
+    """What this note takes off one line, in the invoice's prices.
+
+    `volume` is what it takes off the volume that rebates are counted on, `rebate_ended` the part of them
+    that goes with it.
+    """
 
     line: Line
     amount: Money
     quantity: Measure | None
+    volume: Money
+    rebate_ended: Money
 
 
 class Credit(Value, frozen=True, kw_only=True):
@@ -55,6 +86,7 @@ def work_out(
     earlier_taxes: Mapping[TaxGroup, GroupTax],
     currency: Currency,
     behavior: TaxBehavior,
+    reason: Reason,
 ) -> Credit:
     """Credit the requested lines, or everything that is left. Raises Invalid or Conflict."""
     line_credits = (
@@ -62,6 +94,8 @@ def work_out(
         if requested is None
         else [line_credit(request, lines, earlier, behavior) for request in _once_each(requested)]
     )
+    if reason in LEAVES_VOLUME:
+        line_credits = [_off_the_price(credit) for credit in line_credits]
     credited = [(credit.line.tax, credit.amount) for credit in line_credits]
     taxes = rules.taxes_credited(rules.amounts_of(credited, currency), earlier_taxes, behavior)
     net = total((group.base for group in taxes), currency)
@@ -79,8 +113,8 @@ def work_out(
 
 
 def everything_left(lines: Sequence[Line], earlier: Mapping[LineId, Credited]) -> list[LineCredit]:
-    left = [(line, left_of(line, earlier)) for line in lines]
-    return [LineCredit(line=line, amount=amount, quantity=None) for line, amount in left if amount]
+    standing = [(line, standing_of(line, earlier)) for line in lines]
+    return [of_share(line, now, now.volume) for line, now in standing if now.left]
 
 
 def line_credit(
@@ -98,16 +132,61 @@ def line_credit(
             "Credit a line by amount or by quantity, not both.",
             param="lines",
         )
-    left = left_of(line, earlier)
+    now = standing_of(line, earlier)
     asked = _asked_amount(request, behavior)
+    if asked is not None:
+        _check(line, _in_currency(asked, line), now.left)
+        return _of_amount(line, now, asked)
+    credit = of_share(line, now, _share_asked(request, line, now, earlier), request.quantity)
+    _check(line, credit.amount, now.left)
+    return credit
+
+
+def _share_asked(
+    request: NewCreditLine, line: Line, now: Standing, earlier: Mapping[LineId, Credited]
+) -> Money:
+    """What it is to take off the line's volume: all of it unless it says how much."""
     if request.quantity is not None:
-        amount = by_quantity(line, request.quantity, earlier)
-    elif asked is not None:
-        amount = _in_currency(asked, line)
-    else:
-        amount = left
-    _check(line, amount, left)
-    return LineCredit(line=line, amount=amount, quantity=request.quantity)
+        return min(by_quantity(line, request.quantity, earlier), now.volume)
+    if isinstance(request, CreditShare):
+        return min(request.share, now.volume)
+    return now.volume
+
+
+def of_share(line: Line, now: Standing, volume: Money, quantity: Measure | None = None) -> LineCredit:
+    """The same share of what is left of the line, and of what was taken off it, which ends."""
+    ended = Money(
+        round_half_up(now.reduced.minor * volume.minor, now.volume.minor) if now.volume else 0,
+        volume.currency,
+    )
+    return _line_credit(line, now, volume - ended, volume, quantity)
+
+
+def _of_amount(line: Line, now: Standing, amount: Money) -> LineCredit:
+    """The share of the line that gives back this amount, which is of what is left."""
+    volume = Money(round_half_up(now.volume.minor * amount.minor, now.left.minor), amount.currency)
+    return _line_credit(line, now, amount, volume)
+
+
+def _line_credit(
+    line: Line, now: Standing, amount: Money, volume: Money, quantity: Measure | None = None
+) -> LineCredit:
+    """Of what ends, rebates have their part."""
+    ended = (volume - amount).minor
+    rebate = round_half_up(ended * now.rebate.minor, now.reduced.minor) if now.reduced else 0
+    return LineCredit(
+        line=line,
+        amount=amount,
+        quantity=quantity,
+        volume=volume,
+        rebate_ended=Money(rebate, amount.currency),
+    )
+
+
+def _off_the_price(credit: LineCredit) -> LineCredit:
+    """What lowers a price leaves what was sold, and the rebates on it, as they are."""
+    nothing = zero(credit.amount.currency)
+    return msgspec.structs.replace(credit, volume=nothing, rebate_ended=nothing)
 
 
 def _asked_amount(request: NewCreditLine, behavior: TaxBehavior) -> Money | None:
@@ -133,7 +212,7 @@ def _in_currency(amount: Money, line: Line) -> Money:
 
 
 def by_quantity(line: Line, quantity: Measure, earlier: Mapping[LineId, Credited]) -> Money:
-    """Capped at what is left of the line, since amounts may have been credited too."""
+    """The part of the line that these units were billed: the next of those that are not credited yet."""
     before = earlier[line.id].quantity.micro if line.id in earlier else 0
     after = before + quantity.micro
     if not before < after <= line.quantity.micro:
@@ -147,12 +226,16 @@ def by_quantity(line: Line, quantity: Measure, earlier: Mapping[LineId, Credited
     def share(micro: int) -> int:
         return round_half_up(line.billed.minor * micro, line.quantity.micro)
 
-    amount = Money(share(after) - share(before), line.billed.currency)
-    return min(amount, left_of(line, earlier))
+    return Money(share(after) - share(before), line.billed.currency)
 
 
-def left_of(line: Line, earlier: Mapping[LineId, Credited]) -> Money:
-    return line.billed - earlier[line.id].amount if line.id in earlier else line.billed
+def standing_of(line: Line, earlier: Mapping[LineId, Credited]) -> Standing:
+    before = earlier.get(line.id)
+    if before is None:
+        return Standing(left=line.billed, volume=line.billed, rebate=zero(line.billed.currency))
+    return Standing(
+        left=line.billed - before.amount, volume=line.billed - before.volume, rebate=before.rebate
+    )
 
 
 def _check(line: Line, amount: Money, left: Money) -> None:

@@ -7,8 +7,10 @@ from kernel.events import Event
 
 
 class CreditNoteIssued(Event, frozen=True, kw_only=True, tag="credit_note.issued"):
+    """A rebate is on many invoices, and has no `invoice_id`."""
+
     credit_note_id: CreditNoteId
-    invoice_id: InvoiceId
+    invoice_id: InvoiceId | None
     customer_id: CustomerId
 
 

@@ -9,6 +9,7 @@ from billing.credit_notes.model import (
     CreditNoteId,
     CreditNoteLineId,
     CreditNoteSettlement,
+    CreditNoteSource,
     Destination,
     NewCreditNote,
     Reason,
@@ -52,6 +53,7 @@ async def issue_credit_note(
         earlier_taxes=earlier_taxes,
         currency=invoice.currency,
         behavior=invoice.tax_behavior,
+        reason=request.reason,
     )
     applied = await settlements.lock_applications(tx, invoice.id) if invoice.settlement.offset else []
     by_notes = total((each.amount for each in applied), invoice.currency)
@@ -62,7 +64,7 @@ async def issue_credit_note(
 
     await store.insert(tx, note)
     if destination.to_invoice:
-        await settlements.insert(tx, invoice.id, destination.to_invoice, credit_note_id=note.id)
+        await settlements.insert(tx, invoice.id, destination.to_invoice, credit_note_id=note.id, is_own=True)
     await dissociate(tx, invoice, applied, freed)
     after = await settle(tx, invoice, offset=destination.to_invoice - freed, credited=note.total)
     await book(
@@ -125,6 +127,18 @@ def _note(
         invoice_id=invoice.id,
         invoice_number=invoice.number,
         invoice_issued_on=invoice.issued_on,
+        sources=(
+            CreditNoteSource(
+                invoice_id=invoice.id,
+                number=invoice.number,
+                issued_on=invoice.issued_on,
+                net=credit.net,
+                tax=credit.tax,
+                total=credit.total,
+                to_invoice=destination.to_invoice,
+            ),
+        ),
+        rebate=None,
         currency=invoice.currency,
         language=invoice.language,
         issued_on=numbered.issued_on,
@@ -147,6 +161,8 @@ def _note(
                 period=line_credit.line.period,
                 included_tax=included_tax,
                 net=line_credit.amount - included_tax,
+                volume=line_credit.volume,
+                rebate_ended=line_credit.rebate_ended,
                 tax=line_credit.line.tax,
             )
             for line_credit, included_tax in zip(credit.lines, credit.included_tax, strict=True)

@@ -23,12 +23,12 @@ from billing.parties.model import (
     VatDue,
 )
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
-from kernel.decimals import Measure
+from kernel.decimals import Measure, Rate
 from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.periods import Period
 from kernel.structs import Input, Value
-from kernel.text import Name, Note
+from kernel.text import Name, Note, Reference
 
 
 class CreditNoteId(Id, prefix="cn"):
@@ -51,6 +51,10 @@ class Reason(StrEnum):
     OTHER = "other"
 
 
+# They lower the price of what was sold, and not how much of it: rebates are counted as before.
+LEAVES_VOLUME = frozenset({Reason.REBATE, Reason.EARLY_PAYMENT})
+
+
 class Status(StrEnum):
     UNUSED = "unused"
     PARTLY_USED = "partly_used"
@@ -60,7 +64,8 @@ class Status(StrEnum):
 class CreditLine(Value, frozen=True, kw_only=True):
     """What is credited of one line of the invoice; `quantity` where it was credited by quantity.
 
-    In the invoice's prices it is `net + included_tax`: in net prices the latter is nothing.
+    In the invoice's prices it is `net + included_tax`: in net prices the latter is nothing. `volume` is what
+    it takes off the volume that rebates are counted on, `rebate_ended` the part of them that goes with it.
     """
 
     id: CreditNoteLineId
@@ -70,6 +75,8 @@ class CreditLine(Value, frozen=True, kw_only=True):
     period: Period | None
     included_tax: Money
     net: Money
+    volume: Money
+    rebate_ended: Money
     tax: TaxGroup
 
     @property
@@ -103,14 +110,55 @@ class CreditNoteSettlement(Value, frozen=True, kw_only=True):
     left: Money
 
 
+class CreditNoteSource(Value, frozen=True, kw_only=True):
+    """What a note takes off one invoice: first off what had not been paid of it, `to_invoice`."""
+
+    invoice_id: InvoiceId
+    number: str
+    issued_on: date
+    net: Money
+    tax: Money
+    total: Money
+    to_invoice: Money
+
+
+class Rebate(Value, frozen=True, kw_only=True):
+    """Why a rebate is what it is: the contract, the period, and the volume that earned it.
+
+    `volume` is an amount, or a `quantity` where the contract counts units; `rate` is that of the tier it
+    reached. `earned` is the rebate of the whole period so far, and `settled_before` what earlier notes gave.
+    """
+
+    contract_id: str
+    reference: Reference
+    name: Name
+    starts_on: date
+    ends_on: date
+    marginal: bool
+    volume: Money
+    quantity: Measure | None
+    rate: Rate
+    earned: Money
+    settled_before: Money
+    invoices: int
+    lines: int
+
+
 class CreditNote(Value, frozen=True, kw_only=True):
+    """On one invoice, or a rebate over many: then it has no `invoice_id`, and `rebate` says what it is for.
+
+    `sources` are the invoices it is on. Of a rebate the first thousand are shown, and as many lines.
+    """
+
     id: CreditNoteId
     number: str
     legal_entity_id: LegalEntityId
     customer_id: CustomerId
-    invoice_id: InvoiceId
-    invoice_number: str
-    invoice_issued_on: date
+    invoice_id: InvoiceId | None
+    invoice_number: str | None
+    invoice_issued_on: date | None
+    sources: tuple[CreditNoteSource, ...]
+    rebate: Rebate | None
     currency: Currency
     language: Language
     issued_on: date
@@ -152,6 +200,12 @@ class NewCreditLine(Input, frozen=True, kw_only=True):
     amount: Money | None = None
     net: Money | None = None
     quantity: Measure | None = None
+
+
+class CreditShare(NewCreditLine, frozen=True, kw_only=True):
+    """A share of a line, by what was billed for it: what was taken off the line since ends with it."""
+
+    share: Money
 
 
 class NewCreditNote(Input, frozen=True, kw_only=True):

@@ -4,7 +4,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from billing.credit_notes.crediting import Credited
-from billing.credit_notes.model import CreditLine, CreditNote, CreditNoteId, CreditNoteSettlement, Destination
+from billing.credit_notes.model import (
+    CreditLine,
+    CreditNote,
+    CreditNoteId,
+    CreditNoteSettlement,
+    CreditNoteSource,
+    Destination,
+)
 from billing.invoices.model import InvoiceId, LineId
 from billing.invoices.record import columns_of
 from billing.invoices.store import group_tax, line_group, line_period
@@ -14,6 +21,9 @@ from kernel.database import Tx
 from kernel.errors import not_found
 from kernel.paging import Page, Window, next_cursor
 from kernel.structs import Row, load
+
+# Of a note over many invoices; one on an invoice has no more lines than that.
+MOST_SHOWN = 1000
 
 
 async def insert(tx: Tx, note: CreditNote) -> None:
@@ -70,12 +80,12 @@ async def page(
 
 
 async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
-    """Newest first, in three statements however many they are."""
+    """Newest first, in four statements however many they are."""
     heads = await tx.conn.fetch(
         """
         SELECT c.id, c.number, c.legal_entity_id, c.customer_id, c.invoice_id, c.invoice_number,
                c.invoice_issued_on, c.currency, c.language, c.issued_on, c.seller, c.buyer, c.vat_due,
-               c.time_zone, c.reason, c.reason_text, c.refund_mode, c.refund_on, c.to_invoice_minor,
+               c.time_zone, c.reason, c.reason_text, c.rebate, c.refund_mode, c.refund_on, c.to_invoice_minor,
                c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.tax_behavior,
                c.net_minor, c.tax_minor, c.total_minor, c.metadata, c.issued_at,
                s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.status
@@ -88,8 +98,9 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
         ids,
     )
     lines = await _lines_of(tx, ids)
+    sources = await _sources_of(tx, ids)
     taxes = await _taxes_of(tx, ids)
-    return [_note(row, lines, taxes) for row in heads]
+    return [_note(row, lines, sources, taxes) for row in heads]
 
 
 async def credited_lines(tx: Tx, invoice_id: InvoiceId) -> dict[LineId, Credited]:
@@ -97,10 +108,11 @@ async def credited_lines(tx: Tx, invoice_id: InvoiceId) -> dict[LineId, Credited
     rows = await tx.conn.fetch(
         """
         SELECT l.invoice_line_id, l.currency, sum(l.net_minor + l.included_tax_minor)::bigint AS amount_minor,
-               COALESCE(sum(l.quantity), 0) AS quantity
-        FROM credit_note_lines l
-        JOIN credit_notes c ON c.tenant_id = l.tenant_id AND c.id = l.credit_note_id
-        WHERE l.tenant_id = $1 AND c.invoice_id = $2
+               COALESCE(sum(l.quantity), 0) AS quantity, sum(l.volume_minor)::bigint AS volume_minor,
+               sum(l.rebate_minor)::bigint AS rebate_minor
+        FROM invoice_lines i
+        JOIN credit_note_lines l ON l.tenant_id = i.tenant_id AND l.invoice_line_id = i.id
+        WHERE i.tenant_id = $1 AND i.invoice_id = $2
         GROUP BY l.invoice_line_id, l.currency
         """,
         tx.tenant,
@@ -112,20 +124,28 @@ async def credited_lines(tx: Tx, invoice_id: InvoiceId) -> dict[LineId, Credited
 
 async def taxes_of_invoice(tx: Tx, invoice_id: InvoiceId) -> dict[TaxGroup, GroupTax]:
     """What was credited so far of each VAT group of an invoice."""
+    return (await taxes_of_invoices(tx, [invoice_id])).get(invoice_id, {})
+
+
+async def taxes_of_invoices(
+    tx: Tx, invoice_ids: Sequence[InvoiceId]
+) -> dict[InvoiceId, dict[TaxGroup, GroupTax]]:
     rows = await tx.conn.fetch(
         """
-        SELECT t.category, t.rate_ppm, t.reason, t.currency,
-               sum(t.base_minor)::bigint AS base_minor, sum(t.tax_minor)::bigint AS tax_minor
-        FROM credit_note_taxes t
-        JOIN credit_notes c ON c.tenant_id = t.tenant_id AND c.id = t.credit_note_id
-        WHERE t.tenant_id = $1 AND c.invoice_id = $2
-        GROUP BY t.category, t.rate_ppm, t.reason, t.currency
+        SELECT invoice_id, category, rate_ppm, reason, currency, sum(base_minor)::bigint AS base_minor,
+               sum(tax_minor)::bigint AS tax_minor
+        FROM credit_note_source_taxes
+        WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
+        GROUP BY invoice_id, category, rate_ppm, reason, currency
         """,
         tx.tenant,
-        invoice_id,
+        invoice_ids,
     )
-    taxes = [group_tax(row) for row in rows]
-    return {tax.group: tax for tax in taxes}
+    taxes: dict[InvoiceId, dict[TaxGroup, GroupTax]] = defaultdict(dict)
+    for row in rows:
+        tax = group_tax(row)
+        taxes[InvoiceId.of(row["invoice_id"])][tax.group] = tax
+    return taxes
 
 
 async def update_settlement(tx: Tx, note: CreditNote) -> None:
@@ -149,6 +169,7 @@ async def update_settlement(tx: Tx, note: CreditNote) -> None:
 def _note(
     row: Row,
     lines: dict[CreditNoteId, list[CreditLine]],
+    sources: dict[CreditNoteId, list[CreditNoteSource]],
     taxes: dict[CreditNoteId, list[GroupTax]],
 ) -> CreditNote:
     note_id = CreditNoteId.of(row["id"])
@@ -156,6 +177,7 @@ def _note(
         row,
         CreditNote,
         lines=tuple(lines[note_id]),
+        sources=tuple(sources[note_id]),
         taxes=tuple(taxes[note_id]),
         destination=load(row, Destination),
         settlement=_settlement(row),
@@ -171,13 +193,15 @@ async def _lines_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, l
     rows = await tx.conn.fetch(
         """
         SELECT id, credit_note_id, invoice_line_id, description, quantity, period_start, period_end,
-               currency, included_tax_minor, net_minor, tax_category, tax_rate_ppm, tax_reason
+               currency, included_tax_minor, net_minor, volume_minor,
+               GREATEST(-rebate_minor, 0) AS rebate_ended_minor, tax_category, tax_rate_ppm, tax_reason
         FROM credit_note_lines
-        WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[])
+        WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[]) AND position <= $3
         ORDER BY credit_note_id, position
         """,
         tx.tenant,
         ids,
+        MOST_SHOWN,
     )
     lines: dict[CreditNoteId, list[CreditLine]] = defaultdict(list)
     for row in rows:
@@ -185,6 +209,25 @@ async def _lines_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, l
             load(row, CreditLine, tax=line_group(row), period=line_period(row))
         )
     return lines
+
+
+async def _sources_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, list[CreditNoteSource]]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT credit_note_id, invoice_id, number, issued_on, currency, net_minor, tax_minor, total_minor,
+               to_invoice_minor
+        FROM credit_note_sources
+        WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[]) AND position <= $3
+        ORDER BY credit_note_id, position
+        """,
+        tx.tenant,
+        ids,
+        MOST_SHOWN,
+    )
+    sources: dict[CreditNoteId, list[CreditNoteSource]] = defaultdict(list)
+    for row in rows:
+        sources[CreditNoteId.of(row["credit_note_id"])].append(load(row, CreditNoteSource))
+    return sources
 
 
 async def _taxes_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, list[GroupTax]]:
@@ -211,9 +254,9 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
             (tenant_id, id, number, legal_entity_id, customer_id, invoice_id, invoice_number,
              invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, time_zone, reason,
              reason_text, refund_mode, refund_on, to_invoice_minor, to_provider_minor, by_hand_minor,
-             to_balance_minor, tax_behavior, net_minor, tax_minor, total_minor, metadata, issued_at)
+             to_balance_minor, tax_behavior, net_minor, tax_minor, total_minor, metadata, issued_at, rebate)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
+                $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)
         """,
         tx.tenant,
         note.id,
@@ -244,6 +287,7 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
         note.total.minor,
         note.metadata,
         note.issued_at,
+        note.rebate,
     )
 
 
@@ -254,13 +298,15 @@ async def _insert_lines(tx: Tx, note: CreditNote) -> None:
         INSERT INTO credit_note_lines
             (tenant_id, id, credit_note_id, invoice_line_id, position, description, quantity,
              period_start, period_end, currency, included_tax_minor, net_minor, tax_category, tax_rate_ppm,
-             tax_reason)
+             tax_reason, volume_minor, rebate_minor)
         SELECT $1, l.id, $2, l.invoice_line_id, l.position, l.description, l.quantity, l.period_start,
-               l.period_end, $3, l.included_tax, l.net, l.category, l.rate, l.reason
+               l.period_end, $3, l.included_tax, l.net, l.category, l.rate, l.reason, l.volume,
+               -l.rebate_ended
         FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::numeric[], $8::timestamptz[],
-                    $9::timestamptz[], $10::bigint[], $11::bigint[], $12::text[], $13::int[], $14::text[])
+                    $9::timestamptz[], $10::bigint[], $11::bigint[], $12::text[], $13::int[], $14::text[],
+                    $15::bigint[], $16::bigint[])
              WITH ORDINALITY AS l (id, invoice_line_id, description, quantity, period_start, period_end,
-                                   included_tax, net, category, rate, reason, position)
+                                   included_tax, net, category, rate, reason, volume, rebate_ended, position)
         """,
         tx.tenant,
         note.id,
@@ -274,17 +320,34 @@ async def _insert_lines(tx: Tx, note: CreditNote) -> None:
         [line.included_tax.minor for line in lines],
         [line.net.minor for line in lines],
         *columns_of([line.tax for line in lines]),
+        [line.volume.minor for line in lines],
+        [line.rebate_ended.minor for line in lines],
     )
 
 
 async def _insert_taxes(tx: Tx, note: CreditNote) -> None:
+    """Of a note on one invoice: what it takes off in all is what it takes off that one."""
+    [source] = note.sources
     await tx.conn.execute(
         """
-        INSERT INTO credit_note_taxes
-            (tenant_id, credit_note_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
-        SELECT $1, $2, $3, t.category, t.rate, t.reason, t.base, t.tax
-        FROM unnest($4::text[], $5::int[], $6::text[], $7::bigint[], $8::bigint[])
-             AS t (category, rate, reason, base, tax)
+        WITH source AS (
+            INSERT INTO credit_note_sources
+                (tenant_id, credit_note_id, currency, invoice_id, position, number, issued_on, net_minor,
+                 tax_minor, total_minor, to_invoice_minor)
+            VALUES ($1, $2, $3, $9, 1, $10, $11, $12, $13, $14, $15)
+        ), tax AS (
+            INSERT INTO credit_note_taxes
+                (tenant_id, credit_note_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
+            SELECT $1, $2, $3, t.category, t.rate, t.reason, t.base, t.tax
+            FROM unnest($4::text[], $5::int[], $6::text[], $7::bigint[], $8::bigint[])
+                 AS t (category, rate, reason, base, tax)
+            RETURNING category, rate_ppm, reason, base_minor, tax_minor
+        )
+        INSERT INTO credit_note_source_taxes
+            (tenant_id, credit_note_id, currency, invoice_id, category, rate_ppm, reason, base_minor,
+             tax_minor)
+        SELECT $1, $2, $3, $9, category, rate_ppm, reason, base_minor, tax_minor
+        FROM tax
         """,
         tx.tenant,
         note.id,
@@ -292,6 +355,13 @@ async def _insert_taxes(tx: Tx, note: CreditNote) -> None:
         *columns_of([tax.group for tax in note.taxes]),
         [tax.base.minor for tax in note.taxes],
         [tax.tax.minor for tax in note.taxes],
+        source.invoice_id,
+        source.number,
+        source.issued_on,
+        source.net.minor,
+        source.tax.minor,
+        source.total.minor,
+        source.to_invoice.minor,
     )
 
 

@@ -5,10 +5,10 @@ the total, and the page is the same whenever it is rendered.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from billing.credit_notes.model import CreditLine, CreditNote
+from billing.credit_notes.model import CreditLine, CreditNote, Rebate
 from billing.documents.formats import Formats, in_fours
 from billing.documents.terms import payment_terms, refund_terms, to_pay
 from billing.documents.words import WORDS, Words
@@ -16,8 +16,12 @@ from billing.invoices.model import Collection, Invoice, Line
 from billing.parties.model import Buyer, Language, Seller, VatDue
 from billing.settlement.model import Deduction
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
+from kernel.decimals import Measure
 from kernel.money import Currency, Money
 from kernel.structs import Value
+
+# More invoices than that are not listed one by one on the page of a rebate.
+MOST_SOURCES = 60
 
 
 class Fact(Value, frozen=True):
@@ -64,6 +68,11 @@ class Page(Value, frozen=True, kw_only=True):
     bank: list[Fact]
     mentions: list[str]
     note: str
+
+
+class Table(Value, frozen=True):
+    columns: list[str]
+    rows: list[Row]
 
 
 class Print(Value, frozen=True, kw_only=True):
@@ -124,13 +133,8 @@ def of_invoice(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> Page:
 def of_credit_note(note: CreditNote) -> Page:
     p = _print(note)
     words, formats = p.words, p.formats
-    original = words.original_invoice_of.format(
-        number=note.invoice_number, date=formats.long_date(note.invoice_issued_on)
-    )
-    by_quantity = any(line.quantity is not None for line in note.lines)
-    columns = [words.description, words.vat, *words.prices[note.tax_behavior].credited]
-    if by_quantity:
-        columns.insert(1, words.quantity)
+    table = _credited(note, p) if note.rebate is None else _rebated(note, note.rebate, p)
+    text = words.reason_in_full.format(text=note.reason_text) if note.reason_text else ""
 
     return Page(
         language=note.language,
@@ -146,12 +150,10 @@ def of_credit_note(note: CreditNote) -> Page:
         buyer_address=_buyer_address(note.buyer, p),
         facts=[
             Fact(words.issued_on, formats.long_date(note.issued_on)),
-            Fact(words.original_invoice, original),
-            Fact(words.reason, words.reasons[note.reason]),
-            Fact(words.currency, note.currency),
+            *_reference(note, p),
         ],
-        columns=columns,
-        rows=[_credit_row(line, note, by_quantity, p) for line in note.lines],
+        columns=table.columns,
+        rows=table.rows,
         tax_columns=[words.vat_rate, words.vat_base, words.vat_amount],
         taxes=_taxes(note.taxes, p),
         totals=_totals(note, p),
@@ -160,7 +162,7 @@ def of_credit_note(note: CreditNote) -> Page:
         payment=refund_terms(note),
         bank=[],
         mentions=_credit_note_mentions(note, words),
-        note=words.reason_in_full.format(text=note.reason_text) if note.reason_text else "",
+        note="\n".join(filter(None, (_earned(note.rebate, p) if note.rebate else "", text))),
     )
 
 
@@ -231,6 +233,81 @@ def _row(line: Line, invoice: Invoice, discounted: bool, p: Print) -> Row:
             _rate(line.tax, p),
             *_amounts(line.net, line.billed, invoice.tax_behavior, p),
         ],
+    )
+
+
+def _reference(note: CreditNote, p: Print) -> list[Fact]:
+    """Why, and what the note is on: the original invoice and its date, or a rebate's contract and period."""
+    words, formats = p.words, p.formats
+    reason = Fact(words.reason, words.reasons[note.reason])
+    if note.rebate is None:
+        assert note.invoice_issued_on is not None, "a note is on an invoice, or a rebate"
+        original = words.original_invoice_of.format(
+            number=note.invoice_number, date=formats.long_date(note.invoice_issued_on)
+        )
+        return [Fact(words.original_invoice, original), reason, Fact(words.currency, note.currency)]
+    last = note.rebate.ends_on - timedelta(days=1)
+    days = f"{formats.short_date(note.rebate.starts_on)} – {formats.short_date(last)}"
+    return [Fact(words.contract, note.rebate.reference), Fact(words.rebate_period, days), reason]
+
+
+def _credited(note: CreditNote, p: Print) -> Table:
+    """The lines of an invoice that are credited."""
+    by_quantity = any(line.quantity is not None for line in note.lines)
+    columns = [p.words.description, p.words.vat, *p.words.prices[note.tax_behavior].credited]
+    if by_quantity:
+        columns.insert(1, p.words.quantity)
+    return Table(columns, [_credit_row(line, note, by_quantity, p) for line in note.lines])
+
+
+def _rebated(note: CreditNote, rebate: Rebate, p: Print) -> Table:
+    """The invoices that a rebate is on; with very many of them what it takes off all, per VAT rate."""
+    words, number = p.words, p.formats.number
+    columns = [words.description, words.total_net, words.vat_amount, words.total]
+    if rebate.invoices <= MOST_SOURCES:
+        return Table(
+            columns,
+            [
+                Row(
+                    description=words.source.format(
+                        number=source.number, date=p.formats.long_date(source.issued_on)
+                    ),
+                    details=[],
+                    cells=[number(source.net), number(source.tax), number(source.total)],
+                )
+                for source in note.sources
+            ],
+        )
+    days = [p.formats.long_date(day) for day in (rebate.starts_on, rebate.ends_on - timedelta(days=1))]
+    invoices = words.sources.format(
+        count=p.formats.quantity(Measure(rebate.invoices)), starts=days[0], ends=days[1]
+    )
+    return Table(
+        columns,
+        [
+            Row(
+                description=invoices,
+                details=[f"{words.vat} {_rate(tax.group, p)}"],
+                cells=[number(tax.base), number(tax.tax), number(tax.base + tax.tax)],
+            )
+            for tax in note.taxes
+        ],
+    )
+
+
+def _earned(rebate: Rebate, p: Print) -> str:
+    """The volume and the tier that justify it."""
+    words, formats = p.words, p.formats
+    before = rebate.settled_before
+    return words.rebate.format(
+        volume=formats.money(rebate.volume),
+        quantity=words.rebate_quantity.format(quantity=formats.quantity(rebate.quantity))
+        if rebate.quantity is not None
+        else "",
+        rate=formats.rate(rebate.rate),
+        mode=words.modes[rebate.marginal],
+        earned=formats.money(rebate.earned),
+        before=words.rebate_before.format(amount=formats.money(before)) if before else "",
     )
 
 

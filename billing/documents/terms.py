@@ -40,7 +40,7 @@ def refund_terms(note: CreditNote) -> str:
     back = words.to_provider_on if note.refund_on else words.to_provider
     day = formats.long_date(note.refund_on) if note.refund_on else ""
     ways = (
-        (words.to_invoice, destination.to_invoice),
+        (words.to_invoices if note.rebate else words.to_invoice, destination.to_invoice),
         (back, destination.to_provider),
         (words.by_hand, destination.by_hand),
         (words.to_balance, destination.to_balance),

@@ -38,6 +38,14 @@ class Words(Value, frozen=True, kw_only=True):
     currency: str
     original_invoice: str
     original_invoice_of: str
+    contract: str
+    rebate_period: str
+    source: str
+    sources: str
+    rebate: str
+    rebate_quantity: str
+    rebate_before: str
+    modes: dict[bool, str]
     reason: str
     reason_in_full: str
     reasons: dict[Reason, str]
@@ -74,6 +82,7 @@ class Words(Value, frozen=True, kw_only=True):
     by_method: str
     refund: str
     to_invoice: str
+    to_invoices: str
     to_provider: str
     to_provider_on: str
     by_hand: str
@@ -101,6 +110,15 @@ FRENCH = Words(
     currency="Devise",
     original_invoice="Facture d’origine",
     original_invoice_of="{number} du {date}",
+    contract="Contrat",
+    rebate_period="Période",
+    source="Facture {number} du {date}",
+    sources="{count} factures émises du {starts} au {ends}",
+    rebate="Chiffre d’affaires de la période\u00a0: {volume} HT{quantity}. "
+    "Palier atteint\u00a0: {rate}, {mode}. Ristourne acquise\u00a0: {earned}{before}.",
+    rebate_quantity=", soit {quantity} unités",
+    rebate_before=", dont {amount} déjà accordés",
+    modes={False: "sur tout le volume", True: "par tranche"},
     reason="Motif",
     reason_in_full="Motif\u00a0: {text}",
     reasons={
@@ -165,6 +183,7 @@ FRENCH = Words(
     by_method="Merci de vérifier votre moyen de paiement, ou de nous écrire pour convenir d’un autre.",
     refund="Remboursement",
     to_invoice="{amount} viennent en déduction de la facture {number}, qui n’était pas réglée.",
+    to_invoices="{amount} viennent en déduction des factures ci-dessus qui n’étaient pas réglées.",
     to_provider="{amount} sont remboursés sur votre moyen de paiement d’origine.",
     to_provider_on="{amount} seront remboursés le {date} sur votre moyen de paiement d’origine.",
     by_hand="{amount} vous sont remboursés par virement, ou par un autre moyen convenu avec vous.",
@@ -198,6 +217,15 @@ ENGLISH = Words(
     currency="Currency",
     original_invoice="Original invoice",
     original_invoice_of="{number} of {date}",
+    contract="Contract",
+    rebate_period="Period",
+    source="Invoice {number} of {date}",
+    sources="{count} invoices issued from {starts} to {ends}",
+    rebate="Turnover of the period: {volume} excl. VAT{quantity}. Tier reached: {rate}, {mode}. "
+    "Rebate earned: {earned}{before}.",
+    rebate_quantity=", {quantity} units",
+    rebate_before=", of which {amount} has been given before",
+    modes={False: "on the whole volume", True: "tier by tier"},
     reason="Reason",
     reason_in_full="Reason: {text}",
     reasons={
@@ -261,6 +289,7 @@ ENGLISH = Words(
     by_method="Please check your payment method, or write to us to agree on another.",
     refund="Refund",
     to_invoice="{amount} is deducted from invoice {number}, which had not been paid.",
+    to_invoices="{amount} is deducted from those of the invoices above that had not been paid.",
     to_provider="{amount} is refunded to your original means of payment.",
     to_provider_on="{amount} will be refunded to your original means of payment on {date}.",
     by_hand="{amount} is refunded to you by bank transfer, or by other means agreed with you.",

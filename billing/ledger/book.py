@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import date
 
 from billing.credit_notes import store as credit_notes
+from billing.credit_notes.model import CreditNote
 from billing.invoices.model import Invoice
 from billing.ledger import postings as rules
 from billing.ledger import store
-from billing.ledger.model import Account, Posting, Source, TransactionId
+from billing.ledger.model import Account, Posting, Source, TransactionId, holder_of
 from billing.parties.model import VatDue
 from kernel.database import Tx
 from kernel.ids import Id
@@ -16,7 +17,7 @@ from kernel.money import Money, total
 
 async def book(
     tx: Tx,
-    invoice: Invoice,
+    document: Invoice | CreditNote,
     source: Source,
     document_id: Id,
     postings: Sequence[Posting],
@@ -24,22 +25,24 @@ async def book(
     label: str,
     booked_on: date,
 ) -> None:
-    """Write one transaction; amounts of zero leave no entry."""
-    assert not total((p.amount for p in postings), invoice.currency), f"{label} does not balance"
+    """Write one transaction in the books of a document; amounts of zero leave no entry."""
+    assert not total((p.amount for p in postings), document.currency), f"{label} does not balance"
     amounts = [posting for posting in postings if posting.amount]
     if amounts:
-        await store.insert(tx, invoice, source, document_id, amounts, label=label, booked_on=booked_on)
+        await store.insert(
+            tx, holder_of(document), source, document_id, amounts, label=label, booked_on=booked_on
+        )
 
 
 async def book_application(
-    tx: Tx, own: Invoice, other: Invoice, document_id: Id, amount: Money, *, label: str, booked_on: date
+    tx: Tx, note: CreditNote, other: Invoice, document_id: Id, amount: Money, *, label: str, booked_on: date
 ) -> None:
-    """What a note of one invoice pays on another; a negative amount is taken back from there."""
+    """What is left of a note pays on another invoice; a negative amount is taken back from there."""
     transaction_id = TransactionId.new()
-    for invoice, owed in ((own, amount), (other, -amount)):
+    for document, owed in ((note, amount), (other, -amount)):
         await store.insert(
             tx,
-            invoice,
+            holder_of(document),
             Source.APPLICATION,
             document_id,
             rules.customer_owes(owed),

@@ -3,8 +3,9 @@
 from datetime import date, datetime
 from enum import StrEnum
 
-from billing.invoices.model import InvoiceId
-from billing.parties.model import CustomerId
+from billing.credit_notes.model import CreditNote
+from billing.invoices.model import Invoice, InvoiceId
+from billing.parties.model import CustomerId, LegalEntityId
 from billing.tax.model import TaxGroup
 from kernel.ids import Id
 from kernel.money import Currency, Money
@@ -42,13 +43,16 @@ class TransactionId(Id, prefix="ltx"):
 
 
 class Entry(Value, frozen=True, kw_only=True):
-    """One line of the ledger: debit positive, credit negative. `document_id` is what made it necessary."""
+    """One line of the ledger: debit positive, credit negative. `document_id` is what made it necessary.
+
+    What is left of a rebate over many invoices is of no one of them.
+    """
 
     id: EntryId
     transaction_id: TransactionId
     document: Source
     document_id: str
-    invoice_id: InvoiceId
+    invoice_id: InvoiceId | None
     customer_id: CustomerId
     account: Account
     tax: TaxGroup | None
@@ -57,6 +61,25 @@ class Entry(Value, frozen=True, kw_only=True):
     label: str
     booked_on: date
     created_at: datetime
+
+
+class Holder(Value, frozen=True, kw_only=True):
+    """Whose books: a customer's with a seller, and those of one invoice, if what is booked is of one."""
+
+    legal_entity_id: LegalEntityId
+    customer_id: CustomerId
+    invoice_id: InvoiceId | None
+    currency: Currency
+
+
+def holder_of(document: Invoice | CreditNote) -> Holder:
+    """A note is booked on its invoice; what is left of one over many is of no one of them."""
+    return Holder(
+        legal_entity_id=document.legal_entity_id,
+        customer_id=document.customer_id,
+        invoice_id=document.id if isinstance(document, Invoice) else document.invoice_id,
+        currency=document.currency,
+    )
 
 
 class Posting(Value, frozen=True, kw_only=True):

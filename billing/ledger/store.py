@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from billing.invoices.model import Invoice
-from billing.ledger.model import Account, Entry, EntryId, Posting, Source, TransactionId
+from billing.ledger.model import Account, Entry, EntryId, Holder, Posting, Source, TransactionId
 from billing.tax.model import Category, TaxGroup
 from kernel.database import Tx
 from kernel.decimals import Rate
@@ -18,7 +18,8 @@ from kernel.structs import Row, Value, load
 class Balance(Value, frozen=True, kw_only=True):
     """What an account holds of one invoice and VAT group.
 
-    `moved` is what of it came with money: by payments, refunds and applications.
+    `moved` is what of it came with money, or went with it: by payments, refunds and applications, and with
+    what is left of a rebate over many invoices, which is no longer of this one.
     """
 
     account: Account
@@ -29,7 +30,7 @@ class Balance(Value, frozen=True, kw_only=True):
 
 async def insert(
     tx: Tx,
-    invoice: Invoice,
+    holder: Holder,
     source: Source,
     document_id: Id,
     postings: Sequence[Posting],
@@ -52,12 +53,12 @@ async def insert(
         """,
         tx.tenant,
         transaction_id or TransactionId.new(),
-        invoice.legal_entity_id,
+        holder.legal_entity_id,
         document_id,
         source,
-        invoice.id,
-        invoice.customer_id,
-        invoice.currency,
+        holder.invoice_id,
+        holder.customer_id,
+        holder.currency,
         label,
         booked_on,
         tx.now,
@@ -75,8 +76,9 @@ async def balances_of(tx: Tx, invoice: Invoice) -> list[Balance]:
     rows = await tx.conn.fetch(
         """
         SELECT account, tax_category, tax_rate_ppm, tax_reason, sum(amount_minor)::bigint AS minor,
-               COALESCE(sum(amount_minor) FILTER (WHERE document IN ('payment', 'refund', 'application')), 0)
-                   ::bigint AS moved_minor
+               COALESCE(sum(amount_minor) FILTER (WHERE document IN ('payment', 'refund', 'application')
+                                                  OR (document = 'credit_note' AND account = '411'
+                                                      AND amount_minor > 0)), 0)::bigint AS moved_minor
         FROM ledger_entries
         WHERE tenant_id = $1 AND invoice_id = $2
         GROUP BY account, tax_category, tax_rate_ppm, tax_reason

@@ -35,9 +35,9 @@ async def lock_with_sources(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
 
 async def apply_note(tx: Tx, note: CreditNote, invoice: Invoice, amount: Money) -> tuple[CreditNote, Invoice]:
     """Both have been locked by the caller, as has the note's own invoice."""
-    own = await invoices.get(tx, note.invoice_id)
-    assert (own.customer_id, own.legal_entity_id) == (invoice.customer_id, invoice.legal_entity_id)
-    assert own.id != invoice.id, "what a note takes off its own invoice is decided when it is issued"
+    own = await _own_invoice(tx, note.invoice_id)
+    assert (note.customer_id, note.legal_entity_id) == (invoice.customer_id, invoice.legal_entity_id)
+    assert note.invoice_id != invoice.id, "what a note takes off its own invoice is decided when it is issued"
     assert amount <= min(note.settlement.left, invoice.settlement.due), "no more than there is"
 
     used = used_with(note, applied=amount)
@@ -45,7 +45,9 @@ async def apply_note(tx: Tx, note: CreditNote, invoice: Invoice, amount: Money) 
     settlement_id = await store.insert(tx, invoice.id, amount, credit_note_id=note.id)
     await credit_notes.update_settlement(tx, used)
     after = await settle(tx, invoice, offset=amount)
-    await _book(tx, own, after, settlement_id, amount, label=f"{note.number} applied to {invoice.number}")
+    await _book(
+        tx, note, own, after, settlement_id, amount, label=f"{note.number} applied to {invoice.number}"
+    )
     await _release(tx, after, settlement_id)
     outbox.publish(
         tx,
@@ -71,25 +73,39 @@ async def dissociate(tx: Tx, invoice: Invoice, applications: Sequence[Applicatio
 
 async def _dissociate_part(tx: Tx, invoice: Invoice, application: Application, part: Money) -> None:
     note = await credit_notes.get(tx, application.credit_note_id)
-    own = await invoices.get(tx, application.own_invoice_id)
+    own = await _own_invoice(tx, application.own_invoice_id)
     stays = application.amount - part
 
     await store.undo(tx, application.id)
     if stays:
         await store.insert(tx, invoice.id, stays, credit_note_id=note.id)
     await credit_notes.update_settlement(tx, used_with(note, applied=-part))
-    await _book(tx, own, invoice, application.id, -part, label=f"{note.number} back from {invoice.number}")
+    label = f"{note.number} back from {invoice.number}"
+    await _book(tx, note, own, invoice, application.id, -part, label=label)
     outbox.publish(
         tx,
         CreditNoteDissociated(credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id),
     )
 
 
+async def _own_invoice(tx: Tx, invoice_id: InvoiceId | None) -> Invoice | None:
+    """What is left of a rebate over many invoices has left their books already."""
+    return await invoices.get(tx, invoice_id) if invoice_id else None
+
+
 async def _book(
-    tx: Tx, own: Invoice, other: Invoice, settlement_id: SettlementId, amount: Money, *, label: str
+    tx: Tx,
+    note: CreditNote,
+    own: Invoice | None,
+    other: Invoice,
+    settlement_id: SettlementId,
+    amount: Money,
+    *,
+    label: str,
 ) -> None:
-    await book_application(tx, own, other, settlement_id, amount, label=label, booked_on=_day(tx, other))
-    await _release(tx, own, settlement_id)
+    await book_application(tx, note, other, settlement_id, amount, label=label, booked_on=_day(tx, other))
+    if own is not None:
+        await _release(tx, own, settlement_id)
 
 
 async def _release(tx: Tx, invoice: Invoice, settlement_id: SettlementId) -> None:

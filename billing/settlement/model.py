@@ -13,11 +13,11 @@ class SettlementId(Id, prefix="stl"):
 
 
 class Application(Value, frozen=True, kw_only=True):
-    """What a credit note pays on an invoice that is not its own, `own_invoice_id`."""
+    """What is left of a credit note, paid on an invoice. A rebate has no `own_invoice_id`: it is on many."""
 
     id: SettlementId
     credit_note_id: CreditNoteId
-    own_invoice_id: InvoiceId
+    own_invoice_id: InvoiceId | None
     currency: Currency
     amount: Money
 

@@ -19,13 +19,16 @@ async def insert(
     *,
     payment_id: PaymentId | None = None,
     credit_note_id: CreditNoteId | None = None,
+    is_own: bool = False,
 ) -> SettlementId:
+    """`is_own`: what a credit note takes off an invoice that it is on."""
     settlement_id = SettlementId.new()
     await tx.conn.execute(
         """
         INSERT INTO settlements
-            (tenant_id, id, invoice_id, payment_id, credit_note_id, currency, amount_minor, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            (tenant_id, id, invoice_id, payment_id, credit_note_id, currency, amount_minor, created_at,
+             is_own)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
         tx.tenant,
         settlement_id,
@@ -35,6 +38,7 @@ async def insert(
         amount.currency,
         amount.minor,
         tx.now,
+        is_own,
     )
     return settlement_id
 
@@ -60,7 +64,7 @@ async def lock_applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
         FROM settlements s
         JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
         JOIN credit_note_settlements n ON n.tenant_id = c.tenant_id AND n.credit_note_id = c.id
-        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND s.undone_at IS NULL AND c.invoice_id <> $2
+        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND s.undone_at IS NULL AND NOT s.is_own
         ORDER BY c.id, s.id
         FOR NO KEY UPDATE OF n
         """,
@@ -71,13 +75,13 @@ async def lock_applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
 
 
 async def paid_with_notes_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> list[InvoiceId]:
-    """The invoices whose notes pay on these, themselves left out."""
+    """The invoices whose notes pay on these, themselves left out; a rebate is of no one invoice."""
     rows = await tx.conn.fetch(
         """
         SELECT DISTINCT c.invoice_id
         FROM settlements s
         JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
-        WHERE s.tenant_id = $1 AND s.invoice_id = ANY($2::uuid[]) AND s.undone_at IS NULL
+        WHERE s.tenant_id = $1 AND s.invoice_id = ANY($2::uuid[]) AND s.undone_at IS NULL AND NOT s.is_own
           AND c.invoice_id <> ALL($2::uuid[])
         """,
         tx.tenant,
@@ -93,7 +97,7 @@ async def deducted_at_issue(tx: Tx, invoice: Invoice) -> list[Deduction]:
         SELECT c.number, s.currency, s.amount_minor
         FROM settlements s
         JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
-        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND c.invoice_id <> $2
+        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND NOT s.is_own
           AND s.created_at = $3 AND (s.undone_at IS NULL OR s.undone_at > $3)
         ORDER BY s.id
         """,

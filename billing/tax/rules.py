@@ -55,13 +55,16 @@ def taxes_credited(
 
     All that is credited so far, this note included, is taxed like an invoice; the note is what that adds to
     the earlier ones. In any order and any split, net and tax add up to the invoice's, and never exceed them.
+    A rebate over many invoices has taken its share of the tax of this one, which may be a cent ahead.
     """
     taxes = []
     for group, amount in sorted(amounts.items()):
         none = GroupTax(group=group, base=zero(amount.currency), tax=zero(amount.currency))
         before = earlier.get(group, none)
         after = _taxed(group, _amount_of(before, behavior) + amount, behavior)
-        taxes.append(GroupTax(group=group, base=after.base - before.base, tax=after.tax - before.tax))
+        tax = max(after.tax - before.tax, none.tax)
+        base = amount if behavior is TaxBehavior.EXCLUSIVE else amount - tax
+        taxes.append(GroupTax(group=group, base=base, tax=tax))
     return tuple(taxes)
 
 

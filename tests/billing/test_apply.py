@@ -8,7 +8,7 @@ from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNote, NewCreditNote, Reason
 from billing.credit_notes.model import Status as NoteStatus
 from billing.invoices import store as invoices
-from billing.invoices.model import Invoice, Status
+from billing.invoices.model import Invoice, InvoiceId, Status
 from billing.parties.model import Customer, RefundMode, VatDue
 from billing.settlement import store
 from billing.settlement.apply import apply_note, lock_with_sources
@@ -165,7 +165,7 @@ async def test_it_is_booked_once_as_what_it_is(tx: Tx) -> None:
         ("44571", -8_61),
         ("4458", 8_61),
     ]
-    assert [entry["invoice_id"] for entry in entries[:2]] == [invoice.id.uuid, note.invoice_id.uuid]
+    assert [InvoiceId.of(entry["invoice_id"]) for entry in entries[:2]] == [invoice.id, note.invoice_id]
     assert {entry["booked_on"] for entry in entries} == {date(2026, 1, 18)}
     assert entries[0]["label"] == f"{note.number} applied to {invoice.number}"
 
@@ -265,6 +265,7 @@ async def test_invoices_are_locked_with_those_whose_notes_pay_them(tx: Tx) -> No
     invoice = await another(tx, customer)
     await applied(tx, note, invoice)
 
+    assert note.invoice_id is not None
     assert await store.paid_with_notes_of(tx, [invoice.id]) == [note.invoice_id]
     assert await store.paid_with_notes_of(tx, [note.invoice_id]) == []
     assert [each.id for each in await lock_with_sources(tx, [invoice.id])] == [invoice.id]

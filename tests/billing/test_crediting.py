@@ -1,20 +1,28 @@
 """What a credit note takes off an invoice: in any order and any split, exactly the invoice."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import permutations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.credit_notes.crediting import Credit, Credited, work_out
-from billing.credit_notes.model import NewCreditLine
-from billing.invoices.model import Invoice, LineId
+from billing.credit_notes.crediting import Credit, Credited, standing_of, work_out
+from billing.credit_notes.model import CreditShare, NewCreditLine, Reason
+from billing.invoices.model import Invoice, Line, LineId
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
 from kernel.decimals import Quantity
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from tests.makers import EUR, REVERSE_CHARGE, a_line, an_invoice, euros, vat, with_discount
 from tests.shop import by_amount, by_quantity, the_rest_of
+
+
+def nothing_of(line: Line) -> Credited:
+    return Credited(
+        invoice_line_id=line.id, amount=euros(0), quantity=Quantity(0), volume=euros(0), rebate=euros(0)
+    )
 
 
 class Credits:
@@ -26,7 +34,7 @@ class Credits:
         self.taxes: dict[TaxGroup, GroupTax] = {}
         self.total = 0
 
-    def credit(self, *requested: NewCreditLine) -> tuple[int, int]:
+    def credit(self, *requested: NewCreditLine, reason: Reason = Reason.CANCELLATION) -> tuple[int, int]:
         """Net and VAT of one more credit note."""
         credit = work_out(
             self.invoice.lines,
@@ -35,19 +43,20 @@ class Credits:
             earlier_taxes=self.taxes,
             currency=self.invoice.currency,
             behavior=self.invoice.tax_behavior,
+            reason=reason,
         )
         self._remember(credit)
         return credit.net.minor, credit.tax.minor
 
     def _remember(self, credit: Credit) -> None:
         for each in credit.lines:
-            before = self.lines.get(
-                each.line.id, Credited(invoice_line_id=each.line.id, amount=euros(0), quantity=Quantity(0))
-            )
+            before = self.lines.get(each.line.id, nothing_of(each.line))
             self.lines[each.line.id] = Credited(
                 invoice_line_id=each.line.id,
                 amount=before.amount + each.amount,
                 quantity=Quantity(before.quantity + (each.quantity or 0)),
+                volume=before.volume + each.volume,
+                rebate=before.rebate - each.rebate_ended,
             )
         for tax in credit.taxes:
             earlier = self.taxes.get(tax.group, GroupTax(group=tax.group, base=euros(0), tax=euros(0)))
@@ -273,3 +282,83 @@ def test_the_vat_of_a_line_without_vat_is_nothing() -> None:
 
     assert Credits(invoice).credit() == (10_00, 0)
     assert invoice.currency == EUR
+
+
+# ── After a rebate ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def rebated(notes: Credits, minor: int) -> None:
+    """A rebate over many invoices has come off the first line of this one."""
+    line = notes.invoice.lines[0]
+    before = notes.lines.get(line.id, nothing_of(line))
+    notes.lines[line.id] = msgspec.structs.replace(
+        before, amount=before.amount + euros(minor), rebate=before.rebate + euros(minor)
+    )
+
+
+def standing(notes: Credits) -> tuple[int, int, int]:
+    """Of the first line: what is left, its volume, and the rebates in force."""
+    line = notes.invoice.lines[0]
+    now = standing_of(line, notes.lines)
+    return now.left.minor, now.volume.minor, now.rebate.minor
+
+
+def test_a_share_of_a_line_gives_back_that_share_of_what_its_rebate_left() -> None:
+    notes = Credits(an_invoice([a_line(price="30.00", quantity="10")]))
+    rebated(notes, 60_00)
+    line = notes.invoice.lines[0]
+
+    assert notes.credit(by_quantity(line, "5"))[0] == 120_00
+    assert standing(notes) == (120_00, 150_00, 30_00)
+    assert notes.credit(CreditShare(line=line.id, share=euros(30_00)))[0] == 24_00
+    assert standing(notes) == (96_00, 120_00, 24_00)
+    assert notes.credit(by_amount(line, 48_00))[0] == 48_00
+    assert standing(notes) == (48_00, 60_00, 12_00)
+    assert notes.credit(the_rest_of(line))[0] == 48_00
+    assert standing(notes) == (0, 0, 0)
+
+
+def test_a_discount_for_early_payment_leaves_the_volume_and_goes_with_what_is_credited() -> None:
+    notes = Credits(an_invoice([a_line(price="100.00")]))
+    rebated(notes, 10_00)
+    notes.credit(by_amount(notes.invoice.lines[0], 2_00), reason=Reason.EARLY_PAYMENT)
+
+    assert standing(notes) == (88_00, 100_00, 10_00)
+    assert notes.credit(CreditShare(line=notes.invoice.lines[0].id, share=euros(50_00)))[0] == 44_00
+    assert standing(notes) == (44_00, 50_00, 5_00)
+    notes.credit()
+    assert standing(notes) == (0, 0, 0)
+
+
+ACTS = st.lists(
+    st.tuples(st.sampled_from(["rebate", "amount", "quantity", "share", "early"]), st.integers(1, 100)),
+    max_size=12,
+)
+
+
+@given(price=st.integers(1, 10_000), quantity=st.integers(1, 12), acts=ACTS)
+def test_rebates_and_credits_in_any_order_leave_nothing_once_all_is_credited(
+    price: int, quantity: int, acts: list[tuple[str, int]]
+) -> None:
+    """And on the way no line, volume or rebate is below zero."""
+    invoice = an_invoice([a_line(price=f"{price / 100:.2f}", quantity=str(quantity))])
+    notes, line = Credits(invoice), invoice.lines[0]
+    for act, percent in acts:
+        left = standing(notes)[0]
+        part = left * percent // 100
+        with suppress(Conflict):
+            if act == "rebate":
+                rebated(notes, part)
+            elif act == "quantity":
+                notes.credit(by_quantity(line, str(1 + percent % quantity)))
+            elif act == "share":
+                notes.credit(CreditShare(line=line.id, share=euros(line.net.minor * percent // 100)))
+            else:
+                reason = Reason.EARLY_PAYMENT if act == "early" else Reason.CANCELLATION
+                notes.credit(by_amount(line, part), reason=reason)
+        left, volume, rebate = standing(notes)
+        assert min(left, rebate, volume - left - rebate) >= 0
+    with suppress(Conflict):
+        notes.credit()
+        assert standing(notes)[1:] == (0, 0)
+    assert standing(notes)[0] == 0

@@ -26,6 +26,8 @@ ISSUED = (
     "credit_notes",
     "credit_note_lines",
     "credit_note_taxes",
+    "credit_note_sources",
+    "credit_note_source_taxes",
     "ledger_entries",
     "rendered_documents",
 )
@@ -37,6 +39,8 @@ CHANGES = {
     "credit_notes": "reason_text = 'changed'",
     "credit_note_lines": "description = 'changed'",
     "credit_note_taxes": "base_minor = base_minor + 1",
+    "credit_note_sources": "number = 'changed'",
+    "credit_note_source_taxes": "base_minor = base_minor + 1",
     "ledger_entries": "label = 'changed'",
     "rendered_documents": "pdf = 'changed'",
 }

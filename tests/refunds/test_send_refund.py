@@ -137,6 +137,7 @@ async def test_a_declined_refund_goes_on_holding_its_amount(pool: Pool, tenant: 
     assert (note.held, note.left) == (euros(179_76), euros(0))
     assert await events_of(pool, tenant, "refund.failed") == 1
     async with transaction(pool, tenant, now=NOON) as tx:
+        assert refund.invoice_id is not None
         (payment,) = await payments.of_invoice(tx, refund.invoice_id)
         assert payment.refunded == euros(179_76)
 

@@ -31,8 +31,8 @@ class OfferFields(TypedDict, total=False):
     at_end: AtEnd | MoveTo
     lane: int
     max_redemptions: int | None
-    max_per_customer: int
     budget: Money | None
+    max_per_customer: int
     spent: Money | None
 
 

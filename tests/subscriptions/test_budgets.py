@@ -89,6 +89,7 @@ async def test_who_bills_at_the_same_moment_waits_for_the_budget(pool: Pool, ten
     async with transaction(pool, tenant, now=DUE) as tx:
         assert await discounts(tx) == [10_00] * 3
         assert (await spent(tx)).spent == euros(30_00)
+        assert await tx.conn.fetchval("SELECT count(*) FROM renewal_failures") == 0
 
 
 async def test_a_change_spends_too(tx: Tx) -> None:

@@ -27,6 +27,7 @@ from api.requests import PlainResponse, StrictRequest
 from api.routes import (
     api_keys,
     charges,
+    coupons,
     credit_notes,
     customers,
     draft_invoices,
@@ -67,6 +68,7 @@ OPERATIONS = [
     *usage.ROUTES,
     *offers.ROUTES,
     *promotions.ROUTES,
+    *coupons.ROUTES,
     *draft_invoices.ROUTES,
     *invoices.ROUTES,
     *dunnings.ROUTES,

@@ -42,7 +42,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return None if found is None else found.decode("latin-1")
 
     async def answer(self) -> None:
-        await self.app(self.scope, bodies.replayed(self.body, self.receive), self.held.send)
+        receive = bodies.replayed(self.body, self.held.until_said(self.receive))
+        await self.app(self.scope, receive, self.held.send)
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

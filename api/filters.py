@@ -8,6 +8,8 @@ from litestar.params import QueryParameter
 from billing.parties import store as parties
 from billing.parties.model import CustomerId
 from kernel.database import Tx
+from promotions import store as offers
+from promotions.model import OfferId
 from subscriptions.meters import store as meters
 from subscriptions.meters.model import MeterId
 
@@ -21,6 +23,11 @@ CustomerKey = Annotated[
 MeterKey = Annotated[
     str | None,
     QueryParameter(name="meter_id", description="Only what this meter counts, by id or by your reference."),
+]
+
+OfferKey = Annotated[
+    str | None,
+    QueryParameter(name="offer_id", description="Only those of this offer, by id or by your reference."),
 ]
 
 OfCustomer = NamedDependency[CustomerId | None]
@@ -38,3 +45,10 @@ async def meter_of(tx: Tx, key: str | None) -> MeterId | None:
     if key is None:
         return None
     return MeterId.read(key) or (await meters.get(tx, key)).id
+
+
+async def offer_of(tx: Tx, key: str | None) -> OfferId | None:
+    """As with meters."""
+    if key is None:
+        return None
+    return OfferId.read(key) or (await offers.offer(tx, key)).id

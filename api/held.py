@@ -1,8 +1,9 @@
 """An answer that is held back until its transaction has ended."""
 
+import asyncio
 from collections.abc import Mapping
 
-from litestar.types import HTTPResponseStartEvent, Message, Send
+from litestar.types import HTTPResponseStartEvent, Message, Receive, ReceiveMessage, Send
 
 
 class Held:
@@ -17,6 +18,7 @@ class Held:
         self._start: HTTPResponseStartEvent | None = None
         self.body = b""
         self.gone = False
+        self._said = asyncio.Event()
 
     @property
     def status(self) -> int:
@@ -33,8 +35,24 @@ class Held:
             self._start = message
         elif message["type"] == "http.response.body":
             self.body += message["body"]
-            if message["more_body"] and self._streams:
+            if not message["more_body"]:
+                self._said.set()
+            elif self._streams:
                 await self._part()
+
+    def until_said(self, receive: Receive) -> Receive:
+        """Who listens for the client to leave, while a long answer goes out, need not once it is whole."""
+
+        async def hear() -> ReceiveMessage:
+            heard, said = asyncio.ensure_future(receive()), asyncio.ensure_future(self._said.wait())
+            try:
+                await asyncio.wait({heard, said}, return_when=asyncio.FIRST_COMPLETED)
+                return heard.result() if heard.done() else {"type": "http.disconnect"}
+            finally:
+                heard.cancel()
+                said.cancel()
+
+        return hear
 
     def set(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Answer this instead."""

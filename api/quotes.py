@@ -15,6 +15,7 @@ import msgspec
 
 from kernel.errors import Conflict, Invalid
 from kernel.structs import Value, encode
+from promotions.coupons.codes import MADE_UP
 
 VALID = timedelta(minutes=15)
 _MAC_BYTES = 32
@@ -66,7 +67,7 @@ class Signer:
 
 
 def digest(body: bytes) -> bytes:
-    """Of an answer, without its ids, numbers and timestamps."""
+    """Of an answer, without its ids, numbers and timestamps, and codes that are made up."""
     value = msgspec.json.decode(body) if body else None
     return hashlib.sha256(msgspec.json.encode(_settled(value), order="sorted")).digest()
 
@@ -82,7 +83,7 @@ def stale() -> Conflict:
 def _settled(value: object) -> object:
     match value:
         case str():
-            return _TIMESTAMP.sub("at", _ID.sub(r"\1", value))
+            return MADE_UP.sub("code", _TIMESTAMP.sub("at", _ID.sub(r"\1", value)))
         case list():
             return [_settled(item) for item in value]
         case dict():

@@ -7,6 +7,7 @@ from kernel.errors import Invalid
 
 RESOURCES = (
     "api_keys",
+    "coupons",
     "credit_notes",
     "customers",
     "entitlements",

@@ -51,6 +51,8 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
         await send(operation, path)
     await send("patch_offer", "offers/WELCOME", "PATCH")
     await send("patch_stacking_policy", "promotions/policy", "PATCH")
+    await send("create_coupon", "offers/WELCOME/coupons")
+    await send("create_coupon_batch", "offers/WELCOME/coupon_batches")
     signup = await send("create_signup", "signups")
     await send("grant_subscription_offer", f"subscriptions/{signup['subscription']['id']}/offers")
     await send("patch_customer", "customers/user-42", "PATCH")

@@ -65,6 +65,7 @@ MAY_CHANGE = {
     "payments": "refunded_minor status received_on gateway_reference failure_code",
     "dunnings": "status schedule overdue_at counted_from steps_taken next_at",
     "settlements": "undone_at",
+    "coupons": "redeemed status",
     "offers": (
         "name conditions max_redemptions redeemed max_per_customer budget_minor budget_currency spent_minor "
         "status metadata"

@@ -29,6 +29,8 @@ MEANWHILE: dict[str, Meanwhile] = {
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "change_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "create_charge": lambda b, _: b.patch("/v1/customers/user-1", {"language": "en"}),
+    "create_coupon": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
+    "create_coupon_batch": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_credit_note": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/credit_notes",
         {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "net": euros(166_68)}]},
@@ -87,6 +89,8 @@ MEANWHILE: dict[str, Meanwhile] = {
 NOTHING_CHANGES = {
     "create_api_key": "it answers what was asked for, whatever others do",
     "create_draft_invoice": "a draft has no number and no amounts of its own",
+    "revoke_coupon": "what is revoked already answers the same",
+    "revoke_coupon_batch": "what is revoked already answers the same",
 }
 
 

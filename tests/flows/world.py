@@ -38,6 +38,8 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "tax_rate": w["tax_rate"],
         "when": "now",
     },
+    "create_coupon": lambda w: {"customer": w["customer"], "prefix": "NEW"},
+    "create_coupon_batch": lambda _: {"count": 3, "prefix": "SPRING"},
     "create_credit_note": lambda w: {
         "reason": "duplicate",
         "lines": [{"line": w["invoice_line"], "net": euros(33_33)}],
@@ -99,6 +101,8 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "resume_offer": lambda _: None,
     "resume_subscription": lambda _: None,
     "revoke_api_key": lambda _: None,
+    "revoke_coupon": lambda _: None,
+    "revoke_coupon_batch": lambda _: None,
     "schedule_phases": lambda w: {"phases": [{"plan": w["plan"], "after_periods": 2}]},
     "rotate_api_key": lambda _: {"overlap_seconds": 60},
     "undo_cancellation": lambda _: None,
@@ -117,6 +121,7 @@ NAMED_IN_BODIES = {
 }
 # Resources that the caller's own reference names as well as our id.
 REFERENCES = {
+    "coupon": "SUMMER26",
     "customer": "user-42",
     "plan": "pro",
     "offer": "welcome",
@@ -145,6 +150,8 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     seats = [{"currency": "EUR", "unit_price": "5.00", "model": "per_unit"}]
     addon = await backend.post("/v1/plans", plan(named("seats"), kind="addon", prices=seats))
     offer = await backend.post("/v1/offers", welcome(named("welcome")))
+    coupon = await backend.post(f"/v1/offers/{offer['id']}/coupons", {"code": named("SUMMER26")})
+    batch = await backend.post(f"/v1/offers/{offer['id']}/coupon_batches", {"count": 2})
     pausing = await backend.post("/v1/offers", welcome(named("pausing")))
     await backend.post(f"/v1/offers/{pausing['id']}/pause")
     meter = await backend.post("/v1/meters", {"reference": named("api_calls"), "name": "API calls"})
@@ -186,6 +193,8 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "addon": addon["id"],
         "api_key": key["id"],
         "charge": charged["charge"]["id"],
+        "coupon": coupon["id"],
+        "coupon_batch": batch["id"],
         "credit_note": note["id"],
         "customer": buyer["id"],
         "document": invoice["id"],

@@ -1,0 +1,27 @@
+"""What happens to coupons."""
+
+from kernel.events import Event
+from promotions.coupons.model import CouponBatchId
+from promotions.model import CouponId, OfferId
+
+
+class CouponCreated(Event, frozen=True, kw_only=True, tag="coupon.created"):
+    coupon_id: CouponId
+    offer_id: OfferId
+
+
+class CouponRevoked(Event, frozen=True, kw_only=True, tag="coupon.revoked"):
+    coupon_id: CouponId
+    offer_id: OfferId
+
+
+class CouponBatchCreated(Event, frozen=True, kw_only=True, tag="coupon_batch.created"):
+    coupon_batch_id: CouponBatchId
+    offer_id: OfferId
+
+
+class CouponBatchRevoked(Event, frozen=True, kw_only=True, tag="coupon_batch.revoked"):
+    """Of all its codes at once: none of them has an event of its own."""
+
+    coupon_batch_id: CouponBatchId
+    offer_id: OfferId

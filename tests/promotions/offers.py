@@ -4,7 +4,7 @@ from typing import TypedDict, Unpack
 
 from msgspec.structs import replace
 
-from kernel.decimals import Rate
+from kernel.decimals import Quantity, Rate
 from kernel.money import Currency, Money
 from kernel.text import Name, Reference
 from promotions.model import (
@@ -13,13 +13,16 @@ from promotions.model import (
     Conditions,
     Duration,
     FixedAmount,
+    FixedPrice,
     FreePeriod,
+    FreeUnits,
     MoveTo,
     NewOffer,
     Offer,
     OfferId,
     OfferStatus,
     Once,
+    Per,
     Percent,
 )
 from tests.makers import EUR, NOON
@@ -42,6 +45,14 @@ def percent(text: str) -> Percent:
 
 def fixed(minor: int, currency: Currency = EUR) -> FixedAmount:
     return FixedAmount(amount=Money(minor, currency))
+
+
+def at_a_price(minor: int, *, per: Per = Per.PERIOD) -> FixedPrice:
+    return FixedPrice(amount=Money(minor, EUR), per=per)
+
+
+def free_units(units: str) -> FreeUnits:
+    return FreeUnits(units=Quantity.parse(units))
 
 
 def days(count: int) -> FreePeriod:

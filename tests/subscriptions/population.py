@@ -13,13 +13,14 @@ from billing.tax.model import TaxBehavior
 from kernel.database import Tx
 from kernel.decimals import Quantity, UnitPrice
 from promotions.create_offer import create_offer
-from promotions.model import AtEnd, Forever, NewOffer, Periods
+from promotions.model import AtEnd, Days, Forever, Months, NewOffer, Periods
 from subscriptions.add_charge import add_charge
+from subscriptions.grant_offer import grant_offer
 from subscriptions.meters.model import Aggregation
-from subscriptions.model import NewMeterPrice, NewPrice, PriceModel, Subscription, Tier
+from subscriptions.model import NewGrant, NewMeterPrice, NewPrice, PriceModel, Subscription, Tier
 from subscriptions.sign_up import sign_up
 from tests.makers import EUR
-from tests.promotions.offers import a_new_offer, days, fixed, percent
+from tests.promotions.offers import a_new_offer, at_a_price, days, fixed, free_units, percent
 from tests.shop import a_shop, at
 from tests.subscriptions.metering import a_meter, a_record, used
 from tests.subscriptions.plans import a_charge, a_plan, a_price, a_signup, an_addon, beside
@@ -63,7 +64,11 @@ OFFERS: dict[str, NewOffer] = {
     "SHORT": a_new_offer(percent("10"), reference="SHORT", at_end=AtEnd.END),
     "TRIAL": a_new_offer(days(31), reference="TRIAL"),
     "WHOLE": a_new_offer(percent("100"), reference="WHOLE", duration=Forever()),
+    "DAYS": a_new_offer(percent("25"), reference="DAYS", duration=Days(count=45)),
+    "PRICE": a_new_offer(at_a_price(9_00), reference="PRICE", duration=Months(count=2)),
+    "UNITS": a_new_offer(free_units("2"), reference="UNITS", duration=Forever()),
 }
+LOYAL = a_new_offer(percent("7.5"), reference="LOYAL", duration=Forever(), lane=1)
 LAST_BILLS = 3  # of those that end with their offer: one for what it used, two for a charge that waits
 
 
@@ -81,7 +86,7 @@ async def a_population(tx: Tx) -> list[Subscription]:
         await a_plan(tx, reference, price, meters=metered, tax_behavior=with_vat)
     await an_addon(tx)
     await an_addon(tx, "support", a_price("15.15"))
-    for offer in OFFERS.values():
+    for offer in (*OFFERS.values(), LOYAL):
         await create_offer(tx, offer)
     subscriptions = [
         (
@@ -100,6 +105,8 @@ async def a_population(tx: Tx) -> list[Subscription]:
     ]
     for number, subscription in enumerate(subscriptions[::3]):
         await add_charge(tx, subscription.id, a_charge("7.35", discountable=bool(number % 2)))
+    for subscription in subscriptions[::5]:
+        await grant_offer(tx, subscription.id, NewGrant(offer="LOYAL"))
     await _use(at(tx, tx.now + timedelta(days=11)), subscriptions)
     return subscriptions
 
@@ -121,7 +128,10 @@ async def documents(tx: Tx) -> list[Any]:
     rows = await tx.conn.fetch(
         """
         SELECT c.reference, i.issued_on, i.due_on, i.buyer, i.net_minor, i.tax_minor, i.total_minor,
-               s.status, u.status AS subscription, u.period_number, u.next_billing_at, r.periods_used,
+               s.status, u.status AS subscription, u.period_number, u.next_billing_at,
+               (SELECT jsonb_agg(jsonb_build_array(r.periods_used, r.status, r.given_minor, r.served_at)
+                                 ORDER BY r.id)
+                FROM redemptions r WHERE r.id = ANY(u.redemption_ids)) AS redemptions,
                (SELECT jsonb_agg(to_jsonb(l) - 'id' - 'invoice_id' - 'tenant_id' ORDER BY position)
                 FROM invoice_lines l WHERE l.invoice_id = i.id) AS lines,
                (SELECT jsonb_agg(to_jsonb(t) - 'invoice_id' - 'tenant_id' ORDER BY category, rate_ppm)
@@ -134,7 +144,6 @@ async def documents(tx: Tx) -> list[Any]:
         JOIN invoice_settlements s ON s.invoice_id = i.id
         JOIN subscription_invoices p ON p.invoice_id = i.id
         JOIN subscriptions u ON u.id = p.subscription_id
-        LEFT JOIN redemptions r ON r.id = u.redemption_ids[1]
         ORDER BY c.reference, p.period_start, p.change_number
         """
     )

@@ -98,6 +98,7 @@ def create_app(
         signer=Signer(settings.subkey("quotes")),
         waker=waker,
         last_use=last_use,
+        secret=settings.subkey("identities"),
     )
 
     console = create_console(settings, hasher=hasher, waker=waker, admissions=admissions)

@@ -44,12 +44,14 @@ class Commands(ASGIMiddleware):
         signer: Signer,
         waker: Waker,
         last_use: LastUse,
+        secret: bytes,
     ) -> None:
         self._directory = directory
         self._admissions = admissions
         self._signer = signer
         self._waker = waker
         self._last_use = last_use
+        self._secret = secret
         self._parameters: Mapping[str, Mapping[str, bool]] = {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -89,6 +91,7 @@ class Commands(ASGIMiddleware):
             row = await self._directory.find(conn, key)
             reads = call.operation.reads
             tx = await begin(conn, row.tenant_id, now=call.now, read_only=reads, planned_once=not reads)
+            tx.secret = self._secret
             # Whoever is cancelled leaves it to the pool, which undoes what is still open.
             try:
                 await self._admit(tx, call, row)

@@ -47,9 +47,11 @@ class Tx:
 
     Events are kept until the transaction ends, as is the `answer` to an attempt of a client, and `due`, the
     earliest wall time at which it left work for a worker: all in one statement before the commit.
+
+    `secret` keys the digests of what must not be read out of the database, which does not know it.
     """
 
-    __slots__ = ("answer", "conn", "due", "events", "has_clock", "now", "tenant", "wall")
+    __slots__ = ("answer", "conn", "due", "events", "has_clock", "now", "secret", "tenant", "wall")
 
     def __init__(self, conn: Conn, tenant: TenantId, now: datetime, *, wall: datetime | None = None) -> None:
         self.conn = conn
@@ -60,6 +62,7 @@ class Tx:
         self.due: datetime | None = None
         self.events: list[Event] = []
         self.answer: Answer | None = None
+        self.secret = b""
 
     def go_by(self, clock: datetime) -> None:
         """From here on by the tenant's own clock."""

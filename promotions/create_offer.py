@@ -24,6 +24,12 @@ async def create_offer(tx: Tx, request: NewOffer) -> Offer:
         max_per_customer=request.max_per_customer,
         budget=request.budget,
         spent=Money(0, request.budget.currency) if request.budget is not None else None,
+        one_per_identity=(
+            request.conditions.new_customers_only
+            if request.one_per_identity is None
+            else request.one_per_identity
+        ),
+        remind_days_before=request.remind_days_before,
         status=OfferStatus.ACTIVE,
         metadata=request.metadata,
         created_at=tx.now,

@@ -175,6 +175,7 @@ OFFER_NEXT: dict[OfferStatus, frozenset[OfferStatus]] = {
 
 Cap = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 CapPerCustomer = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+RemindDays = Annotated[int, msgspec.Meta(ge=1, le=60)]
 
 
 class Percentages(StrEnum):
@@ -217,6 +218,10 @@ class NewOffer(Input, frozen=True, kw_only=True):
 
     It may be redeemed `max_redemptions` times in all, `max_per_customer` times by each customer, and take off
     no more than its `budget` over all invoices.
+
+    `one_per_identity` refuses it to who has had it under another name, by e-mail address or VAT number, as
+    offers for new customers do unless it is false. Customers are reminded
+    so many days before it ends for them.
     """
 
     reference: Reference
@@ -229,6 +234,8 @@ class NewOffer(Input, frozen=True, kw_only=True):
     max_redemptions: Cap | None = None
     max_per_customer: CapPerCustomer = 1
     budget: Money | None = None
+    one_per_identity: bool | None = None
+    remind_days_before: RemindDays | None = None
     metadata: Metadata = {}
 
 
@@ -269,6 +276,8 @@ class Offer(Value, frozen=True, kw_only=True):
     budget: Money | None = None
     spent: Money | None = None
     status: OfferStatus
+    one_per_identity: bool = False
+    remind_days_before: int | None = None
     metadata: dict[str, str] = {}
     created_at: datetime
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from billing.parties.model import CustomerId
+from billing.parties.model import Customer, CustomerId
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
 from kernel.money import zero
 from kernel.structs import Value
-from promotions import engine, store
+from promotions import engine, identity, store
 from promotions.duration import Serving
 from promotions.engine import Basket, Held, InReach
 from promotions.events import OfferRedeemed
@@ -44,14 +44,21 @@ def grant(asked: Asked, customer_id: CustomerId, basket: Basket, serving: Servin
     return Held(offer=offer, redemption=redemption)
 
 
-async def redeem(tx: Tx, granted: Sequence[Held]) -> None:
-    """Keep what was granted: once per customer, and within the cap."""
+async def redeem(tx: Tx, granted: Sequence[Held], customer: Customer) -> None:
+    """Keep what was granted: once per customer, whatever they call themselves, and within the cap."""
+    digests = identity.digests_of(customer, tenant=tx.tenant, secret=tx.secret)
     for held in granted:
-        inserted, within_cap = await store.insert_redemption(tx, held)
-        if not inserted:
+        inserted = await store.insert_redemption(tx, held, digests if held.offer.one_per_identity else ())
+        if not inserted.is_first:
             raise Conflict("offer_redeemed_before", "The customer has used this offer before.", param="offer")
+        if not inserted.is_theirs:
+            raise Conflict(
+                "offer_identity_used",
+                "Somebody with this e-mail address or VAT number has used this offer before.",
+                param="offer",
+            )
         # The cap is decided there, by one conditional write: what the engine read may be old by now.
-        if not within_cap:
+        if not inserted.is_within_cap:
             raise Conflict("offer_sold_out", "The offer has been used as often as it may be.", param="offer")
     outbox.publish(
         tx,

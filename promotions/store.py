@@ -7,8 +7,9 @@ from kernel.database import Tx
 from kernel.errors import Conflict, not_found
 from kernel.money import Money
 from kernel.paging import Page, Window, page_of
-from kernel.structs import load, sent_fields
+from kernel.structs import Value, load, sent_fields
 from promotions.engine import Held
+from promotions.identity import Digest
 from promotions.model import Offer, OfferId, Policy, PolicyChange, Redemption, RedemptionId
 
 
@@ -18,8 +19,8 @@ async def insert_offer(tx: Tx, offer: Offer) -> None:
         INSERT INTO offers
             (tenant_id, id, reference, name, lane, benefit, conditions, duration, at_end,
              max_redemptions, redeemed, max_per_customer, budget_minor, budget_currency, spent_minor,
-             status, metadata, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             status, metadata, created_at, one_per_identity, remind_days_before)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
         ON CONFLICT (tenant_id, reference) DO NOTHING
         RETURNING id
         """,
@@ -41,6 +42,8 @@ async def insert_offer(tx: Tx, offer: Offer) -> None:
         offer.status,
         offer.metadata,
         offer.created_at,
+        offer.one_per_identity,
+        offer.remind_days_before,
     )
     if inserted is None:
         raise Conflict(
@@ -57,7 +60,7 @@ async def offer(tx: Tx, key: str | OfferId, *, counted: bool = False) -> Offer:
                     THEN (SELECT count(*) FROM redemptions r WHERE r.tenant_id = $1 AND r.offer_id = o.id)
                     ELSE redeemed END AS redeemed,
                max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
-               status, metadata, created_at
+               status, metadata, created_at, one_per_identity, remind_days_before
         FROM offers o
         WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
         """,
@@ -126,7 +129,7 @@ async def page(tx: Tx, window: Window) -> Page[Offer]:
                     THEN (SELECT count(*) FROM redemptions r WHERE r.tenant_id = $1 AND r.offer_id = o.id)
                     ELSE redeemed END AS redeemed,
                max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
-               status, metadata, created_at
+               status, metadata, created_at, one_per_identity, remind_days_before
         FROM offers o
         WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC
@@ -139,8 +142,16 @@ async def page(tx: Tx, window: Window) -> Page[Offer]:
     return page_of(rows, Offer, window)
 
 
-async def insert_redemption(tx: Tx, held: Held) -> tuple[bool, bool]:
-    """Whether it is the customer's first of the offer, and whether it is within the cap.
+class Inserted(Value, frozen=True, kw_only=True):
+    """Whether it is the customer's first, within the cap, and of nobody who had it under another name."""
+
+    is_first: bool
+    is_within_cap: bool
+    is_theirs: bool
+
+
+async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = ()) -> Inserted:
+    """Together with what nobody else may redeem the offer with from here on.
 
     An offer without a cap is not counted on its row, where all who redeem it would have to queue.
     """
@@ -160,8 +171,18 @@ async def insert_redemption(tx: Tx, held: Held) -> tuple[bool, bool]:
             WHERE tenant_id = $1 AND id = $3 AND redeemed < max_redemptions
               AND EXISTS (SELECT FROM redemption)
             RETURNING id
+        ), identity AS (
+            INSERT INTO redemption_identities (tenant_id, offer_id, kind, digest, customer_id)
+            SELECT $1, $3, i.kind, i.digest, $4
+            FROM unnest($14::text[], $15::bytea[]) AS i (kind, digest)
+            WHERE EXISTS (SELECT FROM redemption)
+            ON CONFLICT (tenant_id, offer_id, kind, digest) DO UPDATE
+            SET customer_id = EXCLUDED.customer_id
+            WHERE redemption_identities.customer_id = EXCLUDED.customer_id  -- their own may stand already
+            RETURNING kind
         )
-        SELECT EXISTS (SELECT FROM redemption) AS inserted, EXISTS (SELECT FROM slot) AS counted
+        SELECT EXISTS (SELECT FROM redemption) AS inserted, EXISTS (SELECT FROM slot) AS counted,
+               (SELECT count(*) FROM identity) AS identities
         """,
         tx.tenant,
         redemption.id,
@@ -176,9 +197,15 @@ async def insert_redemption(tx: Tx, held: Held) -> tuple[bool, bool]:
         redemption.served_at,
         redemption.given.minor,
         redemption.given.currency,
+        [each.kind for each in identities],
+        [each.digest for each in identities],
     )
-    assert row is not None, "a SELECT of two answers has a row"
-    return row["inserted"], row["counted"] or offer.max_redemptions is None
+    assert row is not None, "a SELECT of answers has a row"
+    return Inserted(
+        is_first=row["inserted"],
+        is_within_cap=row["counted"] or offer.max_redemptions is None,
+        is_theirs=row["identities"] == len(identities),
+    )
 
 
 async def held(
@@ -213,7 +240,7 @@ async def _offers(tx: Tx, offer_ids: Iterable[OfferId]) -> dict[OfferId, Offer]:
         """
         SELECT id, reference, name, lane, benefit, conditions, duration, at_end, max_redemptions,
                redeemed, max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
-               status, metadata, created_at
+               status, metadata, created_at, one_per_identity, remind_days_before
         FROM offers
         WHERE tenant_id = $1 AND id = ANY($2::uuid[])
         """,
@@ -228,7 +255,7 @@ async def _lock_offers(tx: Tx, offer_ids: Sequence[OfferId]) -> dict[OfferId, Of
         """
         SELECT id, reference, name, lane, benefit, conditions, duration, at_end, max_redemptions,
                redeemed, max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
-               status, metadata, created_at
+               status, metadata, created_at, one_per_identity, remind_days_before
         FROM offers
         WHERE tenant_id = $1 AND id = ANY($2::uuid[])
         ORDER BY id

@@ -58,7 +58,7 @@ async def grant_offer(tx: Tx, subscription_id: SubscriptionId, request: NewGrant
     ids = (*subscription.redemption_ids, granted.redemption.id)
     subscription = replace(subscription, redemption_ids=ids, phases=phases)
 
-    await redeem(tx, [granted])
+    await redeem(tx, [granted], customer)
     await store.update(tx, subscription)
     return Granted(is_new=True, redemption=granted.redemption, subscription=subscription)
 

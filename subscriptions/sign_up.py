@@ -163,7 +163,7 @@ async def _start(
     bill = bill_of(subscription, terms, now=tx.now) if subscription.status is Status.ACTIVE else None
     invoice_id = bill.invoice.id if bill else None
 
-    await redeem(tx, billed(held, bill))
+    await redeem(tx, billed(held, bill), buyer.customer)
     await store.insert(tx, subscription, invoice_id=invoice_id, granted=signed_up_for)
     await charge_store.insert(tx, fees, invoice_id=invoice_id)
     outbox.publish(tx, _event(subscription))

@@ -160,13 +160,19 @@ async def an_issued_invoice(
 
 
 async def another_customer(
-    tx: Tx, reference: str = "user-43", *, payment_method: str | None = None
+    tx: Tx,
+    reference: str = "user-43",
+    *,
+    email: str = "accounts@hartley.example",
+    vat_number: str | None = None,
+    payment_method: str | None = None,
 ) -> Customer:
     customer = NewCustomer(
         reference=Reference(reference),
         name=Name("Hartley & Sons"),
-        email=Email("accounts@hartley.example"),
+        email=Email(email),
         address=an_address(),
+        vat_number=Name(vat_number) if vat_number else None,
         payment_method=Name(payment_method) if payment_method else None,
     )
     return await add_customer(tx, customer)

@@ -72,7 +72,8 @@ MAY_CHANGE = {
     ),
     "stacking_policies": "percentages comes_first cumulative_lanes",
     "renewal_failures": "code detail attempts failed_at retry_at",
-    "redemptions": "status periods_used served_at given_minor",
+    "redemptions": "status periods_used served_at given_minor converted_at ended_at",
+    "redemption_identities": "customer_id",
     "plans": "version archived_at",
     "subscriptions": (
         "status plan_id version quantity addons anchor_at period_number current_period_start "

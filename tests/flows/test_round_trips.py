@@ -54,7 +54,7 @@ async def a_plan(backend: Backend) -> None:
 
 
 def a_signup(reference: str) -> Json:
-    who = {**customer(payment_method="pm_card_visa"), "reference": reference}
+    who = customer(reference, payment_method="pm_card_visa")
     return {"customer": who, "plan": "pro", "quantity": "3", "offer": "WELCOME"}
 
 

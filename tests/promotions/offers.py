@@ -37,6 +37,8 @@ class OfferFields(TypedDict, total=False):
     budget: Money | None
     max_per_customer: int
     spent: Money | None
+    one_per_identity: bool | None
+    remind_days_before: int | None
 
 
 def percent(text: str) -> Percent:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing.parties.model import Customer, CustomerId
+from billing.parties.model import Customer
 from kernel.database import Pool, Tx, transaction
 from kernel.decimals import Quantity
 from kernel.errors import Conflict, Invalid, NotFound
@@ -46,16 +46,16 @@ NEXT = Period(MONTH.end, MONTH.end + timedelta(days=28))
 BASKET = Basket(plan=Reference("pro"), currency=EUR, is_new_customer=True, lines=())
 
 
-async def redeem(tx: Tx, offer: Offer, customer_id: CustomerId, basket: Basket) -> Redemption:
-    held = grant(Asked(offer=offer), customer_id, basket, FROM_NOW, now=tx.now)
-    await redeem_held(tx, [held])
+async def redeem(tx: Tx, offer: Offer, customer: Customer, basket: Basket) -> Redemption:
+    held = grant(Asked(offer=offer), customer.id, basket, FROM_NOW, now=tx.now)
+    await redeem_held(tx, [held], customer)
     return held.redemption
 
 
 async def try_to_redeem(pool: Pool, tenant: TenantId, offer: Offer, customer: Customer) -> str:
     try:
         async with transaction(pool, tenant, now=NOON) as tx:
-            await redeem(tx, offer, customer.id, BASKET)
+            await redeem(tx, offer, customer, BASKET)
     except Conflict as refused:
         return refused.code
     return "redeemed"
@@ -119,13 +119,13 @@ async def test_an_offer_that_offers_nothing_is_refused(tx: Tx, request_: NewOffe
 async def test_redeeming_counts_against_the_cap(tx: Tx) -> None:
     customer = await a_shop(tx)
     offer = await create_offer(tx, a_new_offer(max_redemptions=1))
-    redemption = await redeem(tx, offer, customer.id, BASKET)
+    redemption = await redeem(tx, offer, customer, BASKET)
 
     assert await store.redemptions(tx, customer.id) == [redemption]
     assert (await store.offer(tx, "WELCOME")).redeemed == 1
     other = await another_customer(tx)
     with pytest.raises(Conflict) as refused:
-        await redeem(tx, await store.offer(tx, "WELCOME"), other.id, BASKET)
+        await redeem(tx, await store.offer(tx, "WELCOME"), other, BASKET)
     assert refused.value.code == "offer_sold_out"
 
 
@@ -153,8 +153,8 @@ async def test_the_last_one_is_not_given_twice(pool: Pool, tenant: TenantId) -> 
         await while_open(
             pool,
             tenant,
-            lambda tx: redeem(tx, offer, first.id, BASKET),
-            lambda tx: redeem(tx, offer, second.id, BASKET),
+            lambda tx: redeem(tx, offer, first, BASKET),
+            lambda tx: redeem(tx, offer, second, BASKET),
         )
     assert refused.value.code == "offer_sold_out"
 
@@ -165,7 +165,7 @@ async def test_a_customer_redeems_an_offer_once_also_at_the_same_moment(pool: Po
         offer = await create_offer(tx, a_new_offer())
 
     async def again(tx: Tx) -> Redemption:
-        return await redeem(tx, offer, customer.id, BASKET)
+        return await redeem(tx, offer, customer, BASKET)
 
     with pytest.raises(Conflict) as refused:
         await while_open(pool, tenant, again, again)
@@ -177,7 +177,7 @@ async def test_a_customer_redeems_an_offer_once_also_at_the_same_moment(pool: Po
 async def test_a_redemption_is_exhausted_with_its_last_period(tx: Tx) -> None:
     customer = await a_shop(tx)
     offer = await create_offer(tx, a_new_offer(duration=Periods(count=2)))
-    redemption = await redeem(tx, offer, customer.id, BASKET)
+    redemption = await redeem(tx, offer, customer, BASKET)
 
     once = after_invoice(Held(offer=offer, redemption=redemption), euros(7), MONTH)
     assert (once.status, once.periods_used) == (Status.REDEEMED, 1)
@@ -192,7 +192,7 @@ async def test_a_redemption_is_exhausted_with_its_last_period(tx: Tx) -> None:
 async def test_an_invoice_that_it_could_not_serve_is_not_counted(tx: Tx) -> None:
     customer = await a_shop(tx)
     offer = await create_offer(tx, a_new_offer(duration=Periods(count=2)))
-    redemption = await redeem(tx, offer, customer.id, BASKET)
+    redemption = await redeem(tx, offer, customer, BASKET)
 
     assert after_invoice(Held(offer=offer, redemption=redemption), None, MONTH) == redemption
 
@@ -200,7 +200,7 @@ async def test_an_invoice_that_it_could_not_serve_is_not_counted(tx: Tx) -> None
 async def test_an_offer_for_one_invoice_is_exhausted_by_it(tx: Tx) -> None:
     customer = await a_shop(tx)
     offer = await create_offer(tx, a_new_offer(duration=Once()))
-    redemption = await redeem(tx, offer, customer.id, BASKET)
+    redemption = await redeem(tx, offer, customer, BASKET)
 
     after = after_invoice(Held(offer=offer, redemption=redemption), euros(7), MONTH)
     assert after.status is Status.EXHAUSTED
@@ -209,7 +209,7 @@ async def test_an_offer_for_one_invoice_is_exhausted_by_it(tx: Tx) -> None:
 async def test_an_offer_without_a_cap_is_counted_when_somebody_looks(tx: Tx) -> None:
     customer = await a_shop(tx)
     offer = await create_offer(tx, a_new_offer())
-    await redeem(tx, offer, customer.id, BASKET)
+    await redeem(tx, offer, customer, BASKET)
 
     assert (await store.offer(tx, "WELCOME")).redeemed == 0
     assert (await store.offer(tx, "WELCOME", counted=True)).redeemed == 1

@@ -10,17 +10,18 @@ from kernel.errors import Conflict
 from kernel.money import zero
 from kernel.structs import Value
 from promotions import engine, identity, store
+from promotions.coupons.model import Coupon
 from promotions.duration import Serving
 from promotions.engine import Basket, Held, InReach
 from promotions.events import OfferRedeemed
-from promotions.model import CouponId, Offer, Redemption, RedemptionId, Status
+from promotions.model import Offer, Redemption, RedemptionId, Status
 
 
 class Asked(Value, frozen=True, kw_only=True):
     """An offer that somebody wants to have, and the code that puts it within their reach, if one does."""
 
     offer: Offer
-    coupon_id: CouponId | None = None
+    coupon: Coupon | None = None
 
 
 def grant(asked: Asked, customer_id: CustomerId, basket: Basket, serving: Serving, *, now: datetime) -> Held:
@@ -28,11 +29,11 @@ def grant(asked: Asked, customer_id: CustomerId, basket: Basket, serving: Servin
     offer = asked.offer
     refusal = engine.refusal_of(basket, InReach(offer=offer), now=now)
     if refusal is not None:
-        raise Conflict(refusal.code, refusal.detail, param="coupons" if asked.coupon_id else "offer")
+        raise Conflict(refusal.code, refusal.detail, param="coupons" if asked.coupon else "offer")
     redemption = Redemption(
         id=RedemptionId.new(),
         offer_id=offer.id,
-        coupon_id=asked.coupon_id,
+        coupon_id=asked.coupon.id if asked.coupon else None,
         customer_id=customer_id,
         status=Status.REDEEMED,
         periods_used=0,
@@ -71,3 +72,8 @@ async def redeem(tx: Tx, granted: Sequence[Held], customer: Customer) -> None:
             for held in granted
         ),
     )
+
+
+def code_invalid() -> Conflict:
+    """The one answer to a code that cannot be used, whyever: a stranger learns nothing from it."""
+    return Conflict("coupon_invalid", "This code cannot be used.", param="coupons")

@@ -15,11 +15,11 @@ from promotions.engine import Held
 from promotions.model import FreePeriod, RedemptionId
 from promotions.redeem import Asked, grant, redeem
 from subscriptions import schedule, store
+from subscriptions.asked import check_asked, offers_asked
 from subscriptions.bill import basket_of
 from subscriptions.caught_up import caught_up
 from subscriptions.model import Granted, NewGrant, Subscription, SubscriptionId
 from subscriptions.schedule_phases import after_offers, phases_of
-from subscriptions.sign_up import offers_asked
 from subscriptions.terms import terms_of
 
 
@@ -40,6 +40,7 @@ async def grant_offer(tx: Tx, subscription_id: SubscriptionId, request: NewGrant
     if earlier is not None:
         return Granted(is_new=False, redemption=earlier.redemption, subscription=subscription)
     check(subscription, asked)
+    check_asked([asked], customer.id, now=tx.now)
     basket = basket_of(subscription, terms, is_new_customer=is_new, is_first_invoice=is_new)
     serves = serving(
         asked.offer.duration,
@@ -75,9 +76,10 @@ def check(subscription: Subscription, asked: Asked) -> None:
 
 
 async def _asked(tx: Tx, request: NewGrant) -> Asked:
-    if request.offer is None:
+    if (request.offer is None) is (request.coupon is None):
         raise Invalid("offer_or_coupon", "Name an offer, or a coupon.", param="offer")
-    (asked,) = await offers_asked(tx, request.offer)
+    codes = () if request.coupon is None else (request.coupon,)
+    (asked,) = await offers_asked(tx, request.offer, codes)
     return asked
 
 

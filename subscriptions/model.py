@@ -346,6 +346,11 @@ class NewAddon(Input, frozen=True, kw_only=True):
 NewAddons = Annotated[list[NewAddon], msgspec.Meta(max_length=20)]
 
 
+# What somebody typed: what is nobody's code is refused like any other that cannot be used.
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Codes = Annotated[tuple[Code, ...], msgspec.Meta(max_length=10)]
+
+
 class NewSignup(Input, frozen=True, kw_only=True):
     """One call for a person who signs up: who they are, what they take, and the welcome they get.
 
@@ -355,6 +360,7 @@ class NewSignup(Input, frozen=True, kw_only=True):
     customer: NewCustomer
     plan: str
     offer: str | None = None
+    coupons: Codes = ()
     quantity: Quantity = Quantity(1)
     addons: NewAddons = []
     currency: Currency | None = None
@@ -373,6 +379,7 @@ class NewSubscription(Input, frozen=True, kw_only=True):
     customer: str
     plan: str
     offer: str | None = None
+    coupons: Codes = ()
     quantity: Quantity = Quantity(1)
     addons: NewAddons = []
     currency: Currency | None = None
@@ -471,9 +478,10 @@ class Signup(Value, frozen=True, kw_only=True):
 
 
 class NewGrant(Input, frozen=True, kw_only=True):
-    """An offer to give to a subscription that runs, by its reference or id."""
+    """An offer to give to a subscription that runs, by its reference or id, or by a code."""
 
     offer: str | None = None
+    coupon: Code | None = None
 
 
 class Granted(Value, frozen=True, kw_only=True):

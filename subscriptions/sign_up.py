@@ -26,6 +26,7 @@ from promotions.engine import Held
 from promotions.model import OfferId
 from promotions.redeem import Asked, grant, redeem
 from subscriptions import addons, charge_store, charging, plan_store, pricing, schedule, store
+from subscriptions.asked import check_asked, offers_asked
 from subscriptions.bill import Bill, Terms, basket_of, bill_of
 from subscriptions.entitlements import grants, grants_of
 from subscriptions.events import SubscriptionScheduled, SubscriptionStarted
@@ -61,6 +62,7 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
         customer=str(found.customer.id),
         plan=request.plan,
         offer=request.offer,
+        coupons=request.coupons,
         quantity=request.quantity,
         addons=request.addons,
         currency=request.currency,
@@ -70,7 +72,7 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
     )
     plan = await plan_store.plan(tx, terms.plan)
     beside = await plan_store.plans_named(tx, [each.plan for each in terms.addons])
-    asked = await offers_asked(tx, terms.offer)
+    asked = await offers_asked(tx, terms.offer, terms.coupons)
 
     earlier = None if found.is_new else await _earlier(tx, found.customer, asked)
     if earlier is not None:
@@ -88,7 +90,7 @@ async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
     plan = await plan_store.plan(tx, request.plan)
     beside = await plan_store.plans_named(tx, [each.plan for each in request.addons])
-    asked = await offers_asked(tx, request.offer)
+    asked = await offers_asked(tx, request.offer, request.coupons)
 
     buyer = Found(customer=customer, entity=entity, is_new=False)
     signup = await _start(tx, buyer, plan, asked, request, beside=beside, signed_up_for=())
@@ -110,10 +112,6 @@ async def _caught_up(tx: Tx, signup: Signup) -> Signup:
         later_invoices=tuple(later),
         entitlements=await grants_of(tx, subscription.customer_id),
     )
-
-
-async def offers_asked(tx: Tx, offer: str | None) -> list[Asked]:
-    return [] if offer is None else [Asked(offer=await promotions.offer(tx, offer))]
 
 
 async def _start(
@@ -240,6 +238,7 @@ async def _grant(
     """From the first period that is paid for."""
     if not asked:
         return ()
+    check_asked(asked, buyer.customer.id, now=tx.now)
     basket = basket_of(
         subscription,
         terms,

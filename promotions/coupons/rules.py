@@ -4,7 +4,7 @@ from datetime import datetime
 
 from billing.parties.model import CustomerId
 from kernel.errors import Conflict, Invalid
-from promotions.coupons.model import Coupon, CouponStatus, NewCoupon, Reached, Unusable
+from promotions.coupons.model import Coupon, CouponStatus, NewCoupon, Unusable
 from promotions.model import Offer, OfferStatus
 
 
@@ -19,9 +19,9 @@ def check_offer(offer: Offer) -> None:
         raise Conflict("offer_state", "The offer is archived: it gets no more codes.")
 
 
-def usable(reached: Reached, customer_id: CustomerId | None, *, now: datetime) -> bool:
+def usable(coupon: Coupon, customer_id: CustomerId | None, *, now: datetime) -> bool:
     """By this customer. Whether the offer is for them is for the engine to say."""
-    return unusable(reached.coupon, now=now) is None and reached.coupon.is_for(customer_id)
+    return unusable(coupon, now=now) is None and coupon.is_for(customer_id)
 
 
 def unusable(coupon: Coupon, *, now: datetime) -> Unusable | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing.parties.model import Customer
+from billing.parties.model import Customer, CustomerId
 from kernel import outbox
 from kernel.database import Tx, leave_behind
 from kernel.errors import Conflict, DomainError
@@ -15,11 +15,12 @@ from promotions.coupons.codes import Code, Prefix
 from promotions.coupons.create_batch import create_batch
 from promotions.coupons.create_coupon import create_coupon
 from promotions.coupons.model import Coupon, CouponStatus, NewCoupon, NewCouponBatch
-from promotions.coupons.reach import reach
 from promotions.coupons.revoke_coupon import revoke_batch, revoke_coupon
 from promotions.create_offer import create_offer
 from promotions.model import Offer
 from promotions.pause_offer import archive_offer
+from promotions.redeem import Asked
+from subscriptions.asked import check_asked, offers_asked
 from tests.makers import NOON
 from tests.promotions.offers import a_new_offer
 from tests.shop import a_shop, another_customer, at
@@ -143,6 +144,12 @@ async def test_coupons_are_listed_by_what_is_asked(tx: Tx, offer: Offer, custome
 # ── Using them ──────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def reach(tx: Tx, codes: Sequence[str], customer_id: CustomerId) -> list[Asked]:
+    asked = await offers_asked(tx, None, codes)
+    check_asked(asked, customer_id, now=tx.now)
+    return asked
+
+
 async def test_a_code_puts_its_offer_within_reach(tx: Tx, offer: Offer, customer: Customer) -> None:
     coupon = await a_coupon(tx)
 
@@ -169,7 +176,7 @@ async def test_whatever_stands_against_a_code_the_answer_is_one(tx: Tx, customer
             await reach(tx, ["GOOD", code], customer.id)
         sentences.add((refused.value.code, refused.value.detail, refused.value.param))
     assert sentences == {("coupon_invalid", "This code cannot be used.", "coupons")}
-    assert [each.coupon.code for each in await reach(tx, ["others"], other.id)] == ["OTHERS"]
+    assert [each.coupon and each.coupon.code for each in await reach(tx, ["others"], other.id)] == ["OTHERS"]
 
 
 async def test_who_runs_the_shop_reads_the_reason(tx: Tx, offer: Offer) -> None:

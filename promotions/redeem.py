@@ -15,6 +15,7 @@ from promotions.duration import Serving
 from promotions.engine import Basket, Held, InReach
 from promotions.events import OfferRedeemed
 from promotions.model import Offer, Redemption, RedemptionId, Status
+from promotions.store import Kept
 
 
 class Asked(Value, frozen=True, kw_only=True):
@@ -46,21 +47,15 @@ def grant(asked: Asked, customer_id: CustomerId, basket: Basket, serving: Servin
 
 
 async def redeem(tx: Tx, granted: Sequence[Held], customer: Customer) -> None:
-    """Keep what was granted: once per customer, whatever they call themselves, and within the cap."""
+    """Keep what was granted, within the caps: of a customer too, whatever they call themselves.
+
+    They are locked. Offers take their turns in one order, whatever order they were asked for in.
+    """
     digests = identity.digests_of(customer, tenant=tx.tenant, secret=tx.secret)
-    for held in granted:
-        inserted = await store.insert_redemption(tx, held, digests if held.offer.one_per_identity else ())
-        if not inserted.is_first:
-            raise Conflict("offer_redeemed_before", "The customer has used this offer before.", param="offer")
-        if not inserted.is_theirs:
-            raise Conflict(
-                "offer_identity_used",
-                "Somebody with this e-mail address or VAT number has used this offer before.",
-                param="offer",
-            )
-        # The cap is decided there, by one conditional write: what the engine read may be old by now.
-        if not inserted.is_within_cap:
-            raise Conflict("offer_sold_out", "The offer has been used as often as it may be.", param="offer")
+    for held in sorted(granted, key=lambda each: each.offer.id):
+        # The caps are decided there, by one conditional write: what the engine read may be old by now.
+        kept = await store.insert_redemption(tx, held, digests if held.offer.one_per_identity else ())
+        check(kept)
     outbox.publish(
         tx,
         *(
@@ -72,6 +67,24 @@ async def redeem(tx: Tx, granted: Sequence[Held], customer: Customer) -> None:
             for held in granted
         ),
     )
+
+
+def check(kept: Kept) -> None:
+    """Raises Conflict: the transaction is not to be committed."""
+    if not kept.has_place:
+        raise Conflict(
+            "offer_redeemed_before", "The customer has used this offer as often as they may.", param="offer"
+        )
+    if not kept.is_theirs:
+        raise Conflict(
+            "offer_identity_used",
+            "Somebody with this e-mail address or VAT number has used this offer before.",
+            param="offer",
+        )
+    if not kept.has_slot:
+        raise Conflict("offer_sold_out", "The offer has been used as often as it may be.", param="offer")
+    if not kept.has_code:
+        raise code_invalid()
 
 
 def code_invalid() -> Conflict:

@@ -13,6 +13,18 @@ from promotions.identity import Digest
 from promotions.model import Offer, OfferId, Policy, PolicyChange, Redemption, RedemptionId
 
 
+class Kept(Value, frozen=True, kw_only=True):
+    """Whether a redemption found a place among the customer's own, one in the offer's cap, and its code's.
+
+    Not `is_theirs` where somebody else had the offer under the same identity.
+    """
+
+    has_place: bool
+    has_slot: bool
+    has_code: bool
+    is_theirs: bool
+
+
 async def insert_offer(tx: Tx, offer: Offer) -> None:
     inserted = await tx.conn.fetchval(
         """
@@ -57,7 +69,9 @@ async def offer(tx: Tx, key: str | OfferId, *, counted: bool = False) -> Offer:
         """
         SELECT id, reference, name, lane, benefit, conditions, duration, at_end, max_redemptions,
                CASE WHEN $4 AND max_redemptions IS NULL
-                    THEN (SELECT count(*) FROM redemptions r WHERE r.tenant_id = $1 AND r.offer_id = o.id)
+                    THEN (SELECT count(*) FROM redemptions r
+                          WHERE r.tenant_id = $1 AND r.offer_id = o.id
+                            AND r.status NOT IN ('released', 'expired'))
                     ELSE redeemed END AS redeemed,
                max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
                status, metadata, created_at, one_per_identity, remind_days_before
@@ -126,7 +140,9 @@ async def page(tx: Tx, window: Window) -> Page[Offer]:
         """
         SELECT id, reference, name, lane, benefit, conditions, duration, at_end, max_redemptions,
                CASE WHEN max_redemptions IS NULL
-                    THEN (SELECT count(*) FROM redemptions r WHERE r.tenant_id = $1 AND r.offer_id = o.id)
+                    THEN (SELECT count(*) FROM redemptions r
+                          WHERE r.tenant_id = $1 AND r.offer_id = o.id
+                            AND r.status NOT IN ('released', 'expired'))
                     ELSE redeemed END AS redeemed,
                max_per_customer, budget_minor, spent_minor, budget_currency AS currency,
                status, metadata, created_at, one_per_identity, remind_days_before
@@ -142,28 +158,35 @@ async def page(tx: Tx, window: Window) -> Page[Offer]:
     return page_of(rows, Offer, window)
 
 
-class Inserted(Value, frozen=True, kw_only=True):
-    """Whether it is the customer's first, within the cap, and of nobody who had it under another name."""
+async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = ()) -> Kept:
+    """In the first place that the customer has free, if that is within the caps of the offer and its coupon,
+    together with what nobody else may redeem the offer with from here on.
 
-    is_first: bool
-    is_within_cap: bool
-    is_theirs: bool
-
-
-async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = ()) -> Inserted:
-    """Together with what nobody else may redeem the offer with from here on.
-
-    An offer without a cap is not counted on its row, where all who redeem it would have to queue.
+    What has no cap is not counted on its row, where all who redeem it would have to queue. The offer's row
+    comes before the coupon's, for everybody.
     """
     offer, redemption = held.offer, held.redemption
     row = await tx.conn.fetchrow(
         """
-        WITH redemption AS (
+        WITH place AS (
+            SELECT p.ordinal
+            FROM generate_series(1, $14::int) AS p (ordinal)
+            WHERE NOT EXISTS (
+                SELECT FROM redemptions r
+                WHERE r.tenant_id = $1 AND r.customer_id = $4 AND r.offer_id = $3 AND r.ordinal = p.ordinal
+                  AND r.status NOT IN ('released', 'expired')
+            )
+            ORDER BY p.ordinal
+            LIMIT 1
+        ), redemption AS (
             INSERT INTO redemptions
-                (tenant_id, id, offer_id, customer_id, status, periods_used, redeemed_at, coupon_id,
+                (tenant_id, id, offer_id, customer_id, ordinal, status, periods_used, redeemed_at, coupon_id,
                  applies_from, ends_at, served_at, given_minor, currency)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-            ON CONFLICT (tenant_id, customer_id, offer_id) DO NOTHING
+            SELECT $1, $2, $3, $4, ordinal, $5, $6, $7, $8, $9, $10, $11, $12, $13
+            FROM place
+            ON CONFLICT (tenant_id, customer_id, offer_id, ordinal)
+                WHERE status NOT IN ('released', 'expired')
+                DO NOTHING
             RETURNING id
         ), slot AS (
             UPDATE offers
@@ -171,18 +194,31 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
             WHERE tenant_id = $1 AND id = $3 AND redeemed < max_redemptions
               AND EXISTS (SELECT FROM redemption)
             RETURNING id
+        ), use AS (
+            UPDATE coupons
+            SET redeemed = redeemed + 1
+            WHERE tenant_id = $1 AND id = $8 AND redeemed < max_redemptions AND status = 'active'
+              AND EXISTS (SELECT FROM redemption)
+              AND ($15::int IS NULL OR EXISTS (SELECT FROM slot))
+            RETURNING id
+        ), uncounted AS (
+            SELECT id
+            FROM coupons
+            WHERE tenant_id = $1 AND id = $8 AND max_redemptions IS NULL
         ), identity AS (
             INSERT INTO redemption_identities (tenant_id, offer_id, kind, digest, customer_id)
             SELECT $1, $3, i.kind, i.digest, $4
-            FROM unnest($14::text[], $15::bytea[]) AS i (kind, digest)
+            FROM unnest($16::text[], $17::bytea[]) AS i (kind, digest)
             WHERE EXISTS (SELECT FROM redemption)
             ON CONFLICT (tenant_id, offer_id, kind, digest) DO UPDATE
             SET customer_id = EXCLUDED.customer_id
             WHERE redemption_identities.customer_id = EXCLUDED.customer_id  -- their own may stand already
             RETURNING kind
         )
-        SELECT EXISTS (SELECT FROM redemption) AS inserted, EXISTS (SELECT FROM slot) AS counted,
-               (SELECT count(*) FROM identity) AS identities
+        SELECT EXISTS (SELECT FROM redemption) AS has_place,
+               $15::int IS NULL OR EXISTS (SELECT FROM slot) AS has_slot,
+               $8::uuid IS NULL OR EXISTS (SELECT FROM use) OR EXISTS (SELECT FROM uncounted) AS has_code,
+               (SELECT count(*) FROM identity) = cardinality($16) AS is_theirs
         """,
         tx.tenant,
         redemption.id,
@@ -197,15 +233,13 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
         redemption.served_at,
         redemption.given.minor,
         redemption.given.currency,
+        offer.max_per_customer,
+        offer.max_redemptions,
         [each.kind for each in identities],
         [each.digest for each in identities],
     )
     assert row is not None, "a SELECT of answers has a row"
-    return Inserted(
-        is_first=row["inserted"],
-        is_within_cap=row["counted"] or offer.max_redemptions is None,
-        is_theirs=row["identities"] == len(identities),
-    )
+    return load(row, Kept)
 
 
 async def held(

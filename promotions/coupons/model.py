@@ -12,7 +12,6 @@ from typing import Annotated
 import msgspec
 
 from billing.parties.model import CustomerId, Metadata
-from kernel.errors import Conflict
 from kernel.ids import Id
 from kernel.structs import Input, Value
 from kernel.text import Name
@@ -117,8 +116,3 @@ class CouponDetail(Value, frozen=True, kw_only=True):
 
     coupon: Coupon
     unusable: Unusable | None
-
-
-def invalid() -> Conflict:
-    """The one answer to a code that cannot be used, whyever: a stranger learns nothing from it."""
-    return Conflict("coupon_invalid", "This code cannot be used.", param="coupons")

@@ -47,9 +47,14 @@ async def coupon(tx: Tx, key: str) -> Coupon:
     """By id or by code, however that is written."""
     row = await tx.conn.fetchrow(
         """
-        SELECT id, offer_id, coupon_batch_id, code, customer_id, max_redemptions, redeemed, expires_at,
-               status, metadata, created_at
-        FROM coupons
+        SELECT id, offer_id, coupon_batch_id, code, customer_id, max_redemptions,
+               CASE WHEN max_redemptions IS NULL
+                    THEN (SELECT count(*) FROM redemptions r
+                          WHERE r.tenant_id = $1 AND r.coupon_id = c.id
+                            AND r.status NOT IN ('released', 'expired'))
+                    ELSE redeemed END AS redeemed,
+               expires_at, status, metadata, created_at
+        FROM coupons c
         WHERE tenant_id = $1 AND (id = $2 OR normal_code = $3)
         """,
         tx.tenant,
@@ -72,9 +77,14 @@ async def page(
 ) -> Page[Coupon]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, offer_id, coupon_batch_id, code, customer_id, max_redemptions, redeemed, expires_at,
-               status, metadata, created_at
-        FROM coupons
+        SELECT id, offer_id, coupon_batch_id, code, customer_id, max_redemptions,
+               CASE WHEN max_redemptions IS NULL
+                    THEN (SELECT count(*) FROM redemptions r
+                          WHERE r.tenant_id = $1 AND r.coupon_id = c.id
+                            AND r.status NOT IN ('released', 'expired'))
+                    ELSE redeemed END AS redeemed,
+               expires_at, status, metadata, created_at
+        FROM coupons c
         WHERE tenant_id = $1 AND id < $2
           AND ($4::uuid IS NULL OR offer_id = $4)
           AND ($5::uuid IS NULL OR customer_id = $5)
@@ -232,9 +242,14 @@ async def of_batch(tx: Tx, batch_id: CouponBatchId) -> AsyncIterator[list[Coupon
 async def _after(tx: Tx, batch_id: CouponBatchId, after: CouponId) -> list[Coupon]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, offer_id, coupon_batch_id, code, customer_id, max_redemptions, redeemed, expires_at,
-               status, metadata, created_at
-        FROM coupons
+        SELECT id, offer_id, coupon_batch_id, code, customer_id, max_redemptions,
+               CASE WHEN max_redemptions IS NULL
+                    THEN (SELECT count(*) FROM redemptions r
+                          WHERE r.tenant_id = $1 AND r.coupon_id = c.id
+                            AND r.status NOT IN ('released', 'expired'))
+                    ELSE redeemed END AS redeemed,
+               expires_at, status, metadata, created_at
+        FROM coupons c
         WHERE tenant_id = $1 AND coupon_batch_id = $2 AND id > $3
         ORDER BY id
         LIMIT $4

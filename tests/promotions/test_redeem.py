@@ -1,6 +1,5 @@
 """Redemptions: within the cap however many try, and once per customer."""
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -36,7 +35,7 @@ from promotions.redeem import Asked, grant
 from promotions.redeem import redeem as redeem_held
 from tests.makers import EUR, NOON, euros
 from tests.promotions.offers import a_new_offer, days, fixed, percent
-from tests.shop import a_shop, another_customer, while_open
+from tests.shop import a_shop, another_customer
 
 USD = Currency("USD")
 PER_UNIT = FixedPrice(amount=euros(9_00), per=Per.UNIT)
@@ -127,51 +126,6 @@ async def test_redeeming_counts_against_the_cap(tx: Tx) -> None:
     with pytest.raises(Conflict) as refused:
         await redeem(tx, await store.offer(tx, "WELCOME"), other, BASKET)
     assert refused.value.code == "offer_sold_out"
-
-
-async def test_a_crowd_gets_exactly_as_many_as_there_are(pool: Pool, tenant: TenantId) -> None:
-    async with transaction(pool, tenant, now=NOON) as tx:
-        await a_shop(tx)
-        offer = await create_offer(tx, a_new_offer(max_redemptions=30))
-        crowd = [await another_customer(tx, f"guest-{n}") for n in range(60)]
-
-    answers = await asyncio.gather(*(try_to_redeem(pool, tenant, offer, guest) for guest in crowd))
-
-    assert sorted(answers) == ["offer_sold_out"] * 30 + ["redeemed"] * 30
-    async with transaction(pool, tenant, now=NOON) as tx:
-        assert (await store.offer(tx, "WELCOME")).redeemed == 30
-        assert await tx.conn.fetchval("SELECT count(*) FROM redemptions") == 30
-
-
-async def test_the_last_one_is_not_given_twice(pool: Pool, tenant: TenantId) -> None:
-    async with transaction(pool, tenant, now=NOON) as tx:
-        first = await a_shop(tx)
-        second = await another_customer(tx)
-        offer = await create_offer(tx, a_new_offer(max_redemptions=1))
-
-    with pytest.raises(Conflict) as refused:
-        await while_open(
-            pool,
-            tenant,
-            lambda tx: redeem(tx, offer, first, BASKET),
-            lambda tx: redeem(tx, offer, second, BASKET),
-        )
-    assert refused.value.code == "offer_sold_out"
-
-
-async def test_a_customer_redeems_an_offer_once_also_at_the_same_moment(pool: Pool, tenant: TenantId) -> None:
-    async with transaction(pool, tenant, now=NOON) as tx:
-        customer = await a_shop(tx)
-        offer = await create_offer(tx, a_new_offer())
-
-    async def again(tx: Tx) -> Redemption:
-        return await redeem(tx, offer, customer, BASKET)
-
-    with pytest.raises(Conflict) as refused:
-        await while_open(pool, tenant, again, again)
-    assert refused.value.code == "offer_redeemed_before"
-    async with transaction(pool, tenant, now=NOON) as tx:
-        assert (await store.offer(tx, "WELCOME", counted=True)).redeemed == 1
 
 
 async def test_a_redemption_is_exhausted_with_its_last_period(tx: Tx) -> None:

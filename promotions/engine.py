@@ -27,6 +27,7 @@ from promotions.conditions import is_used_up, refusal_of
 from promotions.model import First, FreePeriod, Offer, OfferId, Percent, Policy
 
 __all__ = [
+    "BUDGET_SPENT",
     "NOTHING",
     "Allocation",
     "Basket",
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 NOTHING = Decision(allocations=(), refusals=())
+BUDGET_SPENT = "offer_budget_spent"
 _AS_USUAL = Policy()
 
 
@@ -118,9 +120,7 @@ def is_within_budget(offer: Offer, minor: int) -> bool:
 
 
 def _budget_spent(offer: Offer) -> Refusal:
-    return refused(
-        offer, "offer_budget_spent", "What would come off is more than is left of the offer's budget."
-    )
+    return refused(offer, BUDGET_SPENT, "What would come off is more than is left of the offer's budget.")
 
 
 def _beaten_by(winner: Offer, *, more: bool) -> str:

@@ -22,7 +22,7 @@ from kernel.periods import nth_boundary
 from promotions import engine
 from promotions import store as promotions
 from promotions.duration import serving
-from promotions.engine import Held
+from promotions.engine import BUDGET_SPENT, Held
 from promotions.model import OfferId
 from promotions.redeem import Asked, grant, redeem
 from subscriptions import addons, charge_store, charging, plan_store, pricing, schedule, store
@@ -159,6 +159,7 @@ async def _start(
     terms = replace(terms, held=held)
 
     bill = bill_of(subscription, terms, now=tx.now) if subscription.status is Status.ACTIVE else None
+    check_budgets(bill)
     invoice_id = bill.invoice.id if bill else None
 
     await redeem(tx, billed(held, bill), buyer.customer)
@@ -184,6 +185,13 @@ def _event(subscription: Subscription) -> Event:
         customer_id=subscription.customer_id,
         starts_at=subscription.current_period.end,
     )
+
+
+def check_budgets(bill: Bill | None) -> None:
+    """Who signs up for an offer has it on their first invoice, or is told that it is spent."""
+    for refusal in bill.decision.refusals if bill else ():
+        if refusal.code == BUDGET_SPENT:
+            raise Conflict(refusal.code, refusal.detail, param="offer")
 
 
 def billed(held: Sequence[Held], bill: Bill | None) -> list[Held]:

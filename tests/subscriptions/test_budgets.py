@@ -5,7 +5,10 @@ Pro is 29.00 a month; the offer takes 10.00 off every month, of which its budget
 
 from datetime import timedelta
 
+import pytest
+
 from kernel.database import Pool, Tx, transaction
+from kernel.errors import Conflict
 from kernel.ids import TenantId
 from promotions import store as promotions
 from promotions.create_offer import create_offer
@@ -90,6 +93,23 @@ async def test_who_bills_at_the_same_moment_waits_for_the_budget(pool: Pool, ten
         assert await discounts(tx) == [10_00] * 3
         assert (await spent(tx)).spent == euros(30_00)
         assert await tx.conn.fetchval("SELECT count(*) FROM renewal_failures") == 0
+
+
+async def test_who_signs_up_when_it_is_spent_is_told(tx: Tx) -> None:
+    await with_a_grant_each(tx, 3)
+    await bill_chunk(at(tx, DUE))
+
+    with pytest.raises(Conflict) as refused:
+        await sign_up(tx, a_signup(customer="late", offer="WELCOME"))
+    assert refused.value.code == "offer_budget_spent"
+
+
+async def test_a_signup_spends_with_its_first_invoice(tx: Tx) -> None:
+    await with_a_grant_each(tx, 0)
+    for n in range(3):
+        await sign_up(tx, a_signup(customer=f"user-{n}", offer="WELCOME"))
+
+    assert (await spent(tx)).spent == euros(30_00)
 
 
 async def test_a_change_spends_too(tx: Tx) -> None:

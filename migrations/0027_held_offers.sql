@@ -8,6 +8,10 @@ ALTER TABLE redemptions
     ADD COLUMN served_at    timestamptz,
     ADD COLUMN given_minor  bigint NOT NULL DEFAULT 0 CONSTRAINT redemptions_given CHECK (given_minor >= 0);
 
+-- The owner, too, is held by row security; for once this is for all tenants.
+ALTER TABLE redemptions NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE subscriptions NO FORCE ROW LEVEL SECURITY;
+
 UPDATE redemptions r
 SET applies_from = COALESCE(s.trial_ends_at, r.redeemed_at),
     currency = s.currency,
@@ -27,5 +31,8 @@ GRANT UPDATE (served_at, given_minor) ON redemptions TO ristourne_app;
 
 ALTER TABLE subscriptions ADD COLUMN redemption_ids uuid[] NOT NULL DEFAULT '{}';
 UPDATE subscriptions SET redemption_ids = ARRAY[redemption_id] WHERE redemption_id IS NOT NULL;
+
+ALTER TABLE redemptions FORCE ROW LEVEL SECURITY;
+ALTER TABLE subscriptions FORCE ROW LEVEL SECURITY;
 ALTER TABLE subscriptions DROP COLUMN redemption_id;
 GRANT UPDATE (redemption_ids) ON subscriptions TO ristourne_app;

@@ -4,7 +4,9 @@ ALTER TABLE offers
     ADD COLUMN one_per_identity   boolean NOT NULL DEFAULT false,
     ADD COLUMN remind_days_before integer
         CONSTRAINT offers_remind_days_before CHECK (remind_days_before BETWEEN 1 AND 60);
+ALTER TABLE offers NO FORCE ROW LEVEL SECURITY;
 UPDATE offers SET one_per_identity = true WHERE conditions @> '{"new_customers_only": true}';
+ALTER TABLE offers FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE redemption_identities (
     tenant_id   uuid  NOT NULL,

@@ -1,6 +1,7 @@
 """What the migrator promises: each file once, in order, or a sentence that says why not."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -275,3 +276,27 @@ async def test_an_unreachable_database_is_one_sentence(folder: Path) -> None:
 
     with pytest.raises(MigrationError, match="cannot be reached"):
         await migrate.migrate(nowhere, app_url=nowhere, folder=folder)
+
+
+# ── Our own migrations ──────────────────────────────────────────────────────────────────────────────────
+
+WRITES = re.compile(r"^(?:UPDATE|DELETE FROM|INSERT INTO) .*?;", re.MULTILINE | re.DOTALL)
+TABLES = re.compile(r"\b(?:UPDATE|FROM|JOIN|INTO) (\w+)")
+
+
+def rows_out_of_sight(sql: str) -> set[str]:
+    """Tables with rows that a statement is about, of which row security shows the owner none."""
+    unseen = set()
+    for write in WRITES.finditer(sql):
+        before, after = sql[: write.start()], sql[write.end() :]
+        for table in TABLES.findall(write[0]):
+            lifted = f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;" in before
+            back = f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY;" in after
+            if not (lifted and back):
+                unseen.add(table)
+    return unseen
+
+
+@pytest.mark.parametrize("file", sorted(migrate.FOLDER.glob("*.sql")), ids=lambda file: file.stem)
+def test_a_migration_that_writes_rows_sees_those_of_all_tenants(file: Path) -> None:
+    assert rows_out_of_sight(file.read_text("utf-8")) == set()

@@ -56,6 +56,8 @@ async def redeem(tx: Tx, granted: Sequence[Held], customer: Customer) -> None:
         # The caps are decided there, by one conditional write: what the engine read may be old by now.
         kept = await store.insert_redemption(tx, held, digests if held.offer.one_per_identity else ())
         check(kept)
+        if not kept.has_slot:
+            raise no_slot(await store.offer(tx, held.offer.id))
     outbox.publish(
         tx,
         *(
@@ -81,10 +83,17 @@ def check(kept: Kept) -> None:
             "Somebody with this e-mail address or VAT number has used this offer before.",
             param="offer",
         )
-    if not kept.has_slot:
-        raise Conflict("offer_sold_out", "The offer has been used as often as it may be.", param="offer")
-    if not kept.has_code:
+    if kept.has_slot and not kept.has_code:
         raise code_invalid()
+
+
+def no_slot(offer: Offer) -> Conflict:
+    """Which of its caps the offer has reached, read after somebody else has."""
+    if offer.max_redemptions is not None and offer.redeemed >= offer.max_redemptions:
+        return Conflict("offer_sold_out", "The offer has been used as often as it may be.", param="offer")
+    return Conflict(
+        engine.BUDGET_SPENT, "What would come off is more than is left of the offer's budget.", param="offer"
+    )
 
 
 def code_invalid() -> Conflict:

@@ -162,8 +162,8 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
     """In the first place that the customer has free, if that is within the caps of the offer and its coupon,
     together with what nobody else may redeem the offer with from here on.
 
-    What has no cap is not counted on its row, where all who redeem it would have to queue. The offer's row
-    comes before the coupon's, for everybody.
+    What the first invoice took off is spent of the offer's budget. What has no cap is not counted on its row,
+    where all who redeem it would have to queue. The offer's row comes before the coupon's, for everybody.
     """
     offer, redemption = held.offer, held.redemption
     row = await tx.conn.fetchrow(
@@ -190,8 +190,11 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
             RETURNING id
         ), slot AS (
             UPDATE offers
-            SET redeemed = redeemed + 1
-            WHERE tenant_id = $1 AND id = $3 AND redeemed < max_redemptions
+            SET redeemed = redeemed + (max_redemptions IS NOT NULL)::int, spent_minor = spent_minor + $12
+            WHERE tenant_id = $1 AND id = $3
+              AND (max_redemptions IS NULL OR redeemed < max_redemptions)
+              AND (budget_minor IS NULL OR spent_minor + $12 <= budget_minor)
+              AND $15
               AND EXISTS (SELECT FROM redemption)
             RETURNING id
         ), use AS (
@@ -199,7 +202,7 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
             SET redeemed = redeemed + 1
             WHERE tenant_id = $1 AND id = $8 AND redeemed < max_redemptions AND status = 'active'
               AND EXISTS (SELECT FROM redemption)
-              AND ($15::int IS NULL OR EXISTS (SELECT FROM slot))
+              AND (NOT $15 OR EXISTS (SELECT FROM slot))
             RETURNING id
         ), uncounted AS (
             SELECT id
@@ -216,7 +219,7 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
             RETURNING kind
         )
         SELECT EXISTS (SELECT FROM redemption) AS has_place,
-               $15::int IS NULL OR EXISTS (SELECT FROM slot) AS has_slot,
+               NOT $15::bool OR EXISTS (SELECT FROM slot) AS has_slot,
                $8::uuid IS NULL OR EXISTS (SELECT FROM use) OR EXISTS (SELECT FROM uncounted) AS has_code,
                (SELECT count(*) FROM identity) = cardinality($16) AS is_theirs
         """,
@@ -234,7 +237,7 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
         redemption.given.minor,
         redemption.given.currency,
         offer.max_per_customer,
-        offer.max_redemptions,
+        offer.max_redemptions is not None or (offer.budget is not None and bool(redemption.given)),
         [each.kind for each in identities],
         [each.digest for each in identities],
     )

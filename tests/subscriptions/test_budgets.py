@@ -112,6 +112,25 @@ async def test_a_signup_spends_with_its_first_invoice(tx: Tx) -> None:
     assert (await spent(tx)).spent == euros(30_00)
 
 
+async def test_of_two_who_sign_up_at_the_same_moment_the_budget_is_for_one(
+    pool: Pool, tenant: TenantId
+) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        offer = a_new_offer(fixed(10_00), duration=Forever(), budget=euros(15_00), max_redemptions=9)
+        await a_shop_with_a_plan(tx, offer)
+
+    with pytest.raises(Conflict) as refused:
+        await while_open(
+            pool,
+            tenant,
+            lambda tx: sign_up(tx, a_signup(customer="first", offer="WELCOME")),
+            lambda tx: sign_up(tx, a_signup(customer="second", offer="WELCOME")),
+        )
+    assert refused.value.code == "offer_budget_spent"
+    async with transaction(pool, tenant, now=NOON) as tx:
+        assert ((await spent(tx)).spent, (await spent(tx)).redeemed) == (euros(10_00), 1)
+
+
 async def test_a_change_spends_too(tx: Tx) -> None:
     (signup,) = await with_a_grant_each(tx, 1)
     await a_plan(tx, "business", a_price("99.00"))

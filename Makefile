@@ -26,6 +26,7 @@ torture: venv ## what `make test` does a little of, at length: a billing run kil
 bench: venv ## how fast, beside limits measured in the same run (SUBSCRIPTIONS=200000); docs/performance.md
 	@.venv/bin/python -m bench billing --subscriptions $(SUBSCRIPTIONS)
 	@.venv/bin/python -m bench signups
+	@.venv/bin/python -m bench engine
 
 check: venv ## lint, format, types and the direction of imports
 	@.venv/bin/ruff check .

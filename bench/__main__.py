@@ -5,7 +5,7 @@ import asyncio
 
 import click
 
-from bench import billing, house, signups
+from bench import billing, engine, house, signups
 
 
 @click.group()
@@ -31,6 +31,12 @@ def signups_command(clients: tuple[int, ...], processes: tuple[int, ...], tenant
     """Signups over HTTP beside the same statements sent straight; one tenant has one number series."""
     with house.servers():
         asyncio.run(signups.measure(clients, processes, tenants))
+
+
+@main.command("engine")
+def engine_command() -> None:
+    """The promotion engine on one core, beside the sums it does."""
+    engine.measure()
 
 
 if __name__ == "__main__":

@@ -44,6 +44,10 @@ class Basket(Value, frozen=True, kw_only=True):
     customer_metadata: Mapping[str, str] = {}
     lines: tuple[BasketLine, ...]
 
+    @property
+    def plans(self) -> tuple[Reference, ...]:
+        return (self.plan, *self.addons)
+
 
 class InReach(Value, frozen=True, kw_only=True):
     """An offer this customer may use; `granted` once they hold it, with the periods it has served.

@@ -1,128 +1,175 @@
 """Whether an offer may be used, and why not. Pure.
 
-One condition is one row: what it is called, the code and sentence of its refusal, and whether it is asked of
-every invoice or once, when the offer is given.
+One condition is one row: the field of the offer that asks for it, the code and sentence of its refusal, and
+whether it is asked of every invoice or once, when the offer is given.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
+from itertools import compress
+from operator import attrgetter
 from typing import NamedTuple
 
 from kernel.money import Currency, Money, total
 from promotions.basket import Basket, InReach, Refusal, lines_for, refused
-from promotions.model import FixedAmount, FixedPrice, FreePeriod, NewOffer, Offer, OfferStatus, Once, Periods
+from promotions.model import (
+    FreePeriod,
+    NewOffer,
+    Offer,
+    OfferStatus,
+    Once,
+    Periods,
+)
 
 
 class Asked(NamedTuple):
-    offer: Offer
+    """What all the offers are asked about."""
+
     basket: Basket
     now: datetime
 
 
 class Condition(NamedTuple):
-    """`field` is one of the offer's, or of its conditions."""
-
     field: str
     code: str
-    holds: Callable[[Asked], bool]
-    sentence: str | Callable[[Asked], str]
+    holds: Callable[[Offer, Asked], bool]
+    sentence: Callable[[Offer, Asked], str]
     each_invoice: bool = False
 
 
 # The first that does not hold is the reason that is given.
 CONDITIONS = (
     Condition(
-        "status",
-        "offer_inactive",
-        lambda it: it.offer.status is OfferStatus.ACTIVE,
-        "The offer is not running.",
-    ),
-    Condition(
-        "starts_at",
+        "conditions.starts_at",
         "offer_not_started",
-        lambda it: it.offer.conditions.starts_at is None or it.offer.conditions.starts_at <= it.now,
-        lambda it: f"The offer begins at {it.offer.conditions.starts_at}.",
+        lambda offer, asked: offer.conditions.starts_at is None or offer.conditions.starts_at <= asked.now,
+        lambda offer, _: f"The offer begins at {offer.conditions.starts_at}.",
     ),
     Condition(
-        "ends_at",
+        "conditions.ends_at",
         "offer_ended",
-        lambda it: it.offer.conditions.ends_at is None or it.now < it.offer.conditions.ends_at,
-        lambda it: f"The offer ended at {it.offer.conditions.ends_at}.",
+        lambda offer, asked: offer.conditions.ends_at is None or asked.now < offer.conditions.ends_at,
+        lambda offer, _: f"The offer ended at {offer.conditions.ends_at}.",
     ),
     Condition(
-        "new_customers_only",
+        "conditions.new_customers_only",
         "offer_new_customers_only",
-        lambda it: it.basket.is_new_customer or not it.offer.conditions.new_customers_only,
-        "The offer is for customers who have not subscribed before.",
+        lambda _, asked: asked.basket.is_new_customer,
+        lambda *_: "The offer is for customers who have not subscribed before.",
     ),
     Condition(
-        "first_invoice_only",
+        "conditions.first_invoice_only",
         "offer_not_first_invoice",
-        lambda it: it.basket.is_first_invoice or not it.offer.conditions.first_invoice_only,
-        "The offer is for the first invoice of a customer.",
+        lambda _, asked: asked.basket.is_first_invoice,
+        lambda *_: "The offer is for the first invoice of a customer.",
     ),
     Condition(
-        "plans",
+        "conditions.plans",
         "offer_other_plan",
-        lambda it: _is_for_plan(it.offer, it.basket),
-        lambda it: f"The offer is not for the plan {it.basket.plan!r}.",
+        lambda offer, asked: any(plan in offer.conditions.plans for plan in asked.basket.plans),
+        lambda _, asked: f"The offer is not for the plan {asked.basket.plan!r}.",
         each_invoice=True,
     ),
     Condition(
-        "currencies",
+        "benefit.currency",
         "offer_other_currency",
-        lambda it: all(it.basket.currency in currencies for currencies in currencies_of(it.offer)),
-        lambda it: f"The offer is not for {it.basket.currency}.",
+        lambda offer, asked: offer.benefit.currency == asked.basket.currency,
+        lambda _, asked: _other_currency(asked),
         each_invoice=True,
     ),
     Condition(
-        "countries",
+        "budget",
+        "offer_other_currency",
+        lambda offer, asked: offer.budget is None or offer.budget.currency == asked.basket.currency,
+        lambda _, asked: _other_currency(asked),
+        each_invoice=True,
+    ),
+    Condition(
+        "conditions.currencies",
+        "offer_other_currency",
+        lambda offer, asked: asked.basket.currency in offer.conditions.currencies,
+        lambda _, asked: _other_currency(asked),
+        each_invoice=True,
+    ),
+    Condition(
+        "conditions.min_amounts",
+        "offer_other_currency",
+        lambda offer, asked: _least(offer, asked.basket.currency) is not None,
+        lambda _, asked: _other_currency(asked),
+        each_invoice=True,
+    ),
+    Condition(
+        "conditions.countries",
         "offer_other_country",
-        lambda it: not it.offer.conditions.countries or it.basket.country in it.offer.conditions.countries,
-        lambda it: f"The offer is not for customers in {it.basket.country or 'an unknown country'}.",
+        lambda offer, asked: asked.basket.country in offer.conditions.countries,
+        lambda _, asked: f"The offer is not for customers in {asked.basket.country or 'an unknown country'}.",
     ),
     Condition(
-        "customer_metadata",
+        "conditions.customer_metadata",
         "offer_other_customer",
-        lambda it: not _differing(it),
-        lambda it: f"The offer is for other customers: look at {_differing(it)} in their metadata.",
+        lambda offer, asked: not _differing(offer, asked.basket),
+        lambda offer, asked: (
+            f"The offer is for other customers: look at {_differing(offer, asked.basket)} in their metadata."
+        ),
     ),
     Condition(
-        "min_quantity",
+        "conditions.min_quantity",
         "offer_quantity_too_low",
-        lambda it: _has_quantity(it.offer, it.basket),
-        lambda it: f"The offer wants a quantity of {it.offer.conditions.min_quantity} at least.",
+        lambda offer, asked: _has_quantity(offer, asked.basket),
+        lambda offer, _: f"The offer wants a quantity of {offer.conditions.min_quantity} at least.",
         each_invoice=True,
     ),
     Condition(
-        "min_amounts",
+        "conditions.min_amounts",
         "offer_amount_too_low",
-        lambda it: _has_amount(it.offer, it.basket),
-        lambda it: f"The offer wants an amount of {_least(it.offer, it.basket.currency)} at least.",
+        lambda offer, asked: _has_amount(offer, asked.basket),
+        lambda offer, asked: f"The offer wants an amount of {_least(offer, asked.basket.currency)} at least.",
         each_invoice=True,
     ),
     Condition(
         "max_redemptions",
         "offer_sold_out",
-        lambda it: it.offer.max_redemptions is None or it.offer.redeemed < it.offer.max_redemptions,
-        "The offer has been used as often as it may be.",
+        lambda offer, _: offer.max_redemptions is None or offer.redeemed < offer.max_redemptions,
+        lambda *_: "The offer has been used as often as it may be.",
     ),
 )
-_OF_EACH_INVOICE = tuple(each for each in CONDITIONS if each.each_invoice)
+
+
+class Rows(NamedTuple):
+    """Rows, and what reads all of their fields from an offer at once: what is not set asks for nothing."""
+
+    rows: Sequence[Condition]
+    fields: Callable[[Offer], Sequence[object]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Condition]) -> "Rows":
+        return cls(rows, attrgetter(*(row.field for row in rows)))
+
+
+_WHEN_GIVEN = Rows.of(CONDITIONS)
+_EACH_INVOICE = Rows.of([row for row in CONDITIONS if row.each_invoice])
 
 
 def refusal_of(basket: Basket, each: InReach, *, now: datetime) -> Refusal | None:
-    """Why this offer cannot be used for this basket now; None when it can.
+    """Why this offer cannot be used for this basket now; None when it can."""
+    return refusal_when(Asked(basket, now), each)
 
-    Who was granted it was the right person at the right time: what is asked again is what they buy.
-    """
-    if each.granted and (is_used_up(each.offer, each.periods_used) or not each.covers.part):
-        return refused(each.offer, "offer_used_up", "The offer has served all its periods.")
-    asked = Asked(each.offer, basket, now)
-    for condition in _OF_EACH_INVOICE if each.granted else CONDITIONS:
-        if not condition.holds(asked):
-            say = condition.sentence
-            return refused(each.offer, condition.code, say if isinstance(say, str) else say(asked))
+
+def refusal_when(asked: Asked, each: InReach) -> Refusal | None:
+    """Who was granted it was the right person at the right time: what is asked again is what they buy."""
+    offer = each.offer
+    if each.granted:
+        if is_used_up(offer, each.periods_used) or not each.covers.part:
+            return refused(offer, "offer_used_up", "The offer has served all its periods.")
+        rows, fields = _EACH_INVOICE
+    else:
+        if offer.status is not OfferStatus.ACTIVE:
+            return refused(offer, "offer_inactive", f"The offer is {offer.status}.")
+        rows, fields = _WHEN_GIVEN
+    for row in compress(rows, fields(offer)):
+        if not row.holds(offer, asked):
+            return refused(offer, row.code, row.sentence(offer, asked))
     return None
 
 
@@ -143,34 +190,31 @@ def currencies_of(offer: Offer | NewOffer) -> Iterator[tuple[Currency, ...]]:
     """In which currencies each thing that knows a currency lets the offer be used: it takes all of them."""
     if offer.conditions.currencies:
         yield offer.conditions.currencies
-    if isinstance(offer.benefit, FixedAmount | FixedPrice):
-        yield (offer.benefit.amount.currency,)
+    if offer.benefit.currency is not None:
+        yield (offer.benefit.currency,)
     if offer.budget is not None:
         yield (offer.budget.currency,)
     if offer.conditions.min_amounts:
         yield tuple(amount.currency for amount in offer.conditions.min_amounts)
 
 
-def _is_for_plan(offer: Offer, basket: Basket) -> bool:
-    plans = offer.conditions.plans
-    return not plans or basket.plan in plans or any(addon in plans for addon in basket.addons)
+def _other_currency(asked: Asked) -> str:
+    return f"The offer is not for {asked.basket.currency}."
 
 
-def _differing(it: Asked) -> str:
+def _differing(offer: Offer, basket: Basket) -> str:
     """The keys of the customer's metadata that have not one of the values asked for."""
-    has = it.basket.customer_metadata
-    keys = [
-        key for key, values in it.offer.conditions.customer_metadata.items() if has.get(key) not in values
-    ]
-    return ", ".join(keys)
+    wanted, has = offer.conditions.customer_metadata, basket.customer_metadata
+    return ", ".join(key for key, values in wanted.items() if has.get(key) not in values)
 
 
 def _has_quantity(offer: Offer, basket: Basket) -> bool:
+    """Before there are lines, nothing is asked for."""
     least = offer.conditions.min_quantity
     if not least or not basket.lines:
         return True
     units = (line.quantity for line in lines_for(offer, basket) if line.recurring and line.quantity)
-    return sum(quantity.micro for quantity in units) >= least.micro
+    return sum(units, Decimal()) >= least
 
 
 def _has_amount(offer: Offer, basket: Basket) -> bool:

@@ -7,7 +7,8 @@ allocated or refused, never both.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, repeat
+from operator import attrgetter, itemgetter
 
 from kernel.money import Money
 from promotions import benefits
@@ -23,8 +24,8 @@ from promotions.basket import (
     refused,
 )
 from promotions.benefits import Off, Rest
-from promotions.conditions import is_used_up, refusal_of
-from promotions.model import First, FreePeriod, Offer, OfferId, Percent, Policy
+from promotions.conditions import Asked, is_used_up, refusal_of, refusal_when
+from promotions.model import First, FreePeriod, Offer, Percent, Policy
 
 __all__ = [
     "BUDGET_SPENT",
@@ -45,26 +46,34 @@ __all__ = [
 
 NOTHING = Decision(allocations=(), refusals=())
 BUDGET_SPENT = "offer_budget_spent"
+
 _AS_USUAL = Policy()
+_lane_of, _made = attrgetter("offer.lane"), attrgetter("offer.id.bytes")
+_place = attrgetter("offer.lane", "offer.id.bytes")
 
 
 def evaluate(
     basket: Basket, in_reach: Iterable[InReach], policy: Policy = _AS_USUAL, *, now: datetime
 ) -> Decision:
-    rest = Rest(basket, policy)
+    asked, rest = Asked(basket, now), Rest(basket, policy)
     allocations: list[Allocation] = []
     refusals: list[Refusal] = []
 
-    for number, lane in groupby(sorted(in_reach, key=_order), key=lambda each: each.offer.lane):
+    for number, lane in groupby(_in_order(in_reach), key=_lane_of):
         eligible = []
         for each in lane:
-            refusal = _refusal(basket, each, now=now)
-            if refusal is None:
-                eligible.append(each)
-            else:
+            refusal = refusal_when(asked, each)
+            if refusal is not None:
                 refusals.append(refusal)
-        come_off = _all if number in policy.cumulative_lanes else _best
-        allocated, beaten = come_off(eligible, rest)
+            elif isinstance(each.offer.benefit, FreePeriod):
+                refusals.append(
+                    refused(each.offer, "offer_before_invoice", "The offer gives days, not money.")
+                )
+            else:
+                eligible.append(each)
+        allocated, beaten = (
+            _all(eligible, rest) if number in policy.cumulative_lanes else _best(eligible, rest)
+        )
         allocations += allocated
         refusals += beaten
 
@@ -75,44 +84,58 @@ def free_days(offer: Offer) -> int:
     return offer.benefit.days if isinstance(offer.benefit, FreePeriod) else 0
 
 
-def _refusal(basket: Basket, each: InReach, *, now: datetime) -> Refusal | None:
-    refusal = refusal_of(basket, each, now=now)
-    if refusal is None and isinstance(each.offer.benefit, FreePeriod):
-        return refused(each.offer, "offer_before_invoice", "The offer gives days, not money.")
-    return refusal
+def _in_order(in_reach: Iterable[InReach]) -> list[InReach]:
+    """By lane, and there by when they were made. An offer that is in reach twice comes off once."""
+    ordered = sorted(in_reach, key=_place)
+    if len(set(map(_made, ordered))) == len(ordered):
+        return ordered
+    once: dict[bytes, InReach] = {}
+    for each in sorted(ordered, key=_serves_longest):
+        once.setdefault(each.offer.id.bytes, each)
+    return sorted(once.values(), key=_place)
+
+
+def _serves_longest(each: InReach) -> tuple[bool, int, int, int]:
+    return not each.granted, each.periods_used, -each.covers.part, each.covers.whole
+
+
+def _best(eligible: Sequence[InReach], rest: Rest) -> tuple[list[Allocation], list[Refusal]]:
+    """Of those that have the budget for it the one that takes off most, and of equals the first."""
+    offs, refusals = [], []
+    for each in eligible:
+        off = benefits.off(each, rest)
+        if _is_within_budget(each.offer, off[0]):
+            offs.append((off[0], each, off))
+        else:
+            refusals.append(_budget_spent(each.offer))
+    if not offs:
+        return [], refusals
+
+    most, winner, off = max(offs, key=itemgetter(0))
+    more = f"{winner.offer.name!r} takes off more in the same lane."
+    as_much = f"{winner.offer.name!r} takes off as much in the same lane, and was made first."
+    for minor, each, _ in offs:
+        if each is not winner:
+            refusals.append(refused(each.offer, "offer_beaten", more if minor < most else as_much))
+    return [_allocation(winner, off, rest)], refusals
 
 
 def _all(eligible: Sequence[InReach], rest: Rest) -> tuple[list[Allocation], list[Refusal]]:
     """One after the other, in the order of the policy."""
-    allocated, refusals = [], []
-    for each in sorted(eligible, key=lambda each: _comes_first(each, rest.policy)):
+    percent_first = rest.policy.order is First.PERCENT
+    allocations, refusals = [], []
+    for each in sorted(
+        eligible, key=lambda each: isinstance(each.offer.benefit, Percent) is not percent_first
+    ):
         off = benefits.off(each, rest)
-        if is_within_budget(each.offer, off.minor):
-            allocated.append(_allocation(each, off, rest))
+        if _is_within_budget(each.offer, off[0]):
+            allocations.append(_allocation(each, off, rest))
         else:
             refusals.append(_budget_spent(each.offer))
-    return allocated, refusals
+    return allocations, refusals
 
 
-def _best(eligible: Sequence[InReach], rest: Rest) -> tuple[list[Allocation], list[Refusal]]:
-    """The one that takes off most of those that have the budget for it, given in the order they were made."""
-    offs = [(each, benefits.off(each, rest)) for each in eligible]
-    refusals = [
-        _budget_spent(each.offer) for each, off in offs if not is_within_budget(each.offer, off.minor)
-    ]
-    offs = [(each, off) for each, off in offs if is_within_budget(each.offer, off.minor)]
-    if not offs:
-        return [], refusals
-    winner, most = max(offs, key=lambda each: each[1].minor)
-    refusals += [
-        refused(each.offer, "offer_beaten", _beaten_by(winner.offer, more=off.minor < most.minor))
-        for each, off in offs
-        if each is not winner
-    ]
-    return [_allocation(winner, most, rest)], refusals
-
-
-def is_within_budget(offer: Offer, minor: int) -> bool:
+def _is_within_budget(offer: Offer, minor: int) -> bool:
     if offer.budget is None:
         return True
     spent = offer.spent.minor if offer.spent is not None else 0
@@ -123,25 +146,11 @@ def _budget_spent(offer: Offer) -> Refusal:
     return refused(offer, BUDGET_SPENT, "What would come off is more than is left of the offer's budget.")
 
 
-def _beaten_by(winner: Offer, *, more: bool) -> str:
-    if more:
-        return f"{winner.name!r} takes off more in the same lane."
-    return f"{winner.name!r} takes off as much in the same lane, and was made first."
-
-
 def _allocation(each: InReach, off: Off, rest: Rest) -> Allocation:
+    offer, currency = each.offer, rest.currency
     return Allocation(
-        offer_id=each.offer.id,
-        reference=each.offer.reference,
-        name=each.offer.name,
-        amounts=tuple(Money(minor, rest.currency) for minor in rest.take(each, off)),
+        offer_id=offer.id,
+        reference=offer.reference,
+        name=offer.name,
+        amounts=tuple(map(Money, rest.take(each, off), repeat(currency))),
     )
-
-
-def _order(each: InReach) -> tuple[int, OfferId]:
-    return each.offer.lane, each.offer.id
-
-
-def _comes_first(each: InReach, policy: Policy) -> tuple[bool, OfferId]:
-    is_percent = isinstance(each.offer.benefit, Percent)
-    return is_percent is not (policy.order is First.PERCENT), each.offer.id

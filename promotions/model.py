@@ -13,7 +13,7 @@ An offer is a promotion we run; a redemption is one customer's use of it.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import msgspec
 
@@ -43,6 +43,7 @@ class CouponId(Id, prefix="cpn"):
 class Percent(Input, frozen=True, kw_only=True, tag_field="type", tag="percent"):
     """A percentage off, rounded half up once on the sum of the lines."""
 
+    currency: ClassVar[None] = None
     percent: Rate
 
 
@@ -50,6 +51,10 @@ class FixedAmount(Input, frozen=True, kw_only=True, tag_field="type", tag="fixed
     """An amount off, for baskets in its currency; net or gross, as the prices are that it comes off."""
 
     amount: Money
+
+    @property
+    def currency(self) -> Currency:
+        return self.amount.currency
 
 
 class Per(StrEnum):
@@ -68,16 +73,22 @@ class FixedPrice(Input, frozen=True, kw_only=True, tag_field="type", tag="fixed_
     amount: Money
     per: Per = Per.PERIOD
 
+    @property
+    def currency(self) -> Currency:
+        return self.amount.currency
+
 
 class FreeUnits(Input, frozen=True, kw_only=True, tag_field="type", tag="free_units"):
     """So many units of what recurs are free, counted from the first line on, rounded half up once."""
 
+    currency: ClassVar[None] = None
     units: Quantity
 
 
 class FreePeriod(Input, frozen=True, kw_only=True, tag_field="type", tag="free_period"):
     """Days before the first invoice: the subscription is trialing."""
 
+    currency: ClassVar[None] = None
     days: Annotated[int, msgspec.Meta(ge=1, le=730)]
 
 

@@ -38,7 +38,7 @@ def codes_in_the_source() -> Iterator[tuple[str, int]]:
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                     yield from code_of(node)
     yield from ((code, status) for status, code in problems.CODE_OF_STATUS.items())
-    yield from ((condition.code, 409) for condition in CONDITIONS)
+    yield from ((code, 409) for code in ("offer_inactive", *(each.code for each in CONDITIONS)))
     yield from (("internal_error", 500), ("idempotency_in_progress", 409))
 
 

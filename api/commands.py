@@ -25,7 +25,7 @@ from api.attempts import Call
 from api.held import Held
 from api.quotes import Signer
 from api.wake import Waker
-from kernel.database import Pool, Tx, begin, commit, rollback
+from kernel.database import Pool, Tx, begin, commit, rollback, undone
 from kernel.errors import Invalid
 from kernel.structs import encode
 
@@ -101,8 +101,9 @@ class Commands(ASGIMiddleware):
                 if await rollback(tx):
                     raise
                 raise problems.busy() from error
-        if not keeps:
-            return None
+            if not keeps:
+                await undone(tx)
+                return None
         self._admissions.forget(tx.tenant)
         return tx
 

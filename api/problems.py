@@ -12,7 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Scope, Send
 
-from kernel.errors import Conflict, DomainError, Invalid, NotFound, Unavailable, not_found
+from kernel.errors import Conflict, DomainError, Invalid, NotFound, TooMany, Unavailable, not_found
 from kernel.structs import Value, encode
 
 MEDIA_TYPE = "application/problem+json"
@@ -21,6 +21,7 @@ STATUS_OF_KIND: dict[type[DomainError], int] = {
     Invalid: 422,
     NotFound: 404,
     Conflict: 409,
+    TooMany: 429,
     Unavailable: 503,
 }
 # Refusals of the edge, whose status says more than their kind.
@@ -82,7 +83,10 @@ log = structlog.get_logger("api")
 
 
 class Problem(Value, frozen=True, kw_only=True):
-    """What stands in the body. `param` names the field, parameter or header to look at."""
+    """What stands in the body. `param` names the field, parameter or header to look at.
+
+    `retry_after` is given where it is worth trying again: in how many seconds.
+    """
 
     type: str
     title: str
@@ -91,10 +95,13 @@ class Problem(Value, frozen=True, kw_only=True):
     code: str
     param: str | None
     request_id: str
+    retry_after: int | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def headers(self) -> list[tuple[str, str]]:
         more = HEADERS_OF_CODE.get(self.code) or HEADERS_OF_STATUS.get(self.status, {})
+        if self.retry_after is not msgspec.UNSET:
+            more = {**more, "retry-after": str(self.retry_after)}
         return [("content-type", MEDIA_TYPE), *more.items()]
 
 
@@ -120,7 +127,10 @@ def problem_of(error: Exception, scope: Scope) -> Problem:
         log.error("unexpected", request_id=request_id, exc_info=error)
         return _problem(500, "internal_error", "Something failed on our side.", None, request_id)
     status = STATUS_OF_CODE.get(refusal.code) or _status_of_kind(refusal)
-    return _problem(status, refusal.code, refusal.detail, refusal.param, request_id)
+    problem = _problem(status, refusal.code, refusal.detail, refusal.param, request_id)
+    if isinstance(refusal, TooMany):
+        return msgspec.structs.replace(problem, retry_after=refusal.retry_after)
+    return problem
 
 
 def _problem(status: int, code: str, detail: str, param: str | None, request_id: str) -> Problem:

@@ -4,7 +4,7 @@ A transaction belongs to one tenant, from its first statement to its last. Row l
 tenant that `SET LOCAL` names, so a statement that forgets to name one finds nothing.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -39,6 +39,9 @@ Conn: TypeAlias = "Connection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 Answer: TypeAlias = tuple[str, bytes, int, list[tuple[str, str]], bytes]
 
 
+Act: TypeAlias = "Callable[[Tx], Awaitable[object]]"
+
+
 class Tx:
     """One open transaction: the connection, whose rows it may see, and the times it goes by.
 
@@ -48,10 +51,23 @@ class Tx:
     Events are kept until the transaction ends, as is the `answer` to an attempt of a client, and `due`, the
     earliest wall time at which it left work for a worker: all in one statement before the commit.
 
+    What was noted in `when_undone` is done when it is not kept, in a transaction of its own: see `undone`.
+
     `secret` keys the digests of what must not be read out of the database, which does not know it.
     """
 
-    __slots__ = ("answer", "conn", "due", "events", "has_clock", "now", "secret", "tenant", "wall")
+    __slots__ = (
+        "answer",
+        "conn",
+        "due",
+        "events",
+        "has_clock",
+        "now",
+        "secret",
+        "tenant",
+        "wall",
+        "when_undone",
+    )
 
     def __init__(self, conn: Conn, tenant: TenantId, now: datetime, *, wall: datetime | None = None) -> None:
         self.conn = conn
@@ -63,6 +79,7 @@ class Tx:
         self.events: list[Event] = []
         self.answer: Answer | None = None
         self.secret = b""
+        self.when_undone: list[Act] = []
 
     def go_by(self, clock: datetime) -> None:
         """From here on by the tenant's own clock."""
@@ -193,6 +210,20 @@ async def rollback(tx: Tx) -> bool:
             tx.conn.terminate()
         return False
     return True
+
+
+async def undone(tx: Tx) -> None:
+    """What stays of a transaction that was rolled back: a failure that is counted, say."""
+    if not tx.when_undone:
+        return
+    own = await begin(tx.conn, tx.tenant, now=tx.now, wall=tx.wall)
+    try:
+        for act in tx.when_undone:
+            await act(own)
+    except BaseException:
+        await rollback(own)
+        raise
+    await commit(own)
 
 
 async def _leave(tx: Tx) -> None:

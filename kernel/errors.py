@@ -27,5 +27,13 @@ class Unavailable(DomainError):
     """Somebody else's machine did not answer; the same request may succeed later."""
 
 
+class TooMany(DomainError):
+    """Asked too often; the same request may succeed in so many seconds."""
+
+    def __init__(self, code: str, detail: str, *, retry_after: int, param: str | None = None) -> None:
+        super().__init__(code, detail, param=param)
+        self.retry_after = retry_after
+
+
 def not_found(noun: str, key: object) -> NotFound:
     return NotFound(f"{noun.replace(' ', '_')}_not_found", f"There is no {noun} {str(key)[:80]!r}.")

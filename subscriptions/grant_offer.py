@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from billing.invoices import store as invoices
 from billing.parties import store as parties
+from billing.parties.model import Customer
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
 from promotions import store as promotions
@@ -15,7 +16,7 @@ from promotions.engine import Held
 from promotions.model import FreePeriod, RedemptionId
 from promotions.redeem import Asked, grant, redeem
 from subscriptions import schedule, store
-from subscriptions.asked import check_asked, offers_asked
+from subscriptions.asked import Wanted, check_asked, offers_asked
 from subscriptions.bill import basket_of
 from subscriptions.caught_up import caught_up
 from subscriptions.model import Granted, NewGrant, Subscription, SubscriptionId
@@ -31,16 +32,17 @@ async def grant_offer(tx: Tx, subscription_id: SubscriptionId, request: NewGrant
     found = await store.get(tx, subscription_id)
     customer = await parties.lock_customer(tx, found.customer_id)
     subscription = await caught_up(tx, await store.lock(tx, subscription_id), at=tx.now)
-    asked = await _asked(tx, request)
+    wanted = await _wanted(tx, request, customer)
     held = await promotions.held(tx, subscription.redemption_ids)
     terms = (await terms_of(tx, [subscription]))[subscription.id]
     is_new = request.offer is not None or not await invoices.has_any(tx, customer.id)
 
-    earlier = _running(held, asked, subscription)
+    earlier = _running(held, wanted, subscription)
     if earlier is not None:
         return Granted(is_new=False, redemption=earlier.redemption, subscription=subscription)
+    check_asked(tx, wanted, customer)
+    (asked,) = wanted.asked
     check(subscription, asked)
-    check_asked([asked], customer.id, now=tx.now)
     basket = basket_of(subscription, terms, is_new_customer=is_new, is_first_invoice=is_new)
     serves = serving(
         asked.offer.duration,
@@ -75,22 +77,21 @@ def check(subscription: Subscription, asked: Asked) -> None:
         )
 
 
-async def _asked(tx: Tx, request: NewGrant) -> Asked:
+async def _wanted(tx: Tx, request: NewGrant, customer: Customer) -> Wanted:
     if (request.offer is None) is (request.coupon is None):
         raise Invalid("offer_or_coupon", "Name an offer, or a coupon.", param="offer")
     codes = () if request.coupon is None else (request.coupon,)
-    (asked,) = await offers_asked(tx, request.offer, codes)
-    return asked
+    return await offers_asked(tx, request.offer, codes, customer)
 
 
-def _running(held: Mapping[RedemptionId, Held], asked: Asked, subscription: Subscription) -> Held | None:
-    """The earlier grant of the same offer that still goes on."""
+def _running(held: Mapping[RedemptionId, Held], wanted: Wanted, subscription: Subscription) -> Held | None:
+    """The earlier grant of the same offer that still goes on: by its code, if it is asked for by code."""
     start = subscription.current_period.start
     return next(
         (
             each
             for each in held.values()
-            if each.offer.id == asked.offer.id and each.redemption.is_live and not is_over(each, at=start)
+            if wanted.is_given_by(each.redemption) and each.redemption.is_live and not is_over(each, at=start)
         ),
         None,
     )

@@ -23,10 +23,10 @@ from promotions import engine
 from promotions import store as promotions
 from promotions.duration import serving
 from promotions.engine import BUDGET_SPENT, Held
-from promotions.model import OfferId
+from promotions.model import CouponId, OfferId
 from promotions.redeem import Asked, grant, redeem
 from subscriptions import addons, charge_store, charging, plan_store, pricing, schedule, store
-from subscriptions.asked import check_asked, offers_asked
+from subscriptions.asked import Wanted, check_asked, offers_asked
 from subscriptions.bill import Bill, Terms, basket_of, bill_of
 from subscriptions.entitlements import grants, grants_of
 from subscriptions.events import SubscriptionScheduled, SubscriptionStarted
@@ -49,6 +49,8 @@ from subscriptions.terms import Untaxed, sales_of, stubs_by, with_tax
 
 # An add-on and how many of it.
 Beside: TypeAlias = tuple[Plan, Quantity]
+# An offer, and the code that brought it where one did.
+SignedUpWith: TypeAlias = tuple[OfferId, CouponId | None]
 
 
 async def sign_up(tx: Tx, request: NewSignup) -> Signup:
@@ -72,12 +74,15 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
     )
     plan = await plan_store.plan(tx, terms.plan)
     beside = await plan_store.plans_named(tx, [each.plan for each in terms.addons])
-    asked = await offers_asked(tx, terms.offer, terms.coupons)
+    wanted = await offers_asked(tx, terms.offer, terms.coupons, found.customer)
+    asked = wanted.asked
 
     earlier = None if found.is_new else await _earlier(tx, found.customer, asked)
-    if earlier is not None:
-        check_same(earlier, await _offers_of(tx, earlier), plan, asked, terms, beside)
+    if earlier is not None and is_same(earlier, await _offers_of(tx, earlier), plan, wanted, terms, beside):
         return await _again(tx, found.customer, earlier, asked)
+    check_asked(tx, wanted, found.customer)
+    if earlier is not None:
+        raise _differs(earlier)
     customer = await take_over_payment_method(tx, found.customer, request.customer.payment_method)
     buyer = Found(customer=customer, entity=found.entity, is_new=found.is_new)
     signed_up_for = [plan.id, *(each.offer.id for each in asked)]
@@ -90,10 +95,11 @@ async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
     plan = await plan_store.plan(tx, request.plan)
     beside = await plan_store.plans_named(tx, [each.plan for each in request.addons])
-    asked = await offers_asked(tx, request.offer, request.coupons)
+    wanted = await offers_asked(tx, request.offer, request.coupons, customer)
 
+    check_asked(tx, wanted, customer)
     buyer = Found(customer=customer, entity=entity, is_new=False)
-    signup = await _start(tx, buyer, plan, asked, request, beside=beside, signed_up_for=())
+    signup = await _start(tx, buyer, plan, wanted.asked, request, beside=beside, signed_up_for=())
     return await _caught_up(tx, signup)
 
 
@@ -246,7 +252,6 @@ async def _grant(
     """From the first period that is paid for."""
     if not asked:
         return ()
-    check_asked(asked, buyer.customer.id, now=tx.now)
     basket = basket_of(
         subscription,
         terms,
@@ -295,31 +300,35 @@ async def _earlier(tx: Tx, customer: Customer, asked: Sequence[Asked]) -> Subscr
     return subscription
 
 
-async def _offers_of(tx: Tx, subscription: Subscription) -> set[OfferId]:
+async def _offers_of(tx: Tx, subscription: Subscription) -> set[SignedUpWith]:
     """What it was signed up with: it may have been given others since."""
-    held = await promotions.held(tx, subscription.redemption_ids)
-    return {each.offer.id for each in held.values() if each.redemption.redeemed_at == subscription.created_at}
+    held = [each.redemption for each in (await promotions.held(tx, subscription.redemption_ids)).values()]
+    return {(each.offer_id, each.coupon_id) for each in held if each.redeemed_at == subscription.created_at}
 
 
-def check_same(
+def is_same(
     earlier: Subscription,
-    held: Set[OfferId],
+    held: Set[SignedUpWith],
     plan: Plan,
-    asked: Sequence[Asked],
+    wanted: Wanted,
     terms: NewSubscription,
     beside: Mapping[str, Plan],
-) -> None:
-    """A repetition asks for the same, `held` being the offers of the earlier one. Raises `signup_differs`."""
-    same_offer = held == {each.offer.id for each in asked}
+) -> bool:
+    """Whether a repetition asks for the same, `held` being the offers of the earlier one."""
+    asked = {(each.offer.id, each.coupon.id if each.coupon else None) for each in wanted.asked}
+    same_offer = held == asked and wanted.all_reach
     same_price = terms.currency in (None, earlier.currency) and terms.quantity == earlier.quantity
     has = {(addon.plan_id, addon.quantity) for addon in earlier.addons}
     same_addons = has == {(beside[each.plan].id, each.quantity) for each in terms.addons}
-    if earlier.plan_id != plan.id or not same_offer or not same_price or not same_addons:
-        raise Conflict(
-            "signup_differs",
-            f"The customer signed up before, with other terms: subscription {earlier.id}. "
-            "Change that one, or add another with POST /v1/subscriptions.",
-        )
+    return earlier.plan_id == plan.id and same_offer and same_price and same_addons
+
+
+def _differs(earlier: Subscription) -> Conflict:
+    return Conflict(
+        "signup_differs",
+        f"The customer signed up before, with other terms: subscription {earlier.id}. "
+        "Change that one, or add another with POST /v1/subscriptions.",
+    )
 
 
 async def _again(tx: Tx, customer: Customer, earlier: Subscription, asked: Sequence[Asked]) -> Signup:

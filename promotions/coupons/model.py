@@ -116,3 +116,10 @@ class CouponDetail(Value, frozen=True, kw_only=True):
 
     coupon: Coupon
     unusable: Unusable | None
+
+
+class Attempts(Value, frozen=True, kw_only=True):
+    """How often somebody tried a code in vain since then, by wall time."""
+
+    failures: int
+    counted_from: datetime

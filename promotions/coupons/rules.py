@@ -1,11 +1,15 @@
 """Whether a code can be used. Pure."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from billing.parties.model import CustomerId
-from kernel.errors import Conflict, Invalid
-from promotions.coupons.model import Coupon, CouponStatus, NewCoupon, Unusable
+from kernel.errors import Conflict, Invalid, TooMany
+from promotions.coupons.model import Attempts, Coupon, CouponStatus, NewCoupon, Unusable
 from promotions.model import Offer, OfferStatus
+
+WINDOW = timedelta(minutes=10)
+FREE = 10  # tries in vain of one customer or visitor
+FREE_OF_ANYBODY = 1000  # of all together who are not named
 
 
 def check(request: NewCoupon, offer: Offer) -> None:
@@ -33,3 +37,18 @@ def unusable(coupon: Coupon, *, now: datetime) -> Unusable | None:
     if coupon.is_used_up:
         return Unusable(code="coupon_used_up", detail="The code has been used as often as it may be.")
     return None
+
+
+def check_attempts(attempts: Attempts | None, who: str, *, now: datetime) -> None:
+    """Raises TooMany `coupon_attempts`, until so long after the first failure that was counted."""
+    free = FREE if who else FREE_OF_ANYBODY
+    if attempts is None or attempts.failures < free:
+        return
+    left = attempts.counted_from + WINDOW - now
+    if left > timedelta(0):
+        raise TooMany(
+            "coupon_attempts",
+            "Too many codes that cannot be used were tried. Try again later.",
+            retry_after=-(-left // timedelta(seconds=1)),
+            param="coupons",
+        )

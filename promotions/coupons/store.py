@@ -1,6 +1,7 @@
 """Every SQL statement about coupons."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
+from datetime import timedelta
 
 from billing.parties.model import CustomerId
 from kernel.database import Tx
@@ -8,7 +9,7 @@ from kernel.errors import not_found
 from kernel.paging import Page, Window, page_of
 from kernel.structs import Row, load
 from promotions.coupons.codes import normal
-from promotions.coupons.model import Coupon, CouponBatch, CouponBatchId, Reached
+from promotions.coupons.model import Attempts, Coupon, CouponBatch, CouponBatchId, Reached
 from promotions.model import CouponId, Offer, OfferId
 
 CSV_ROWS = 5_000
@@ -260,3 +261,48 @@ async def _after(tx: Tx, batch_id: CouponBatchId, after: CouponId) -> list[Coupo
         CSV_ROWS,
     )
     return [load(row, Coupon) for row in rows]
+
+
+# ── Codes that were tried in vain ───────────────────────────────────────────────────────────────────────
+
+
+async def attempts(tx: Tx, who: str) -> Attempts | None:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT failures, counted_from
+        FROM coupon_attempts
+        WHERE tenant_id = $1 AND who = $2
+        """,
+        tx.tenant,
+        who,
+    )
+    return load(row, Attempts) if row else None
+
+
+async def count_failures(tx: Tx, who: str, failures: int, *, within: timedelta) -> None:
+    """A count that is older begins anew. Some of others that are, and nobody has in hand, are forgotten."""
+    await tx.conn.execute(
+        """
+        WITH counted AS (
+            INSERT INTO coupon_attempts AS a (tenant_id, who, failures, counted_from)
+            VALUES ($1, $2, $3, $4)
+            ON CONFLICT (tenant_id, who) DO UPDATE
+            SET failures     = CASE WHEN a.counted_from <= $5 THEN $3 ELSE a.failures + $3 END,
+                counted_from = CASE WHEN a.counted_from <= $5 THEN $4 ELSE a.counted_from END
+        ), old AS (
+            SELECT who
+            FROM coupon_attempts
+            WHERE tenant_id = $1 AND counted_from <= $5 AND who <> $2
+            LIMIT 100
+            FOR UPDATE SKIP LOCKED
+        )
+        DELETE FROM coupon_attempts a
+        USING old
+        WHERE a.tenant_id = $1 AND a.who = old.who
+        """,
+        tx.tenant,
+        who,
+        failures,
+        tx.wall,
+        tx.wall - within,
+    )

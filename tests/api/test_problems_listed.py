@@ -6,13 +6,13 @@ from pathlib import Path
 
 from api import problems
 from api.docs import CODE, PROBLEMS
-from kernel.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
+from kernel.errors import Conflict, DomainError, Invalid, NotFound, TooMany, Unavailable
 from promotions.conditions import CONDITIONS
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = "kernel billing promotions subscriptions refunds webhooks notifications api".split()
 KINDS: dict[str, type[DomainError]] = {
-    kind.__name__: kind for kind in (Invalid, NotFound, Conflict, Unavailable)
+    kind.__name__: kind for kind in (Invalid, NotFound, Conflict, TooMany, Unavailable)
 }
 
 

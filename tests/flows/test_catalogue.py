@@ -42,6 +42,7 @@ LOCKED_WHOLE = {
     "billing/invoices/store.py: lock_draft": "a draft is nobody's parent; it is deleted when it is issued",
     "api/access/store.py: lock": "a key is nobody's parent",
     "api/console/access/store.py: lock_counts": "a count is nobody's parent",
+    "promotions/coupons/store.py: count_failures": "counts are nobody's parents; nothing waits: SKIP LOCKED",
     "api/console/access/store.py: forget_old_counts": "counts are deleted, and nothing waits: SKIP LOCKED",
 }
 
@@ -65,6 +66,7 @@ MAY_CHANGE = {
     "payments": "refunded_minor status received_on gateway_reference failure_code",
     "dunnings": "status schedule overdue_at counted_from steps_taken next_at",
     "settlements": "undone_at",
+    "coupon_attempts": "failures counted_from",
     "coupons": "redeemed status",
     "offers": (
         "name conditions max_redemptions redeemed max_per_customer budget_minor budget_currency spent_minor "

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing.parties.model import Customer, CustomerId
+from billing.parties.model import Customer
 from kernel import outbox
 from kernel.database import Tx, leave_behind
 from kernel.errors import Conflict, DomainError
@@ -144,19 +144,19 @@ async def test_coupons_are_listed_by_what_is_asked(tx: Tx, offer: Offer, custome
 # ── Using them ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def reach(tx: Tx, codes: Sequence[str], customer_id: CustomerId) -> list[Asked]:
-    asked = await offers_asked(tx, None, codes)
-    check_asked(asked, customer_id, now=tx.now)
-    return asked
+async def reach(tx: Tx, codes: Sequence[str], customer: Customer) -> list[Asked]:
+    wanted = await offers_asked(tx, None, codes, customer)
+    check_asked(tx, wanted, customer)
+    return list(wanted.asked)
 
 
 async def test_a_code_puts_its_offer_within_reach(tx: Tx, offer: Offer, customer: Customer) -> None:
     coupon = await a_coupon(tx)
 
-    (reached,) = await reach(tx, ["summer-26", "SUMMER26"], customer.id)
+    (reached,) = await reach(tx, ["summer-26", "SUMMER26"], customer)
 
     assert (reached.coupon, reached.offer) == (coupon, offer)
-    assert await reach(tx, [], customer.id) == []
+    assert await reach(tx, [], customer) == []
 
 
 async def test_whatever_stands_against_a_code_the_answer_is_one(tx: Tx, customer: Customer) -> None:
@@ -173,10 +173,10 @@ async def test_whatever_stands_against_a_code_the_answer_is_one(tx: Tx, customer
     sentences = set()
     for code in ("EXPIRED", "REVOKED", "USED", "OTHERS", "UNKNOWN", "", "\u2028", "x" * 10_000):
         with pytest.raises(Conflict) as refused:
-            await reach(tx, ["GOOD", code], customer.id)
+            await reach(tx, ["GOOD", code], customer)
         sentences.add((refused.value.code, refused.value.detail, refused.value.param))
     assert sentences == {("coupon_invalid", "This code cannot be used.", "coupons")}
-    assert [each.coupon and each.coupon.code for each in await reach(tx, ["others"], other.id)] == ["OTHERS"]
+    assert [each.coupon and each.coupon.code for each in await reach(tx, ["others"], other)] == ["OTHERS"]
 
 
 async def test_who_runs_the_shop_reads_the_reason(tx: Tx, offer: Offer) -> None:

@@ -1,5 +1,6 @@
 """Codes at signup, for further subscriptions, and for one that runs."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -135,3 +136,43 @@ async def test_by_a_code_what_is_for_new_customers_is_for_them_alone(tx: Tx) -> 
         await grant_offer(tx, signup.subscription.id, NewGrant(coupon="SUMMER26"))
     assert refused.value.code == "offer_new_customers_only"
     assert (await grant_offer(tx, signup.subscription.id, NewGrant(offer="WELCOME"))).is_new
+
+
+async def test_who_has_the_offer_learns_no_more_of_a_code_than_anybody(tx: Tx) -> None:
+    """That it is a code for what they have, say: by a signup again, by another, or for one that runs."""
+    await a_shop_with_a_plan(tx, a_new_offer(fixed(10_00), duration=Forever()))
+    await create_coupon(tx, "WELCOME", NewCoupon(code=Code.parse("MINE"), customer="user-42"))
+    await create_coupon(tx, "WELCOME", NewCoupon(code=Code.parse("LATE"), expires_at=NOON))
+    signup = await with_codes(tx, offer="WELCOME")
+
+    async def attempt(kind: str, code: str) -> None:
+        match kind:
+            case "signup":
+                await with_codes(tx, code)
+            case "further":
+                again = NewSubscription(customer="user-77", plan="pro", coupons=(code,))
+                await subscribe(tx, again)
+            case "running":
+                await grant_offer(tx, signup.subscription.id, NewGrant(coupon=code))
+
+    for kind in ("signup", "further", "running"):
+        for code in ("nobody's", "MINE", "LATE"):
+            with pytest.raises(Conflict) as refused:
+                await attempt(kind, code)
+            assert refused.value.code == "coupon_invalid", (kind, code)
+
+
+async def test_a_code_of_somebody_else_takes_the_way_of_one_that_nobody_has(tx: Tx) -> None:
+    await a_code(tx)
+    await create_coupon(tx, "WELCOME", NewCoupon(code=Code.parse("MINE"), customer="user-42"))
+    await with_codes(tx, customer="user-78")
+
+    async def statements(code: str) -> list[str]:
+        asked: list[str] = []
+        with tx.conn.query_logger(lambda each: asked.append(each.query)):
+            with pytest.raises(Conflict):
+                await with_codes(tx, code, customer="user-78")
+            await asyncio.sleep(0)  # it is told of a statement right after
+        return asked
+
+    assert await statements("MINE") == await statements("nobody's")

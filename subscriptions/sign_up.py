@@ -45,7 +45,7 @@ from subscriptions.model import (
 )
 from subscriptions.renew import renew
 from subscriptions.schedule_phases import after_offers, phases_of
-from subscriptions.terms import Untaxed, sales_of, stubs_by, with_tax
+from subscriptions.terms import Untaxed, policy_of, sales_of, stubs_by, with_tax
 
 # An add-on and how many of it.
 Beside: TypeAlias = tuple[Plan, Quantity]
@@ -162,7 +162,7 @@ async def _start(
         redemption_ids=tuple(each.redemption.id for each in held),
         phases=await phases_of(tx, subscription, plan, to_follow),
     )
-    terms = replace(terms, held=held)
+    terms = replace(terms, held=held, policy=await policy_of(tx, [held]))
 
     bill = bill_of(subscription, terms, now=tx.now) if subscription.status is Status.ACTIVE else None
     check_budgets(bill)

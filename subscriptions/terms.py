@@ -11,6 +11,7 @@ from kernel.decimals import Quantity
 from kernel.structs import Value
 from promotions import store as promotions
 from promotions.engine import Held
+from promotions.model import Policy
 from subscriptions import charge_store, plan_store
 from subscriptions.bill import Item, Terms
 from subscriptions.charging import Owed
@@ -31,6 +32,7 @@ class Untaxed(Value, frozen=True, kw_only=True):
     charges: Sequence[Charge]
     stubs_by: Proration = Proration.DAY
     usage: tuple[Open, Plan] | None = None
+    policy: Policy = Policy()
 
 
 async def terms_of(
@@ -50,14 +52,17 @@ async def terms_of(
     held = await promotions.held(tx, redemption_ids, to_bill=True)
     charges = await charge_store.pending_of(tx, [each.id for each in subscriptions])
 
+    held_by = {each.id: tuple(held[key] for key in each.redemption_ids) for each in subscriptions}
     by = await stubs_by(tx, (each.billing_anchor for each in subscriptions))
+    policy = await policy_of(tx, held_by.values())
 
     untaxed = {
         each.id: Untaxed(
             entity=entities[customer.legal_entity_id],
             customer=customer,
             plan=plans[each.plan_id, each.version],
-            held=tuple(held[redemption_id] for redemption_id in each.redemption_ids),
+            held=held_by[each.id],
+            policy=policy,
             addons=[(plans[addon.plan_id, addon.version], addon.quantity) for addon in each.addons],
             charges=charges.get(each.id, ()),
             stubs_by=by,
@@ -76,6 +81,11 @@ async def stubs_by(tx: Tx, anchors: Iterable[BillingAnchor | None]) -> Proration
         return Proration.DAY
     settings = await parties.settings(tx)
     return Proration.SECOND if settings.proration is Proration.SECOND else Proration.DAY
+
+
+async def policy_of(tx: Tx, held: Iterable[Sequence[Held]]) -> Policy:
+    """How offers add up; that of one alone is the same under every policy, and not asked for."""
+    return await promotions.policy(tx) if any(len(each) > 1 for each in held) else Policy()
 
 
 def sales_of(terms: Untaxed) -> Iterator[Taxed]:
@@ -107,6 +117,7 @@ def with_tax(terms: Untaxed, treatments: Mapping[Taxed, TaxTreatment]) -> Terms:
             Owed(charge=charge, tax=tax) for charge, tax in zip(terms.charges, charges, strict=True)
         ),
         stubs_by=terms.stubs_by,
+        policy=terms.policy,
         usage=rating.usage_of(*terms.usage, others[-1]) if terms.usage else None,
     )
 

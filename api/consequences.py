@@ -28,6 +28,7 @@ from kernel.structs import Value, from_wire
 from notifications import letters
 from notifications.model import Letter
 from notifications.send import send_mail
+from promotions.rebates.create_contract import SETTLING
 from refunds.cancel_subscription import CANCELLING, cancel_due
 from refunds.end_unpaid import end_unpaid
 from refunds.events import RefundRequested, RefundSucceeded
@@ -35,6 +36,7 @@ from refunds.give_back import SENDING
 from refunds.migrate_subscription import migrate_due
 from refunds.model import RefundId
 from refunds.send_refund import send_refund
+from refunds.settle_rebate import settle_ended
 from subscriptions.events import SubscriptionCancelled
 from subscriptions.fall_past_due import follow_invoice
 from subscriptions.migrate_plan import MIGRATING
@@ -124,6 +126,12 @@ async def end_unpaid_subscription(work: Work) -> None:
     await _inside(work, lambda tx: end_unpaid(tx, work.invoice_id))
 
 
+async def settle_rebate_when_due(work: Work) -> None:
+    data = work.job.data
+    key, goes_on = str(data["rebate_contract_id"]), bool(data["goes_on"])
+    await _inside(work, lambda tx: settle_ended(tx, key, goes_on=goes_on))
+
+
 async def mail_invoice(work: Work) -> None:
     event = work.event(InvoiceIssued)
     await _mail(work, lambda tx: letters.invoice_issued(tx, event.invoice_id))
@@ -187,6 +195,7 @@ WHEN_DUE: Mapping[str, Consequence] = {
     MIGRATING: migrate_when_due,
     OVERDUE: fall_overdue_when_due,
     STEP: take_dunning_step,
+    SETTLING: settle_rebate_when_due,
 }
 
 # What the outbox and the worker go by: kinds of job are the names of the functions above.

@@ -82,6 +82,22 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "patch_offer": {"name": "Half price for three months", "metadata": {"campaign": "spring"}},
     "create_coupon": {"code": "SUMMER26", "expires_at": "2027-09-01T00:00:00Z"},
     "create_coupon_batch": {"count": 5000, "prefix": "SPRING", "name": "Flyers at the fair"},
+    "create_rebate": {
+        "reference": "rfa-2026",
+        "name": "Quarterly rebate",
+        "currency": "EUR",
+        "customers": ["user-42"],
+        "mode": "whole_volume",
+        "tiers": [
+            {"from_amount": {"minor": 0, "currency": "EUR"}, "rate": "2"},
+            {"from_amount": {"minor": 5000000, "currency": "EUR"}, "rate": "3.5"},
+        ],
+        "period": "quarter",
+        "starts_on": "2026-07-01",
+    },
+    "patch_rebate": {"refund": "manual", "when_negative": "claw_back"},
+    "settle_rebate": {},
+    "accrue_rebate": {"on": "2026-11-23"},
     "create_draft_invoice": {
         "customer": "user-42",
         "currency": "EUR",

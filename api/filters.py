@@ -10,6 +10,8 @@ from billing.parties.model import CustomerId
 from kernel.database import Tx
 from promotions import store as offers
 from promotions.model import OfferId
+from promotions.rebates import store as rebates
+from promotions.rebates.model import RebateContractId
 from subscriptions.meters import store as meters
 from subscriptions.meters.model import MeterId
 
@@ -28,6 +30,11 @@ MeterKey = Annotated[
 OfferKey = Annotated[
     str | None,
     QueryParameter(name="offer_id", description="Only those of this offer, by id or by your reference."),
+]
+
+RebateKey = Annotated[
+    str | None,
+    QueryParameter(name="rebate_id", description="Only those of this rebate, by id or by your reference."),
 ]
 
 OfCustomer = NamedDependency[CustomerId | None]
@@ -52,3 +59,10 @@ async def offer_of(tx: Tx, key: str | None) -> OfferId | None:
     if key is None:
         return None
     return OfferId.read(key) or (await offers.offer(tx, key)).id
+
+
+async def rebate_of(tx: Tx, key: str | None) -> RebateContractId | None:
+    """As with meters."""
+    if key is None:
+        return None
+    return RebateContractId.read(key) or (await rebates.get(tx, key)).id

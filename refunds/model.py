@@ -24,6 +24,7 @@ from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.structs import Input, Value
 from kernel.text import Name, Note
+from promotions.rebates.model import RebateContractId, RebateSettlement
 from subscriptions.model import NewAddons, Subscription
 
 
@@ -92,6 +93,24 @@ class GivenBack(Value, frozen=True, kw_only=True):
     credit_note: CreditNote
     refunds: tuple[Refund, ...]
     to_refund_by_hand: Money
+
+
+class RebateGiven(Value, frozen=True, kw_only=True):
+    """A credit note, or the invoice that takes something back: its `number`, VAT and total."""
+
+    settlement: RebateSettlement
+    number: str
+    tax: Money
+    total: Money
+    refunds: tuple[Refund, ...]
+    to_refund_by_hand: Money
+
+
+class SettledRebate(Value, frozen=True, kw_only=True):
+    """What was settled now; nothing when nothing has become due since the last time."""
+
+    contract_id: RebateContractId
+    settlements: tuple[RebateGiven, ...]
 
 
 class Credit(StrEnum):

@@ -19,6 +19,7 @@ RESOURCES = (
     "offers",
     "payments",
     "plans",
+    "rebates",
     "refunds",
     "settings",
     "subscriptions",
@@ -59,6 +60,8 @@ GROUPS: dict[str, frozenset[str]] = {
             "legal_entities:read",
             "payments:read",
             "payments:write",
+            "rebates:read",
+            "rebates:write",
             "refunds:read",
             "refunds:write",
             "subscriptions:read",
@@ -80,7 +83,7 @@ TASKS: dict[str, tuple[str, str]] = {
     ),
     "finance": (
         "Finance",
-        "Issues invoices and credit notes, records payments, gives money back, and reads the books.",
+        "Issues invoices and credit notes, settles rebates, records payments, gives money back, reads books.",
     ),
     "everything": (
         "Everything",

@@ -33,6 +33,27 @@ async def insert(tx: Tx, note: CreditNote) -> None:
     await _insert_settlement(tx, note)
 
 
+async def insert_over_many(tx: Tx, note: CreditNote) -> None:
+    """Its lines, and what it takes off each invoice and group, are there already."""
+    await _insert_head(tx, note)
+    await tx.conn.execute(
+        """
+        INSERT INTO credit_note_taxes
+            (tenant_id, credit_note_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
+        SELECT $1, $2, $3, t.category, t.rate, t.reason, t.base, t.tax
+        FROM unnest($4::text[], $5::int[], $6::text[], $7::bigint[], $8::bigint[])
+             AS t (category, rate, reason, base, tax)
+        """,
+        tx.tenant,
+        note.id,
+        note.currency,
+        *columns_of([tax.group for tax in note.taxes]),
+        [tax.base.minor for tax in note.taxes],
+        [tax.tax.minor for tax in note.taxes],
+    )
+    await _insert_settlement(tx, note)
+
+
 async def get(tx: Tx, credit_note_id: CreditNoteId) -> CreditNote:
     found = await find_many(tx, [credit_note_id])
     if not found:
@@ -61,11 +82,15 @@ async def page(
     rows = await tx.conn.fetch(
         """
         SELECT id
-        FROM credit_notes
+        FROM credit_notes c
         WHERE tenant_id = $1
           AND id < $2
           AND ($4::uuid IS NULL OR customer_id = $4)
-          AND ($5::uuid IS NULL OR invoice_id = $5)
+          AND ($5::uuid IS NULL OR EXISTS (
+              SELECT 1
+              FROM credit_note_sources s
+              WHERE s.tenant_id = $1 AND s.credit_note_id = c.id AND s.invoice_id = $5
+          ))
         ORDER BY id DESC
         LIMIT $3
         """,

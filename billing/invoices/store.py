@@ -93,7 +93,7 @@ async def has_any(tx: Tx, customer_id: CustomerId) -> bool:
     )
 
 
-async def find_many(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
+async def find_many(tx: Tx, ids: Sequence[InvoiceId], *, with_lines: bool = True) -> list[Invoice]:
     """Newest first, in three statements however many they are."""
     heads = await tx.conn.fetch(
         """
@@ -109,7 +109,7 @@ async def find_many(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
         tx.tenant,
         ids,
     )
-    lines = await _lines_of(tx, ids)
+    lines = await _lines_of(tx, ids) if with_lines else defaultdict(list)
     taxes = await _taxes_of(tx, ids)
     return [_invoice(row, lines, taxes) for row in heads]
 

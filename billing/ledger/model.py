@@ -21,6 +21,8 @@ class Account(StrEnum):
     VAT_WAITING = "4458"  # invoiced, not yet due because not yet received
     SERVICES = "706"
     REBATES_GRANTED = "709"
+    CREDIT_NOTES_TO_ISSUE = "4198"  # rebates earned, whose credit note is still to come
+    VAT_TO_ADJUST = "44587"  # theirs, which no document has taken off yet
     EARLY_PAYMENT_DISCOUNTS = "665"
 
 
@@ -32,6 +34,7 @@ class Source(StrEnum):
     PAYMENT = "payment"
     REFUND = "refund"
     APPLICATION = "application"  # of a credit note to another invoice, or its end
+    REBATE_ACCRUAL = "rebate_accrual"  # at a closing, and its reversal the day after
 
 
 class EntryId(Id, prefix="led"):
@@ -88,3 +91,11 @@ class Posting(Value, frozen=True, kw_only=True):
     account: Account
     amount: Money
     tax: TaxGroup | None = None
+
+
+class Booked(Value, frozen=True, kw_only=True):
+    """A posting in the books of its holder; those of one transaction sum to zero."""
+
+    transaction_id: TransactionId
+    holder: Holder
+    posting: Posting

@@ -35,6 +35,20 @@ def credit_note_issued(note: CreditNote) -> list[Posting]:
     ]
 
 
+def rebate_taken_off(net: Money, taxes: Iterable[GroupTax], *, paid: Money, vat_due: VatDue) -> list[Posting]:
+    """What a rebate over many invoices takes off one of them. What of it had been paid leaves the invoice:
+    the customer holds it on the note, which is of no one invoice."""
+    taxes = list(taxes)
+    total = sum((tax.tax for tax in taxes), net)
+    entries = [
+        Posting(account=Account.REBATES_GRANTED, amount=net),
+        *(_vat(tax, vat_due, sign=1) for tax in taxes),
+        Posting(account=Account.CUSTOMERS, amount=-total),
+        Posting(account=Account.CUSTOMERS, amount=paid),
+    ]
+    return [entry for entry in entries if entry.amount]
+
+
 def revenue_account(reason: Reason) -> Account:
     match reason:
         case Reason.REBATE:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import date
 
-from billing.invoices.model import Invoice
-from billing.ledger.model import Account, Entry, EntryId, Holder, Posting, Source, TransactionId
+from billing.invoices.model import InvoiceId
+from billing.ledger.model import Account, Booked, Entry, EntryId, Source
 from billing.tax.model import Category, TaxGroup
 from kernel.database import Tx
 from kernel.decimals import Rate
@@ -29,73 +29,63 @@ class Balance(Value, frozen=True, kw_only=True):
 
 
 async def insert(
-    tx: Tx,
-    holder: Holder,
-    source: Source,
-    document_id: Id,
-    postings: Sequence[Posting],
-    *,
-    label: str,
-    booked_on: date,
-    transaction_id: TransactionId | None = None,
+    tx: Tx, booked: Sequence[Booked], source: Source, document_id: Id, *, label: str, booked_on: date
 ) -> None:
-    """In a transaction of their own, unless it has begun with another invoice."""
+    """What a document makes necessary, in the books of one holder or of many."""
     await tx.conn.execute(
         """
         INSERT INTO ledger_entries
             (tenant_id, id, transaction_id, legal_entity_id, document_id, document, invoice_id,
              customer_id, account, tax_category, tax_rate_ppm, tax_reason, currency, amount_minor,
              label, booked_on, created_at)
-        SELECT $1, e.id, $2, $3, $4, $5, $6, $7, e.account, e.category, e.rate, e.reason, $8, e.amount,
-               $9, $10, $11
-        FROM unnest($12::uuid[], $13::text[], $14::text[], $15::int[], $16::text[], $17::bigint[])
-             AS e (id, account, category, rate, reason, amount)
+        SELECT $1, e.id, e.transaction_id, e.legal_entity_id, $2, $3, e.invoice_id, e.customer_id, e.account,
+               e.category, e.rate, e.reason, e.currency, e.amount, $4, $5, $6
+        FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[], $12::text[], $13::text[],
+                    $14::int[], $15::text[], $16::text[], $17::bigint[])
+             AS e (id, transaction_id, legal_entity_id, invoice_id, customer_id, account, category, rate,
+                   reason, currency, amount)
         """,
         tx.tenant,
-        transaction_id or TransactionId.new(),
-        holder.legal_entity_id,
         document_id,
         source,
-        holder.invoice_id,
-        holder.customer_id,
-        holder.currency,
         label,
         booked_on,
         tx.now,
-        [EntryId.new() for _ in postings],
-        [posting.account for posting in postings],
-        [posting.tax and posting.tax.category for posting in postings],
-        [posting.tax and posting.tax.rate for posting in postings],
-        [posting.tax and posting.tax.reason for posting in postings],
-        [posting.amount.minor for posting in postings],
+        [EntryId.new() for _ in booked],
+        [each.transaction_id for each in booked],
+        [each.holder.legal_entity_id for each in booked],
+        [each.holder.invoice_id for each in booked],
+        [each.holder.customer_id for each in booked],
+        [each.posting.account for each in booked],
+        [each.posting.tax and each.posting.tax.category for each in booked],
+        [each.posting.tax and each.posting.tax.rate for each in booked],
+        [each.posting.tax and each.posting.tax.reason for each in booked],
+        [each.holder.currency for each in booked],
+        [each.posting.amount.minor for each in booked],
     )
 
 
-async def balances_of(tx: Tx, invoice: Invoice) -> list[Balance]:
-    """Every account's balance over all that was booked because of one invoice."""
+async def balances_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> dict[InvoiceId, list[Balance]]:
+    """Every account's balance over all that was booked because of each invoice."""
     rows = await tx.conn.fetch(
         """
-        SELECT account, tax_category, tax_rate_ppm, tax_reason, sum(amount_minor)::bigint AS minor,
+        SELECT invoice_id, account, tax_category, tax_rate_ppm, tax_reason, currency,
+               sum(amount_minor)::bigint AS amount_minor,
                COALESCE(sum(amount_minor) FILTER (WHERE document IN ('payment', 'refund', 'application')
                                                   OR (document = 'credit_note' AND account = '411'
                                                       AND amount_minor > 0)), 0)::bigint AS moved_minor
         FROM ledger_entries
-        WHERE tenant_id = $1 AND invoice_id = $2
-        GROUP BY account, tax_category, tax_rate_ppm, tax_reason
-        ORDER BY account, tax_category, tax_rate_ppm, tax_reason
+        WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
+        GROUP BY invoice_id, account, tax_category, tax_rate_ppm, tax_reason, currency
+        ORDER BY invoice_id, account, tax_category, tax_rate_ppm, tax_reason
         """,
         tx.tenant,
-        invoice.id,
+        invoice_ids,
     )
-    return [
-        Balance(
-            account=Account(row["account"]),
-            tax=_group(row),
-            amount=Money(row["minor"], invoice.currency),
-            moved=Money(row["moved_minor"], invoice.currency),
-        )
-        for row in rows
-    ]
+    balances: dict[InvoiceId, list[Balance]] = {invoice_id: [] for invoice_id in invoice_ids}
+    for row in rows:
+        balances[InvoiceId.of(row["invoice_id"])].append(load(row, Balance, tax=_group(row)))
+    return balances
 
 
 async def page(tx: Tx, window: Window, *, document_id: str | None) -> Page[Entry]:
@@ -134,13 +124,14 @@ def _any_id(text: str) -> Id:
     raise not_found("document", text)
 
 
-# Refunds and settlements stand above the ledger, which knows their ids by prefix only.
+# Refunds, settlements and rebates stand above the ledger, which knows their ids by prefix only.
 _PREFIXES = {
     Source.INVOICE: "inv",
     Source.CREDIT_NOTE: "cn",
     Source.PAYMENT: "pay",
     Source.REFUND: "re",
     Source.APPLICATION: "stl",
+    Source.REBATE_ACCRUAL: "rba",
 }
 
 

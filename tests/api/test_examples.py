@@ -60,6 +60,10 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
 
     subscribed = await send("create_subscription", "subscriptions")
     await send("create_charge", f"subscriptions/{subscribed['subscription']['id']}/charges")
+    await send("create_rebate", "rebates")
+    await send("patch_rebate", "rebates/rfa-2026", "PATCH")
+    await send("accrue_rebate", "rebates/rfa-2026/accrue")
+    await send("settle_rebate", "rebates/rfa-2026/settle")
     await send("create_payment", f"invoices/{subscribed['invoice']['id']}/payments")
     await send("pause_invoice_dunning", f"invoices/{signup['invoice']['id']}/pause_dunning")
     note = await send("create_credit_note", f"invoices/{subscribed['invoice']['id']}/credit_notes")

@@ -112,6 +112,20 @@ def plan(reference: str = "pro", price: str = "29.00", **more: Any) -> Json:
     }
 
 
+def rebate(reference: str, *customers: str, **more: Any) -> Json:
+    """10 % up to 100.00, 20 % up to 300.00, 30 % above, of what is bought in 2026."""
+    bounds = ((0, "10"), (100_00, "20"), (300_00, "30"))
+    return {
+        "reference": reference,
+        "name": "Ristourne annuelle",
+        "currency": "EUR",
+        "customers": list(customers),
+        "tiers": [{"from_amount": euros(lower), "rate": rate} for lower, rate in bounds],
+        "starts_on": "2026-01-01",
+        **more,
+    }
+
+
 def welcome(reference: str = "welcome", **more: Any) -> Json:
     """Half off for three months, for new customers."""
     return {

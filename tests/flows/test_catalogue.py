@@ -73,6 +73,7 @@ MAY_CHANGE = {
         "status metadata"
     ),
     "stacking_policies": "percentages comes_first cumulative_lanes",
+    "rebate_contracts": "name ends_on refund when_negative metadata",
     "renewal_failures": "code detail attempts failed_at retry_at",
     "redemptions": "status periods_used served_at given_minor converted_at ended_at",
     "redemption_identities": "customer_id",

@@ -24,6 +24,7 @@ COMMANDS = sorted(o.id for o in (h.opt["operation"] for h in OPERATIONS) if not 
 
 # What others do between quote and call, so that it would no longer come out as quoted.
 MEANWHILE: dict[str, Meanwhile] = {
+    "accrue_rebate": lambda b, w: b.post(f"/v1/rebates/{w['rebate']}/settle", {"on": "2026-01-15"}),
     "advance_test_clock": lambda b, _: b.post("/v1/test_clock/advance", {"to": "2026-01-18T00:00:00Z"}),
     "archive_offer": lambda b, w: b.patch(f"/v1/offers/{w['offer']}", {"name": "Another"}),
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
@@ -47,6 +48,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     ),
     "create_plan": lambda b, _: b.post("/v1/plans", plan("new")),
     "create_plan_version": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("49.00")),
+    "create_rebate": lambda b, w: b.post("/v1/rebates", BODIES["create_rebate"](w)),
     "create_signup": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_subscription": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_tax_rate": lambda b, _: b.post("/v1/tax_rates", {**tax_rate("10"), "reference": "new"}),
@@ -65,6 +67,7 @@ MEANWHILE: dict[str, Meanwhile] = {
         f"/v1/draft_invoices/{w['draft_invoice']}", {"note": "Something else"}
     ),
     "patch_offer": lambda b, w: b.patch(f"/v1/offers/{w['offer']}", {"metadata": {"a": "b"}}),
+    "patch_rebate": lambda b, w: b.patch(f"/v1/rebates/{w['rebate']}", {"metadata": {"a": "b"}}),
     "patch_settings": lambda b, _: b.patch("/v1/settings", {"refund_after_days": 3}),
     "patch_stacking_policy": lambda b, _: b.patch("/v1/promotions/policy", {"order": "fixed_first"}),
     "pause_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/payments", {"means": "cash"}),
@@ -83,6 +86,10 @@ MEANWHILE: dict[str, Meanwhile] = {
     "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
     "rotate_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/revoke"),
     "schedule_phases": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "settle_rebate": lambda b, w: b.post(
+        f"/v1/invoices/{w['invoice']}/credit_notes",
+        {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "net": euros(50_00)}]},
+    ),
     "undo_cancellation": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "undo_change": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
 }

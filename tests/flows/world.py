@@ -17,6 +17,7 @@ from tests.flows.backend import (
     legal_entity,
     line,
     plan,
+    rebate,
     tax_rate,
     welcome,
 )
@@ -27,6 +28,7 @@ from tests.makers import NOON
 World: TypeAlias = "dict[str, str]"
 
 BODIES: dict[str, Callable[[World], Json | None]] = {
+    "accrue_rebate": lambda _: {"on": "2026-01-15"},
     "advance_test_clock": lambda _: {"to": "2026-01-20T00:00:00Z"},
     "archive_offer": lambda _: None,
     "cancel_subscription": lambda _: {"credit": "full", "refund": "manual"},
@@ -61,6 +63,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "tax_rate": w["tax_rate"],
         "entitlements": {"calls": {"quota": 10, "meter": w["meter"]}},
     },
+    "create_rebate": lambda w: rebate("new", w["customer"]),
     "create_signup": lambda w: {
         "customer": customer("new", legal_entity=w["legal_entity"], tax_rate=w["tax_rate"]),
         "plan": w["plan"],
@@ -84,6 +87,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "lines": [{"description": "y", "unit_price": "0.01", "tax_rate": w["tax_rate"]}],
     },
     "patch_offer": lambda _: {"name": "New name", "max_per_customer": 2},
+    "patch_rebate": lambda _: {"name": "New name", "ends_on": "2027-01-01"},
     "patch_settings": lambda _: {"refund_mode": "manual"},
     "patch_stacking_policy": lambda _: {"percentages": "full_amount", "cumulative_lanes": [2]},
     "pause_invoice_dunning": lambda _: {"until": "2026-02-20"},
@@ -105,6 +109,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "revoke_coupon_batch": lambda _: None,
     "schedule_phases": lambda w: {"phases": [{"plan": w["plan"], "after_periods": 2}]},
     "rotate_api_key": lambda _: {"overlap_seconds": 60},
+    "settle_rebate": lambda _: {"on": "2026-01-15"},
     "undo_cancellation": lambda _: None,
     "undo_change": lambda _: None,
 }
@@ -128,6 +133,7 @@ REFERENCES = {
     "tax_rate": "vat-5.5",
     "legal_entity": "main",
     "meter": "api_calls",
+    "rebate": "rfa",
 }
 
 
@@ -180,6 +186,10 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "currency": "EUR",
         "lines": [{**line("100.00", quantity="2"), "tax_rate": standard["id"]}],
     }
+    rebated = await backend.post("/v1/customers", customer(named("user-2")))
+    await _issued(backend, {**body, "customer": rebated["id"]})
+    past = await backend.post("/v1/rebates", rebate(named("past"), rebated["id"]))
+    await backend.post(f"/v1/rebates/{past['id']}/settle", {"on": "2026-01-15"})
     draft = await backend.post("/v1/draft_invoices", body)
     invoice, paid = [await _issued(backend, body) for _ in range(2)]
     await backend.post(f"/v1/invoices/{invoice['id']}/pause_dunning", {})
@@ -188,6 +198,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     refund = await backend.post(
         f"/v1/credit_notes/{note['id']}/refunds", {"means": "check", "amount": euros(5_00)}
     )
+    contract = await backend.post("/v1/rebates", rebate(named("rfa"), buyer["id"]))
     (event,) = (await backend.get("/v1/events", limit="1"))["data"]
     return {
         "addon": addon["id"],
@@ -207,6 +218,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "offer": offer["id"],
         "payment": payment["id"],
         "plan": pro["id"],
+        "rebate": contract["id"],
         "refund": refund["id"],
         "resume_offer.offer": pausing["id"],
         "resume_subscription.subscription": paused["subscription"]["id"],

@@ -70,7 +70,7 @@ class Commands(ASGIMiddleware):
         operation = operations.of(scope)
         key = _key_of(dict(scope["headers"]))
         # A slow upload must not hold a connection, so the body is here before one is taken.
-        body = b"" if operation.reads else await bodies.read(receive, scope["headers"])
+        body = b"" if scope["method"] == "GET" else await bodies.read(receive, scope["headers"])
         call = Call(
             operation=operation,
             scope=scope,
@@ -90,7 +90,9 @@ class Commands(ASGIMiddleware):
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn:
             row = await self._directory.find(conn, key)
             reads = call.operation.reads
-            tx = await begin(conn, row.tenant_id, now=call.now, read_only=reads, planned_once=not reads)
+            # What has a body names what it is about; lists are planned for what they are asked.
+            by_key = call.scope["method"] != "GET"
+            tx = await begin(conn, row.tenant_id, now=call.now, read_only=reads, planned_once=by_key)
             tx.secret = self._secret
             # Whoever is cancelled leaves it to the pool, which undoes what is still open.
             try:
@@ -108,26 +110,31 @@ class Commands(ASGIMiddleware):
         return tx
 
     async def _admit(self, tx: Tx, call: Call, row: DirectoryRow) -> None:
-        reads = call.operation.reads
-        caller = self._admissions.recall(tx.tenant, row.api_key_id) if reads else None
-        caller = caller or await self._look_up(tx, row)
+        caller = self._remembered(tx, call, row) or await self._look_up(tx, row)
         call.scope["state"].update(tx=tx, caller=caller, now=call.now)
         caller.check_usable(now=call.now)
         caller.check_scope(call.operation.scope)
         self._last_use.note(tx.tenant, caller.id, now=call.now)
         target.check_query(call.scope["query_string"], self._known_parameters(call))
 
+    def _remembered(self, tx: Tx, call: Call, row: DirectoryRow) -> ApiKey | None:
+        if not call.operation.reads:
+            return None
+        admitted = self._admissions.recall(tx.tenant, row.api_key_id)
+        if admitted is None or (admitted.has_clock and not call.operation.reads_clock):
+            return None
+        return admitted.key
+
     async def _look_up(self, tx: Tx, row: DirectoryRow) -> ApiKey:
         """The key as it stands in this transaction."""
         caller, own_time = await store.admitted(tx, row.api_key_id)
         if own_time is not None:
             tx.go_by(own_time)
-        else:
-            self._admissions.note(tx.tenant, caller)
+        self._admissions.note(tx.tenant, caller, has_clock=own_time is not None)
         return caller
 
     async def _write(self, tx: Tx, call: Call) -> bool:
-        bodies.check(call.body, call.scope["headers"], expected=operations.takes_body(call.scope))
+        _check_body(call)
         return await attempts.run(tx, call, self._signer)
 
     def _known_parameters(self, call: Call) -> Mapping[str, bool]:
@@ -143,7 +150,12 @@ async def _end(tx: Tx, *, keeps: bool) -> None:
         raise problems.busy()
 
 
+def _check_body(call: Call) -> None:
+    bodies.check(call.body, call.scope["headers"], expected=operations.takes_body(call.scope))
+
+
 async def _read(call: Call) -> bool:
+    _check_body(call)
     await call.answer()
     return False
 

@@ -17,6 +17,12 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "plan": "pro",
         "offer": "WELCOME",
     },
+    "evaluate_promotions": {
+        "newcomer": {"country": "FR", "metadata": {"channel": "partner"}},
+        "plan": "pro",
+        "quantity": "1",
+        "offers": ["WELCOME"],
+    },
     "create_customer": {
         "reference": "user-43",
         "name": "Weber Softwarehaus GmbH",

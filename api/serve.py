@@ -8,7 +8,7 @@ PROGRAMS = Path(sys.executable).parent
 
 
 def api(*, host: str, port: int, workers: int = 1) -> tuple[str, ...]:
-    return _granian("api.app:create_app", host=host, port=port, workers=workers)
+    return _granian("api.app:create_served", host=host, port=port, workers=workers)
 
 
 def mailbox(*, host: str, port: int) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ docs/performance.md."""
 import asyncio
 
 import click
+import uvloop
 
-from bench import billing, engine, house, signups
+from bench import billing, engine, evaluations, house, signups
 
 
 @click.group()
@@ -37,6 +38,15 @@ def signups_command(clients: tuple[int, ...], processes: tuple[int, ...], tenant
 def engine_command() -> None:
     """The promotion engine on one core, beside the sums it does."""
     engine.measure()
+
+
+@main.command("evaluations")
+@click.option("--clients", type=int, default=8, show_default=True)
+@click.option("--processes", type=int, multiple=True, default=(1, 2), show_default=True)
+def evaluations_command(clients: int, processes: tuple[int, ...]) -> None:
+    """What somebody would pay, with twenty offers in reach, over HTTP."""
+    with house.servers():
+        uvloop.run(evaluations.measure(clients, processes))
 
 
 if __name__ == "__main__":

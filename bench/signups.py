@@ -6,11 +6,8 @@ processes and as many connections: that is what PostgreSQL can do, and what the 
 """
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count, product
 from typing import TypeVar
@@ -18,23 +15,15 @@ from typing import TypeVar
 import click
 import msgspec
 
-from api import clock, serve
-from api.access.create_key import issue
-from api.access.create_tenant import create_tenant
-from api.access.key_text import Hasher
-from api.access.scopes import ALL
 from api.app import create_app
-from api.settings import Settings
-from api.stack.embedded import free_port
-from api.stack.processes import Process, Program
 from bench import house
 from bench.http import Client
 from bench.processes import together
 from bench.recorder import Recorder, Statements
-from kernel.database import Conn, open_pool, transaction
-from kernel.structs import Value
+from bench.serving import Pace, each_of, open_shops, paced, servers, serving, settings_of
+from kernel.database import Conn, open_pool
 from tests.client import client_for
-from tests.flows.backend import Backend, Json, customer
+from tests.flows.backend import customer
 
 T = TypeVar("T")
 
@@ -42,24 +31,18 @@ SIGNUPS = 2_000  # of each measurement
 WARM_UP = 25  # signups nobody counts, for each client: statements are prepared, caches filled
 
 
-class Pace(Value, frozen=True, kw_only=True):
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-
-
 async def measure(clients: Sequence[int], processes: Sequence[int], tenants: Sequence[int]) -> None:
     for many in tenants:
         await house.new_database("shops")
-        keys = await _open_shops("shops", many)
+        keys = await open_shops("shops", many)
         recorded = await _recorded(keys)
         for at_once, workers in product(clients, processes):
             straight = await _straight(recorded, at_once, workers)
             click.echo(f"tenants {many}, clients {at_once}, processes {workers}")
             _say("straight", straight, None)
-            for server, command in _servers(workers).items():
+            for server, command in servers(workers).items():
                 async with house.copy_of("shops", "measured"):
-                    with _serving(command) as port:
+                    with serving(command) as port:
                         _say(server, await _over_http(port, keys, at_once), straight)
         await house.drop("shops")
 
@@ -73,98 +56,12 @@ def _say(what: str, pace: Pace, straight: Pace | None) -> None:
 # ── What is there before ────────────────────────────────────────────────────────────────────────────────
 
 
-def _settings(database: str) -> Settings:
-    return Settings.from_environment(
-        {
-            "DATABASE_URL": house.url_of(database),
-            "REDIS_URL": os.environ["REDIS_URL"],
-            "SECRET_KEY": os.environ["SECRET_KEY"],
-            "BASE_URL": "http://127.0.0.1",
-            "LOG_LEVEL": "WARNING",
-        }
-    )
-
-
-async def _open_shops(database: str, tenants: int) -> list[str]:
-    """A seller, a plan and a welcome offer in each; their keys."""
-    settings = _settings(database)
-    keys = []
-    async with client_for(create_app(settings)) as http:
-        pool = await open_pool(house.app_url_of(database), size=1)
-        for n in range(tenants):
-            now = clock.now()
-            async with pool.acquire() as conn, conn.transaction():
-                tenant = (await create_tenant(conn, f"Shop {n}", now=now)).test.id
-            async with transaction(pool, tenant, now=now) as tx:
-                hasher = Hasher(settings.subkey("api keys"))
-                key = await issue(tx, name="Backend", scopes=ALL, expires_at=None, hasher=hasher, now=now)
-            http.headers["authorization"] = f"Bearer {key.secret}"
-            backend = Backend(tenant, http)
-            await backend.open_shop()
-            await backend.post("/v1/plans", PLAN)
-            await backend.post("/v1/offers", OFFER)
-            keys.append(str(key.secret))
-        await pool.close()
-    return keys
-
-
-PLAN: Json = {
-    "reference": "pro",
-    "name": "Pro",
-    "interval": {"unit": "month"},
-    "prices": [{"model": "per_unit", "currency": "EUR", "unit_price": "9.90"}],
-}
-OFFER: Json = {
-    "reference": "WELCOME",
-    "name": "Welcome",
-    "benefit": {"type": "percent", "percent": "50"},
-    "conditions": {"new_customers_only": True},
-    "duration": {"type": "periods", "count": 3},
-}
-
-
 def _signup(n: int) -> bytes:
     who = customer(f"user-{n}", payment_method="pm_card_visa")
     return msgspec.json.encode({"customer": who, "plan": "pro", "quantity": "3", "offer": "WELCOME"})
 
 
 # ── Over HTTP ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _servers(workers: int) -> dict[str, Callable[[int], tuple[str, ...]]]:
-    return {
-        "granian": lambda port: serve.api(host="127.0.0.1", port=port, workers=workers),
-        "uvicorn": lambda port: (
-            str(serve.PROGRAMS / "uvicorn"),
-            *("--factory", "api.app:create_app", "--host", "127.0.0.1", "--port", str(port)),
-            *("--workers", str(workers), "--loop", "uvloop", "--no-access-log", "--log-level", "warning"),
-        ),
-    }
-
-
-@contextmanager
-def _serving(command: Callable[[int], tuple[str, ...]]) -> Iterator[int]:
-    port = free_port()
-    settings = {
-        "DATABASE_URL": house.url_of("measured"),
-        "APP_DATABASE_URL": house.app_url_of("measured"),
-        "LOG_LEVEL": "WARNING",
-        "DATABASE_POOL_SIZE": "32",
-    }
-    process = Process(
-        Program(
-            name="api",
-            argv=command(port),
-            environment={**os.environ, **settings},
-            folder=serve.ROOT,
-            log=house.folder() / "api.log",
-            stop_signal=signal.SIGTERM,
-        )
-    )
-    try:
-        yield port
-    finally:
-        process.stop()
 
 
 async def _over_http(port: int, keys: Sequence[str], clients: int) -> Pace:
@@ -178,32 +75,11 @@ async def _over_http(port: int, keys: Sequence[str], clients: int) -> Pace:
         assert status == 201, f"a signup was answered {status}"
         return time.perf_counter() - started
 
-    await _each(open_clients, sign_up, clients * WARM_UP)
-    pace = await _paced(open_clients, sign_up)
+    await each_of(open_clients, sign_up, clients * WARM_UP)
+    pace = await paced(open_clients, sign_up, SIGNUPS)
     for client in open_clients:
         client.close()
     return pace
-
-
-async def _paced(doers: Sequence[T], do: Callable[[T], Awaitable[float]]) -> Pace:
-    started = time.perf_counter()
-    seconds = sorted(await _each(doers, do, SIGNUPS))
-    elapsed = time.perf_counter() - started
-    return Pace(
-        per_second=len(seconds) / elapsed,
-        p50_ms=1000 * seconds[len(seconds) // 2],
-        p99_ms=1000 * seconds[len(seconds) * 99 // 100],
-    )
-
-
-async def _each(doers: Sequence[T], do: Callable[[T], Awaitable[float]], times: int) -> list[float]:
-    """So often in all, each doer as fast as it can; how long each took."""
-    left = iter(range(times))
-
-    async def doing(doer: T) -> list[float]:
-        return [await do(doer) for _ in left]
-
-    return [each for found in await asyncio.gather(*map(doing, doers)) for each in found]
 
 
 # ── Straight ────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +87,7 @@ async def _each(doers: Sequence[T], do: Callable[[T], Awaitable[float]], times: 
 
 async def _recorded(keys: Sequence[str]) -> list[Statements]:
     recorder = Recorder()
-    async with house.copy_of("shops", "recorded"), client_for(create_app(_settings("recorded"))) as http:
+    async with house.copy_of("shops", "recorded"), client_for(create_app(settings_of("recorded"))) as http:
         with recorder.listening():
             for n in range(SIGNUPS):
                 headers = {

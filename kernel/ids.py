@@ -62,8 +62,11 @@ class Id:
         """The id that a key is, or None when the key is somebody's own reference."""
         if isinstance(key, cls):
             return key
+        text = str(key)
+        if not text.startswith(cls.prefix):
+            return None
         try:
-            return cls.parse(str(key))
+            return cls.parse(text)
         except ValueError:
             return None
 

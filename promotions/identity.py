@@ -31,19 +31,26 @@ class Digest(Value, frozen=True, kw_only=True):
 
 
 def digests_of(customer: Customer, *, tenant: TenantId, secret: bytes) -> tuple[Digest, ...]:
+    return digests(customer.email, customer.vat_number, tenant=tenant, secret=secret)
+
+
+def digests(
+    email: str | None, vat_number: str | None, *, tenant: TenantId, secret: bytes
+) -> tuple[Digest, ...]:
     return tuple(
         Digest(
             kind=kind,
             digest=hmac.digest(secret, f"{tenant}\0{kind}\0{text}".encode(), hashlib.sha256),
         )
-        for kind, text in _known_by(customer)
+        for kind, text in _known_by(email, vat_number)
     )
 
 
-def _known_by(customer: Customer) -> Iterator[tuple[Kind, str]]:
-    yield Kind.EMAIL, mailbox_of(customer.email)
-    if customer.vat_number is not None:
-        yield Kind.VAT_NUMBER, vat_number_of(customer.vat_number)
+def _known_by(email: str | None, vat_number: str | None) -> Iterator[tuple[Kind, str]]:
+    if email is not None:
+        yield Kind.EMAIL, mailbox_of(email)
+    if vat_number is not None:
+        yield Kind.VAT_NUMBER, vat_number_of(vat_number)
 
 
 def mailbox_of(email: str) -> str:

@@ -7,7 +7,7 @@ from billing.parties.model import Customer, CustomerId
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict
-from kernel.money import zero
+from kernel.money import Currency, zero
 from kernel.structs import Value
 from promotions import engine, identity, store
 from promotions.coupons.model import Coupon
@@ -27,23 +27,29 @@ class Asked(Value, frozen=True, kw_only=True):
 
 def grant(asked: Asked, customer_id: CustomerId, basket: Basket, serving: Serving, *, now: datetime) -> Held:
     """Decides and writes nothing. Raises Conflict with the code of the engine's refusal."""
-    offer = asked.offer
-    refusal = engine.refusal_of(basket, InReach(offer=offer), now=now)
+    refusal = engine.refusal_of(basket, InReach(offer=asked.offer), now=now)
     if refusal is not None:
         raise Conflict(refusal.code, refusal.detail, param="coupons" if asked.coupon else "offer")
+    return granted(asked, customer_id, basket.currency, serving, now=now)
+
+
+def granted(
+    asked: Asked, customer_id: CustomerId, currency: Currency, serving: Serving, *, now: datetime
+) -> Held:
+    """As it is held by whom nothing refuses it."""
     redemption = Redemption(
         id=RedemptionId.new(),
-        offer_id=offer.id,
+        offer_id=asked.offer.id,
         coupon_id=asked.coupon.id if asked.coupon else None,
         customer_id=customer_id,
         status=Status.REDEEMED,
         periods_used=0,
         applies_from=serving.applies_from,
         ends_at=serving.ends_at,
-        given=zero(basket.currency),
+        given=zero(currency),
         redeemed_at=now,
     )
-    return Held(offer=offer, redemption=redemption)
+    return Held(offer=asked.offer, redemption=redemption)
 
 
 async def redeem(tx: Tx, granted: Sequence[Held], customer: Customer) -> None:

@@ -46,7 +46,7 @@ async def grant_offer(tx: Tx, subscription_id: SubscriptionId, request: NewGrant
     basket = basket_of(subscription, terms, is_new_customer=is_new, is_first_invoice=is_new)
     serves = serving(
         asked.offer.duration,
-        applies_from=_next_period(tx, subscription),
+        applies_from=next_served(subscription, now=tx.now),
         anchor_at=subscription.anchor_at,
         zone=terms.entity.zone,
     )
@@ -97,6 +97,7 @@ def _running(held: Mapping[RedemptionId, Held], wanted: Wanted, subscription: Su
     )
 
 
-def _next_period(tx: Tx, subscription: Subscription) -> datetime:
+def next_served(subscription: Subscription, *, now: datetime) -> datetime:
+    """The start of the first period that an offer given now can serve."""
     begins_at = schedule.paid_from(subscription)
-    return begins_at if begins_at > tx.now else subscription.current_period.end
+    return begins_at if begins_at > now else subscription.current_period.end

@@ -1,7 +1,6 @@
 """Signing up: the customer, the welcome offer, the subscription and what it entitles to, in one act."""
 
 from collections.abc import Mapping, Sequence, Set
-from functools import partial
 from typing import TypeAlias
 
 from msgspec.structs import replace
@@ -14,19 +13,16 @@ from billing.parties.model import Customer
 from billing.tax.treatment import treatments_of
 from kernel import outbox
 from kernel.database import Tx
-from kernel.decimals import Quantity
 from kernel.errors import Conflict
 from kernel.events import Event
 from kernel.ids import Id
-from kernel.periods import nth_boundary
-from promotions import engine
 from promotions import store as promotions
-from promotions.duration import serving
 from promotions.engine import BUDGET_SPENT, Held
 from promotions.model import CouponId, OfferId
 from promotions.redeem import Asked, grant, redeem
-from subscriptions import addons, charge_store, charging, plan_store, pricing, schedule, store
+from subscriptions import charge_store, plan_store, store
 from subscriptions.asked import Wanted, check_asked, offers_asked
+from subscriptions.beginning import Begun, Beside, begin
 from subscriptions.bill import Bill, Terms, basket_of, bill_of
 from subscriptions.entitlements import grants, grants_of
 from subscriptions.events import SubscriptionScheduled, SubscriptionStarted
@@ -37,18 +33,14 @@ from subscriptions.model import (
     NewSignup,
     NewSubscription,
     Plan,
-    Price,
     Signup,
     Status,
     Subscription,
-    SubscriptionId,
 )
 from subscriptions.renew import renew
 from subscriptions.schedule_phases import after_offers, phases_of
-from subscriptions.terms import Untaxed, policy_of, sales_of, stubs_by, with_tax
+from subscriptions.terms import policy_of, sales_of, stubs_by, with_tax
 
-# An add-on and how many of it.
-Beside: TypeAlias = tuple[Plan, Quantity]
 # An offer, and the code that brought it where one did.
 SignedUpWith: TypeAlias = tuple[OfferId, CouponId | None]
 
@@ -134,28 +126,18 @@ async def _start(
 
     `beside` are the add-ons by the names they are asked for.
     """
-    addons.check_base(plan)
-    price = pricing.price_in(plan, request.currency)
-    schedule.check(plan.interval, request.billing_anchor)
-    schedule.check_start(plan.interval, request.starts_at, now=tx.now, zone=buyer.entity.zone)
-    taken = addons.taken(plan, price.currency, request.addons, beside)
-    also = [(beside[each.plan], each.quantity) for each in request.addons]
-
-    subscription = replace(_subscription(request, buyer, plan, price, asked, tx), addons=taken)
-    fees = charging.setup_fees(
-        subscription, [plan, *(addon for addon, _ in also)], buyer.customer.language, now=tx.now
-    )
-    untaxed = Untaxed(
-        entity=buyer.entity,
-        customer=buyer.customer,
-        plan=plan,
-        held=(),
-        addons=also,
-        charges=fees,
+    begun = begin(
+        request,
+        buyer,
+        plan,
+        beside,
+        [each.offer for each in asked],
         stubs_by=await stubs_by(tx, [request.billing_anchor]),
+        now=tx.now,
     )
+    subscription, untaxed = begun.subscription, begun.untaxed
     terms = with_tax(untaxed, await treatments_of(tx, set(sales_of(untaxed))))
-    held = await _grant(tx, buyer, asked, subscription, terms)
+    held = await _grant(tx, buyer, asked, begun, terms)
     to_follow = request.phases or after_offers(held, subscription)
     subscription = replace(
         subscription,
@@ -170,7 +152,7 @@ async def _start(
 
     await redeem(tx, billed(held, bill), buyer.customer)
     await store.insert(tx, subscription, invoice_id=invoice_id, granted=signed_up_for)
-    await charge_store.insert(tx, fees, invoice_id=invoice_id)
+    await charge_store.insert(tx, untaxed.charges, invoice_id=invoice_id)
     outbox.publish(tx, _event(subscription))
     issued = await issue_invoices(tx, [bill.invoice] if bill else [])
     return Signup(
@@ -179,7 +161,7 @@ async def _start(
         subscription=subscription,
         offer_id=asked[0].offer.id if asked else None,
         invoice=issued[0] if issued else None,
-        entitlements=await _grants(tx, buyer, plan, also, subscription),
+        entitlements=await _grants(tx, buyer, plan, untaxed.addons, subscription),
     )
 
 
@@ -206,66 +188,19 @@ def billed(held: Sequence[Held], bill: Bill | None) -> list[Held]:
     return [replace(each, redemption=after.get(each.redemption.id, each.redemption)) for each in held]
 
 
-def _subscription(
-    request: NewSubscription, buyer: Found, plan: Plan, price: Price, asked: Sequence[Asked], tx: Tx
-) -> Subscription:
-    starts_at, zone = request.starts_at or tx.now, buyer.entity.zone
-    starts = schedule.start(
-        plan.interval,
-        request.billing_anchor,
-        free_days=max((engine.free_days(each.offer) for each in asked), default=0) or plan.trial_days,
-        at=starts_at,
-        zone=zone,
-    )
-    if starts_at > tx.now:
-        starts = schedule.until(starts, now=tx.now)
-    status = Status.TRIALING if starts.trial_ends_at else Status.ACTIVE
-    paid_from = starts.trial_ends_at or starts_at
-    term = request.minimum_term or plan.minimum_term
-    return Subscription(
-        id=SubscriptionId.new(),
-        customer_id=buyer.customer.id,
-        plan_id=plan.id,
-        version=plan.version,
-        currency=price.currency,
-        quantity=pricing.billed_quantity(price, request.quantity),
-        status=status if starts_at <= tx.now else Status.INCOMPLETE,
-        collection=request.collection,
-        anchor_at=starts.anchor_at,
-        period_number=starts.period_number,
-        current_period=starts.period,
-        trial_ends_at=starts.trial_ends_at,
-        next_billing_at=starts.period.end,
-        term_ends_at=nth_boundary(paid_from, term, 1, zone) if term else None,
-        billing_anchor=request.billing_anchor,
-        cancel_at=None,
-        cancelled_at=None,
-        ended_at=None,
-        metadata=request.metadata,
-        created_at=tx.now,
-    )
-
-
 async def _grant(
-    tx: Tx, buyer: Found, asked: Sequence[Asked], subscription: Subscription, terms: Terms
+    tx: Tx, buyer: Found, asked: Sequence[Asked], begun: Begun, terms: Terms
 ) -> tuple[Held, ...]:
-    """From the first period that is paid for."""
     if not asked:
         return ()
     basket = basket_of(
-        subscription,
+        begun.subscription,
         terms,
         is_new_customer=buyer.is_new or not await store.has_subscribed(tx, buyer.customer.id),
         is_first_invoice=buyer.is_new or not await invoices.has_any(tx, buyer.customer.id),
     )
-    serves = partial(
-        serving,
-        applies_from=schedule.paid_from(subscription),
-        anchor_at=subscription.anchor_at,
-        zone=buyer.entity.zone,
-    )
     return tuple(
-        grant(each, buyer.customer.id, basket, serves(each.offer.duration), now=tx.now) for each in asked
+        grant(each, buyer.customer.id, basket, begun.serving(each.offer), now=tx.now) for each in asked
     )
 
 

@@ -36,9 +36,16 @@ class Untaxed(Value, frozen=True, kw_only=True):
 
 
 async def terms_of(
-    tx: Tx, subscriptions: Sequence[Subscription], *, used: Sequence[Open] | None = None
+    tx: Tx,
+    subscriptions: Sequence[Subscription],
+    *,
+    used: Sequence[Open] | None = None,
+    to_bill: bool = True,
 ) -> dict[SubscriptionId, Terms]:
-    """With what they have used until the end of their periods, unless it is given."""
+    """With what they have used until the end of their periods, unless it is given.
+
+    To bill them, budgets are locked; who only asks does not wait for that.
+    """
     customers = await parties.customers_of(tx, {each.customer_id for each in subscriptions})
     entities = await parties.legal_entities_of(tx, {each.legal_entity_id for each in customers.values()})
     if used is None:
@@ -49,7 +56,7 @@ async def terms_of(
     plans = await plan_store.versions_of(tx, versions)
     usage = {each.subscription_id: (each, plans[each.plan_id, each.version]) for each in used}
     redemption_ids = [each for subscription in subscriptions for each in subscription.redemption_ids]
-    held = await promotions.held(tx, redemption_ids, to_bill=True)
+    held = await promotions.held(tx, redemption_ids, to_bill=to_bill)
     charges = await charge_store.pending_of(tx, [each.id for each in subscriptions])
 
     held_by = {each.id: tuple(held[key] for key in each.redemption_ids) for each in subscriptions}

@@ -5,6 +5,7 @@ revoked key must be refused, wherever it was revoked; in the process that revoke
 """
 
 import asyncio
+from typing import NamedTuple
 
 from api.access.model import ApiKey, ApiKeyId
 from kernel.ids import TenantId
@@ -13,20 +14,27 @@ FOR_SECONDS = 0.5
 _TENANTS = 10_000
 
 
+class Admitted(NamedTuple):
+    """A clock of the tenant's own must be read, not remembered."""
+
+    key: ApiKey
+    has_clock: bool
+    good_until: float
+
+
 class Admissions:
-    """Only of tenants that go by the world's time: a clock of their own must be read, not remembered."""
-
     def __init__(self) -> None:
-        self._admitted: dict[TenantId, dict[ApiKeyId, tuple[float, ApiKey]]] = {}
+        self._admitted: dict[TenantId, dict[ApiKeyId, Admitted]] = {}
 
-    def recall(self, tenant_id: TenantId, api_key_id: ApiKeyId) -> ApiKey | None:
-        good_until, key = self._admitted.get(tenant_id, {}).get(api_key_id, (0.0, None))
-        return key if _time() < good_until else None
+    def recall(self, tenant_id: TenantId, api_key_id: ApiKeyId) -> Admitted | None:
+        admitted = self._admitted.get(tenant_id, {}).get(api_key_id)
+        return admitted if admitted is not None and _time() < admitted.good_until else None
 
-    def note(self, tenant_id: TenantId, key: ApiKey) -> None:
+    def note(self, tenant_id: TenantId, key: ApiKey, *, has_clock: bool) -> None:
         if len(self._admitted) >= _TENANTS:
             self._admitted.clear()
-        self._admitted.setdefault(tenant_id, {})[key.id] = (_time() + FOR_SECONDS, key)
+        admitted = Admitted(key=key, has_clock=has_clock, good_until=_time() + FOR_SECONDS)
+        self._admitted.setdefault(tenant_id, {})[key.id] = admitted
 
     def forget(self, tenant_id: TenantId) -> None:
         """After every command: it may have changed a key, or given the tenant a clock."""

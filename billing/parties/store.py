@@ -151,14 +151,14 @@ async def seller_for(
         tax_rate,
     )
     if row is None:
-        raise _no_seller(entity)
+        raise no_seller(entity)
     if tax_rate is not None and row["own_tax_rate_id"] is None:
         raise not_found("tax rate", tax_rate)
     own = TaxRateId.of(row["own_tax_rate_id"]) if row["own_tax_rate_id"] else None
     return load(row, LegalEntity), own, row["has_gateway"]
 
 
-def _no_seller(key: str | None) -> DomainError:
+def no_seller(key: str | None) -> DomainError:
     if key is not None:
         return not_found("legal entity", key)
     return Conflict(

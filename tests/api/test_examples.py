@@ -53,6 +53,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     await send("patch_stacking_policy", "promotions/policy", "PATCH")
     await send("create_coupon", "offers/WELCOME/coupons")
     await send("create_coupon_batch", "offers/WELCOME/coupon_batches")
+    await send("evaluate_promotions", "promotions/evaluate")
     signup = await send("create_signup", "signups")
     await send("grant_subscription_offer", f"subscriptions/{signup['subscription']['id']}/offers")
     await send("patch_customer", "customers/user-42", "PATCH")

@@ -49,7 +49,7 @@ async def test_a_request_whose_answer_was_lost_is_sent_again(
     address = f"http://127.0.0.1:{port}/v1/signups"
     headers = {**backend.http.headers, "idempotency-key": "the-one-attempt"}
     dying = [
-        "tests.flows.dying:create_dying_app" if part == "api.app:create_app" else part
+        "tests.flows.dying:create_dying_app" if part == "api.app:create_served" else part
         for part in serve.api(host="127.0.0.1", port=port)
         if part != "--respawn-failed-workers"
     ]

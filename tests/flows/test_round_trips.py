@@ -1,6 +1,7 @@
 """How often a request goes to the database and back: what latency is made of."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -70,6 +71,38 @@ async def test_a_signup_with_everything_on_is_at_most_12_round_trips(
 
     assert signup["invoice"]["number"]
     assert len(asked) <= 12, "\n".join(asked)
+
+
+async def test_an_evaluation_is_three_round_trips_whatever_the_number_of_offers(
+    backend: Backend, asked: list[str]
+) -> None:
+    """BEGIN, one statement, and the end; also in a tenant with a clock, which is read along."""
+    await a_plan(backend)
+    for n in range(20):
+        more = {"reference": f"OFFER-{n}", "name": f"Offer {n}", "lane": n % 5}
+        await backend.post("/v1/offers", {**more, "benefit": {"type": "percent", "percent": "10"}})
+    await backend.post("/v1/test_clock/advance", {"to": (datetime.now(UTC) + timedelta(days=9)).isoformat()})
+    every = [f"OFFER-{n}" for n in range(20)]
+    question = {"newcomer": {"country": "DE"}, "plan": "pro", "quantity": "3"}
+    await backend.post("/v1/promotions/evaluate", question)
+
+    for offers in ([], every[:1], every):
+        asked.clear()
+        answer = await backend.post("/v1/promotions/evaluate", {**question, "offers": offers})
+        assert len(answer["applied"]) + len(answer["refused"]) == len(offers)
+        assert len(asked) <= 3, "\n".join(asked)
+
+
+async def test_who_tries_codes_in_vain_has_to_stop_after_a_few(backend: Backend) -> None:
+    await a_plan(backend)
+    question = {"customer": "user-42", "plan": "pro", "coupons": ["NEVER", "EVER"]}
+    for _ in range(20):
+        answer = await backend.send("POST", "/v1/promotions/evaluate", question)
+        if answer.status_code != 200:
+            break
+        assert [each["code"] for each in answer.json()["refused"]] == ["coupon_invalid"] * 2
+    assert (answer.status_code, answer.json()["code"]) == (429, "coupon_attempts")
+    assert (await backend.post("/v1/promotions/evaluate", {**question, "coupons": []}))["refused"] == []
 
 
 async def test_entitlements_are_one_statement_in_their_transaction(

@@ -113,6 +113,16 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "undo_cancellation": lambda _: None,
     "undo_change": lambda _: None,
 }
+
+# What is asked by POST and changes nothing.
+QUESTIONS: dict[str, Callable[[World], Json]] = {
+    "evaluate_promotions": lambda w: {
+        "customer": w["customer"],
+        "plan": w["plan"],
+        "addons": [{"plan": w["addon"], "quantity": "2"}],
+        "offers": [w["offer"]],
+    },
+}
 # Fields of bodies that name a resource, and which.
 NAMED_IN_BODIES = {
     "customer": "customer",
@@ -250,16 +260,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     ids: tuple[tuple[str, str, str], ...]
-
-    @property
-    def is_command(self) -> bool:
-        return self.method != "GET"
+    is_command: bool
 
     def body(self, world: World) -> Json | None:
-        if not self.is_command:
+        if self.method == "GET":
             return None
-        assert self.id in BODIES, f"{self.id} is new: give it a valid body in tests/flows/world.py"
-        return BODIES[self.id](world)
+        bodies = BODIES if self.is_command else QUESTIONS
+        assert self.id in bodies, f"{self.id} is new: give it a valid body in tests/flows/world.py"
+        return bodies[self.id](world)
 
     def path_in(self, world: World) -> str:
         path = self.path
@@ -279,6 +287,7 @@ def operations_of(document: Json) -> Iterator[Operation]:
                 method=method.upper(),
                 path=path,
                 ids=tuple((p["name"], p["in"], p["x-resource"]) for p in parameters if "x-resource" in p),
+                is_command=operation["x-idempotent"],
             )
 
 

@@ -16,7 +16,7 @@ from billing.dunning.begin import OVERDUE, STEP, fall_overdue, watch
 from billing.dunning.events import DunningExhausted, InvoiceOverdue, InvoiceRecovered, InvoiceReminderDue
 from billing.dunning.take_step import take_step
 from billing.invoices import store as invoices
-from billing.invoices.events import InvoiceIssued
+from billing.invoices.events import InvoiceIssued, InvoiceSettled
 from billing.invoices.model import Collection, InvoiceId
 from billing.payments.collect import collect_payment
 from billing.payments.events import PaymentFailed, PaymentRequested
@@ -28,6 +28,7 @@ from kernel.structs import Value, from_wire
 from notifications import letters
 from notifications.model import Letter
 from notifications.send import send_mail
+from promotions.model import RedemptionId
 from promotions.rebates.create_contract import SETTLING
 from refunds.cancel_subscription import CANCELLING, cancel_due
 from refunds.end_unpaid import end_unpaid
@@ -37,10 +38,13 @@ from refunds.migrate_subscription import migrate_due
 from refunds.model import RefundId
 from refunds.send_refund import send_refund
 from refunds.settle_rebate import settle_ended
-from subscriptions.events import SubscriptionCancelled
+from subscriptions.convert_offers import convert_offers
+from subscriptions.events import OfferEndsSoon, SubscriptionCancelled
 from subscriptions.fall_past_due import follow_invoice
 from subscriptions.migrate_plan import MIGRATING
 from subscriptions.model import SubscriptionId
+from subscriptions.release_offers import release_offers
+from subscriptions.remind import REMINDING, remind
 from subscriptions.resume import RESUMING, resume_due
 
 E = TypeVar("E", bound=Event)
@@ -110,6 +114,11 @@ async def migrate_when_due(work: Work) -> None:
     await _inside(work, lambda tx: migrate_due(tx, subscription_id))
 
 
+async def remind_when_due(work: Work) -> None:
+    redemption_id = RedemptionId.parse(str(work.job.data["redemption_id"]))
+    await _inside(work, lambda tx: remind(tx, redemption_id))
+
+
 async def fall_overdue_when_due(work: Work) -> None:
     await _inside(work, lambda tx: fall_overdue(tx, work.invoice_id))
 
@@ -130,6 +139,16 @@ async def settle_rebate_when_due(work: Work) -> None:
     data = work.job.data
     key, goes_on = str(data["rebate_contract_id"]), bool(data["goes_on"])
     await _inside(work, lambda tx: settle_ended(tx, key, goes_on=goes_on))
+
+
+async def convert_redemptions(work: Work) -> None:
+    event = work.event(InvoiceSettled)
+    await _inside(work, lambda tx: convert_offers(tx, event.invoice_id))
+
+
+async def release_redemptions(work: Work) -> None:
+    event = work.event(CreditNoteIssued)
+    await _inside(work, lambda tx: release_offers(tx, event.credit_note_id))
 
 
 async def mail_invoice(work: Work) -> None:
@@ -161,6 +180,11 @@ async def mail_cancellation(work: Work) -> None:
     await _mail(work, lambda tx: letters.subscription_cancelled(tx, event.subscription_id))
 
 
+async def mail_offer_end(work: Work) -> None:
+    event = work.event(OfferEndsSoon)
+    await _mail(work, lambda tx: letters.offer_ends_soon(tx, event.redemption_id))
+
+
 async def _wait_for(tx: Tx, invoice_id: InvoiceId) -> None:
     await watch(tx, await invoices.get(tx, invoice_id))
 
@@ -180,12 +204,14 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
     PaymentFailed: (mail_payment_failed,),
     InvoiceOverdue: (follow_overdue,),
     InvoiceReminderDue: (mail_reminder,),
+    InvoiceSettled: (convert_redemptions,),
     InvoiceRecovered: (follow_overdue,),
     DunningExhausted: (end_unpaid_subscription,),
-    CreditNoteIssued: (mail_credit_note,),
+    CreditNoteIssued: (mail_credit_note, release_redemptions),
     RefundRequested: (send_due_refund,),
     RefundSucceeded: (mail_refund,),
     SubscriptionCancelled: (mail_cancellation,),
+    OfferEndsSoon: (mail_offer_end,),
 }
 
 WHEN_DUE: Mapping[str, Consequence] = {
@@ -193,6 +219,7 @@ WHEN_DUE: Mapping[str, Consequence] = {
     CANCELLING: cancel_when_due,
     RESUMING: resume_when_due,
     MIGRATING: migrate_when_due,
+    REMINDING: remind_when_due,
     OVERDUE: fall_overdue_when_due,
     STEP: take_dunning_step,
     SETTLING: settle_rebate_when_due,

@@ -77,21 +77,26 @@ async def schedule(tx: Tx, kind: str, data: Mapping[str, object], *, due: dateti
 
 
 async def schedule_each(tx: Tx, kind: str, data: Sequence[Mapping[str, object]], *, due: datetime) -> None:
-    """A job for each, in one statement."""
-    if not data:
+    """A job for each, all due at the same time."""
+    await schedule_all(tx, kind, [(each, due) for each in data])
+
+
+async def schedule_all(tx: Tx, kind: str, work: Sequence[tuple[Mapping[str, object], datetime]]) -> None:
+    """A job for each at its own time, in one statement."""
+    if not work:
         return
-    tx.schedules(due)
+    tx.schedules(min(due for _, due in work))
     await tx.conn.execute(
         """
         INSERT INTO jobs (tenant_id, id, kind, data, scheduled_for, due_at, created_at)
-        SELECT $1, j.id, $2, j.data, $5, $6, $7
-        FROM unnest($3::uuid[], $4::jsonb[]) AS j (id, data)
+        SELECT $1, j.id, $2, j.data, j.due, $6, $7
+        FROM unnest($3::uuid[], $4::jsonb[], $5::timestamptz[]) AS j (id, data, due)
         """,
         tx.tenant,
         kind,
-        [JobId.new() for _ in data],
-        list(data),
-        due,
+        [JobId.new() for _ in work],
+        [data for data, _ in work],
+        [due for _, due in work],
         tx.wall,
         tx.now,
     )

@@ -4,6 +4,7 @@ ALTER TABLE offers
     ADD COLUMN one_per_identity   boolean NOT NULL DEFAULT false,
     ADD COLUMN remind_days_before integer
         CONSTRAINT offers_remind_days_before CHECK (remind_days_before BETWEEN 1 AND 60);
+-- The owner, too, is held by row security; for once this is for all tenants.
 ALTER TABLE offers NO FORCE ROW LEVEL SECURITY;
 UPDATE offers SET one_per_identity = true WHERE conditions @> '{"new_customers_only": true}';
 ALTER TABLE offers FORCE ROW LEVEL SECURITY;
@@ -24,7 +25,9 @@ CALL tenant_table('redemption_identities', 'SELECT, INSERT, UPDATE (customer_id)
 
 ALTER TABLE redemptions
     ADD COLUMN converted_at timestamptz,
-    ADD COLUMN ended_at     timestamptz;
+    ADD COLUMN ended_at     timestamptz,
+    ADD COLUMN reminded_at  timestamptz;
 COMMENT ON COLUMN redemptions.converted_at IS 'the first invoice that asked for money was paid';
-COMMENT ON COLUMN redemptions.ended_at IS 'it had given all that it was for';
-GRANT UPDATE (converted_at, ended_at) ON redemptions TO ristourne_app;
+COMMENT ON COLUMN redemptions.ended_at IS
+    'what it gives is over then, which may be to come: the end of the last period that it served';
+GRANT UPDATE (converted_at, ended_at, reminded_at) ON redemptions TO ristourne_app;

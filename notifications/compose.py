@@ -4,10 +4,12 @@ Short, warm, and precise: what happened, how much, what comes next, whom to ask.
 """
 
 from datetime import date
+from typing import NamedTuple
 
 from billing.documents.formats import Formats
 from billing.parties.model import Language
 from kernel.money import Money
+from kernel.periods import Interval, Unit
 from kernel.structs import Value
 from notifications.model import Kind
 
@@ -17,10 +19,20 @@ class Text(Value, frozen=True):
     body: str
 
 
+class Next(Value, frozen=True, kw_only=True):
+    """What a subscription goes on with: the plan, where it is another, and its price before any offer."""
+
+    plan: str | None
+    price: Money
+    interval: Interval
+    with_vat: bool
+
+
 class Facts(Value, frozen=True, kw_only=True):
     """`about` is the number of the document or the name of the plan; `terms` a sentence of the document.
 
-    `again_on` is the day on which a charge that failed is tried again.
+    `again_on` is the day on which a charge that failed is tried again. `next` is what comes after the
+    `offer`; without, the subscription ends with it.
     """
 
     seller: str
@@ -29,6 +41,8 @@ class Facts(Value, frozen=True, kw_only=True):
     day: date | None = None
     terms: str = ""
     again_on: date | None = None
+    offer: str = ""
+    next: Next | None = None
 
 
 def compose(kind: Kind, facts: Facts, language: Language) -> Text:
@@ -39,12 +53,29 @@ def compose(kind: Kind, facts: Facts, language: Language) -> Text:
         "terms": facts.terms,
         "amount": formats.money(facts.amount) if facts.amount is not None else "",
         "day": formats.long_date(facts.day) if facts.day else "",
+        "offer": facts.offer,
+        "next": _next(facts, language, formats),
         "again": _AGAIN[language].format(formats.long_date(facts.again_on)) if facts.again_on else "",
     }
     text = _TEXTS[language][kind]
     return Text(
         subject=_one_line(text.subject.format_map(values)),
         body=_FRAME[language].format(body=text.body.format_map(values), seller=facts.seller),
+    )
+
+
+def _next(facts: Facts, language: Language, formats: Formats) -> str:
+    """The sentences after the one that says when the offer ends."""
+    if facts.next is None:
+        return _ENDS_WITH_IT[language]
+    after = facts.next
+    every = _EVERY[language][after.interval.unit]
+    goes_on = _GOES_ON_WITH[language] if after.plan else _GOES_ON[language]
+    return goes_on.format(
+        plan=after.plan,
+        price=formats.money(after.price),
+        every=every.one if after.interval.count == 1 else every.several.format(after.interval.count),
+        vat=_VAT[language][after.with_vat],
     )
 
 
@@ -77,6 +108,53 @@ Any questions? Just reply to this message.
 _AGAIN = {
     Language.FRENCH: " Nous essaierons de nouveau le {}.",
     Language.ENGLISH: " We will try again on {}.",
+}
+
+
+class Every(NamedTuple):
+    one: str
+    several: str
+
+
+_EVERY = {
+    Language.FRENCH: {
+        Unit.DAY: Every("par jour", "tous les {} jours"),
+        Unit.WEEK: Every("par semaine", "toutes les {} semaines"),
+        Unit.MONTH: Every("par mois", "tous les {} mois"),
+        Unit.YEAR: Every("par an", "tous les {} ans"),
+    },
+    Language.ENGLISH: {
+        Unit.DAY: Every("a day", "every {} days"),
+        Unit.WEEK: Every("a week", "every {} weeks"),
+        Unit.MONTH: Every("a month", "every {} months"),
+        Unit.YEAR: Every("a year", "every {} years"),
+    },
+}
+_VAT = {
+    Language.FRENCH: {False: "hors TVA", True: "TVA comprise"},
+    Language.ENGLISH: {False: "VAT excluded", True: "VAT included"},
+}
+_GOES_ON = {
+    Language.FRENCH: (
+        "Votre abonnement se poursuit ensuite à {price} {every}, {vat}. Vous n’avez rien à faire."
+    ),
+    Language.ENGLISH: (
+        "Your subscription then goes on at {price} {every}, {vat}. There is nothing you need to do."
+    ),
+}
+_GOES_ON_WITH = {
+    Language.FRENCH: (
+        "Votre abonnement se poursuit ensuite avec {plan}, à {price} {every}, {vat}. "
+        "Vous n’avez rien à faire."
+    ),
+    Language.ENGLISH: (
+        "Your subscription then goes on with {plan}, at {price} {every}, {vat}. "
+        "There is nothing you need to do."
+    ),
+}
+_ENDS_WITH_IT = {
+    Language.FRENCH: "Votre abonnement prend fin en même temps. Pour le garder, il suffit de nous écrire.",
+    Language.ENGLISH: "Your subscription ends with it. If you would like to keep it, just write to us.",
 }
 
 _FRENCH = {
@@ -113,6 +191,10 @@ _FRENCH = {
         "Votre abonnement {about} est résilié, avec effet le {day}.\n\n"
         "Merci de la confiance que vous nous avez accordée. Vous serez toujours les bienvenus.",
     ),
+    Kind.OFFER_ENDS_SOON: Text(
+        "Votre offre sur {about} prend fin le {day}",
+        "Votre offre «\u00a0{offer}\u00a0» sur l’abonnement {about} prend fin le {day}.\n\n{next}",
+    ),
 }
 
 _ENGLISH = {
@@ -146,6 +228,10 @@ _ENGLISH = {
         "Your subscription to {about} is cancelled",
         "Your subscription to {about} is cancelled, with effect from {day}.\n\n"
         "Thank you for the time we had together. You will always be welcome back.",
+    ),
+    Kind.OFFER_ENDS_SOON: Text(
+        "Your offer on {about} ends on {day}",
+        "Your offer “{offer}” on your subscription to {about} ends on {day}.\n\n{next}",
     ),
 }
 

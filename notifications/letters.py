@@ -16,16 +16,19 @@ from billing.parties.model import Customer, Language, Seller
 from billing.payments import store as payments
 from billing.payments.model import PaymentId
 from billing.settlement import store as settlements
+from billing.tax.model import TaxBehavior
 from kernel.database import Tx
 from kernel.ids import Id
 from kernel.periods import local_date
-from notifications.compose import Facts, compose
+from notifications.compose import Facts, Next, compose
 from notifications.model import Attachment, Kind, Letter
+from promotions.model import RedemptionId
 from refunds import store as refunds
 from refunds.model import RefundId
 from subscriptions import plan_store
 from subscriptions import store as subscriptions
 from subscriptions.model import SubscriptionId
+from subscriptions.remind import Ending, find_ending
 
 
 async def invoice_issued(tx: Tx, invoice_id: InvoiceId) -> Letter:
@@ -94,6 +97,35 @@ async def subscription_cancelled(tx: Tx, subscription_id: SubscriptionId) -> Let
     facts = Facts(seller=entity.seller.name, about=plan.name, day=day)
     return _letter(
         Kind.SUBSCRIPTION_CANCELLED, customer, entity.seller, customer.language, subscription.id, facts
+    )
+
+
+async def offer_ends_soon(tx: Tx, redemption_id: RedemptionId) -> Letter | None:
+    """With what comes next; None when the end of the offer is not what comes."""
+    ending = await find_ending(tx, redemption_id)
+    if ending is None:
+        return None
+    customer = await parties.customer(tx, ending.subscription.customer_id)
+    entity = await parties.legal_entity(tx, customer.legal_entity_id)
+    facts = Facts(
+        seller=entity.seller.name,
+        about=ending.plan.name,
+        day=local_date(ending.ends_at, entity.zone),
+        offer=ending.held.offer.name,
+        next=_next(ending),
+    )
+    return _letter(Kind.OFFER_ENDS_SOON, customer, entity.seller, customer.language, redemption_id, facts)
+
+
+def _next(ending: Ending) -> Next | None:
+    if ending.next is None:
+        return None
+    plan = ending.next.plan
+    return Next(
+        plan=plan.name if plan.id != ending.plan.id else None,
+        price=ending.next.price,
+        interval=plan.interval,
+        with_vat=plan.tax_behavior is TaxBehavior.INCLUSIVE,
     )
 
 

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     INVOICE_REMINDER_DUE = "invoice.reminder_due"
     REFUND_SUCCEEDED = "refund.succeeded"
     SUBSCRIPTION_CANCELLED = "subscription.cancelled"
+    OFFER_ENDS_SOON = "offer.ends_soon"
 
 
 class Status(StrEnum):

@@ -4,7 +4,7 @@ Days and months are counted from the first period it may serve, months from the 
 periods are: four months of a plan billed by the year are four twelfths of it, whatever days they have.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,7 +13,7 @@ from kernel.money import Money
 from kernel.periods import Interval, Period, Unit, days_between, local_date, nth_boundary
 from kernel.structs import Value
 from promotions.engine import Held, Share, is_used_up
-from promotions.model import Days, Duration, Months, Redemption, Status, Until
+from promotions.model import Days, Duration, FreePeriod, Months, Redemption, Status, Until
 
 _MONTH = Interval(Unit.MONTH)
 
@@ -97,8 +97,32 @@ def after_invoice(held: Held, off: Money | None, period: Period) -> Redemption:
             periods_used=redemption.periods_used + counted,
             served_at=period.start,
         )
-    over = is_over(Held(offer=held.offer, redemption=redemption), at=period.end)
-    return redemption.to(Status.EXHAUSTED) if over else redemption
+    elif redemption.status is Status.EXHAUSTED:
+        return redemption
+    if not is_over(Held(offer=held.offer, redemption=redemption), at=period.end):
+        return redemption
+    ended_at = end_of_time(held) or period.end
+    return msgspec.structs.replace(redemption.to(Status.EXHAUSTED), ended_at=ended_at)
+
+
+def end_of_time(held: Held) -> datetime | None:
+    """When what it gives is over, where that is a time that was known when it was given."""
+    if isinstance(held.offer.benefit, FreePeriod):
+        return held.redemption.applies_from
+    return held.redemption.ends_at
+
+
+def over_at(held: Held) -> datetime | None:
+    """When what it gives is over; what is counted in periods knows that with the last of them."""
+    return end_of_time(held) or held.redemption.ended_at
+
+
+def remind_at(held: Held, *, now: datetime) -> datetime | None:
+    """When to say that it is over soon; None while nobody knows, and where nobody is to be told."""
+    days, ends_at = held.offer.remind_days_before, over_at(held)
+    if days is None or ends_at is None or ends_at <= now:
+        return None
+    return max(ends_at - timedelta(days=days), now)
 
 
 def given(redemption: Redemption, off: Money) -> Redemption:

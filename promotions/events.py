@@ -1,5 +1,8 @@
 """What happens to offers."""
 
+from datetime import datetime
+
+from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.events import Event
 from promotions.model import First, OfferId, Percentages, RedemptionId
@@ -35,3 +38,37 @@ class StackingPolicyChanged(Event, frozen=True, kw_only=True, tag="stacking_poli
     percentages: Percentages
     order: First
     cumulative_lanes: tuple[int, ...]
+
+
+class RedemptionEnded(Event, frozen=True, kw_only=True, tag="redemption.ended"):
+    """The last invoice that it serves has been issued. What it gives lasts until `ended_at`."""
+
+    offer_id: OfferId
+    redemption_id: RedemptionId
+    customer_id: CustomerId
+    ended_at: datetime
+
+
+class RedemptionConverted(Event, frozen=True, kw_only=True, tag="redemption.converted"):
+    """The first invoice that asked for money has been paid."""
+
+    offer_id: OfferId
+    redemption_id: RedemptionId
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+
+class RedemptionReleased(Event, frozen=True, kw_only=True, tag="redemption.released"):
+    """Nothing is left of what was billed with it: its slot is free again."""
+
+    offer_id: OfferId
+    redemption_id: RedemptionId
+    customer_id: CustomerId
+
+
+class RedemptionRevoked(Event, frozen=True, kw_only=True, tag="redemption.revoked"):
+    """What was billed with it was credited as fraud: it gives nothing any more, and its slot stays used."""
+
+    offer_id: OfferId
+    redemption_id: RedemptionId
+    customer_id: CustomerId

@@ -3,8 +3,9 @@
 active ◀──▶ paused ──▶ archived      an offer: whoever holds it keeps it, nobody new gets it
    └──────────────────▶
 
-reserved ──▶ redeemed ──▶ exhausted ──▶ released      every period it was good for has been billed
-   │            ├───────▶ revoked                     taken back
+reserved ──▶ redeemed ──▶ exhausted                  every period it was good for has been billed
+   │            │               └──▶ released | revoked
+   │            ├───────▶ revoked                     taken back, its slot stays used
    │            └───────▶ released                    its slot is free again
    └──▶ expired | released
 
@@ -311,7 +312,7 @@ class Status(StrEnum):
 NEXT: dict[Status, frozenset[Status]] = {
     Status.RESERVED: frozenset({Status.REDEEMED, Status.EXPIRED, Status.RELEASED}),
     Status.REDEEMED: frozenset({Status.EXHAUSTED, Status.REVOKED, Status.RELEASED}),
-    Status.EXHAUSTED: frozenset({Status.RELEASED}),
+    Status.EXHAUSTED: frozenset({Status.REVOKED, Status.RELEASED}),
     Status.EXPIRED: frozenset(),
     Status.REVOKED: frozenset(),
     Status.RELEASED: frozenset(),
@@ -322,7 +323,9 @@ class Redemption(Value, frozen=True, kw_only=True):
     """It serves periods that begin at `applies_from` or later, and what of them lies before `ends_at`.
 
     `periods_used` counts the periods it took something off, of which `served_at` is the start of the last;
-    `given` is what it took off in all.
+    `given` is what it took off in all. Once it has given all that it was for, `ended_at` is when that is
+    over: the end of the last period it served. `converted_at` is when the first invoice that asked for money
+    was paid.
     """
 
     id: RedemptionId
@@ -336,6 +339,8 @@ class Redemption(Value, frozen=True, kw_only=True):
     served_at: datetime | None = None
     given: Money
     redeemed_at: datetime
+    converted_at: datetime | None = None
+    ended_at: datetime | None = None
 
     def to(self, status: Status) -> Self:
         """This redemption in another state. Raises Conflict `redemption_state`."""

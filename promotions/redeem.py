@@ -13,7 +13,7 @@ from promotions import engine, identity, store
 from promotions.coupons.model import Coupon
 from promotions.duration import Serving
 from promotions.engine import Basket, Held, InReach
-from promotions.events import OfferRedeemed
+from promotions.events import OfferRedeemed, RedemptionEnded
 from promotions.model import Offer, Redemption, RedemptionId, Status
 from promotions.store import Kept
 
@@ -74,6 +74,17 @@ async def redeem(tx: Tx, granted: Sequence[Held], customer: Customer) -> None:
             )
             for held in granted
         ),
+        *(ended(held.redemption) for held in granted if held.redemption.status is Status.EXHAUSTED),
+    )
+
+
+def ended(redemption: Redemption) -> RedemptionEnded:
+    assert redemption.ended_at is not None, "what is exhausted ends at a time"
+    return RedemptionEnded(
+        offer_id=redemption.offer_id,
+        redemption_id=redemption.id,
+        customer_id=redemption.customer_id,
+        ended_at=redemption.ended_at,
     )
 
 

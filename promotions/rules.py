@@ -33,6 +33,10 @@ def check(request: NewOffer, *, now: datetime) -> None:
     _check_duration(request.duration, now=now)
     if isinstance(request.at_end, MoveTo) and isinstance(request.duration, Forever):
         raise Invalid("at_end_of_forever", "Nothing follows what never ends.", param="at_end")
+    if request.remind_days_before is not None and isinstance(request.duration, Forever):
+        raise Invalid(
+            "remind_of_forever", "What never ends has no end to remind of.", param="remind_days_before"
+        )
     _check_conditions(request.conditions)
     if request.budget is not None:
         _check_budget(request.budget, request.benefit)

@@ -181,8 +181,8 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
         ), redemption AS (
             INSERT INTO redemptions
                 (tenant_id, id, offer_id, customer_id, ordinal, status, periods_used, redeemed_at, coupon_id,
-                 applies_from, ends_at, served_at, given_minor, currency)
-            SELECT $1, $2, $3, $4, ordinal, $5, $6, $7, $8, $9, $10, $11, $12, $13
+                 applies_from, ends_at, served_at, given_minor, currency, ended_at)
+            SELECT $1, $2, $3, $4, ordinal, $5, $6, $7, $8, $9, $10, $11, $12, $13, $18
             FROM place
             ON CONFLICT (tenant_id, customer_id, offer_id, ordinal)
                 WHERE status NOT IN ('released', 'expired')
@@ -240,6 +240,7 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
         offer.max_redemptions is not None or (offer.budget is not None and bool(redemption.given)),
         [each.kind for each in identities],
         [each.digest for each in identities],
+        redemption.ended_at,
     )
     assert row is not None, "a SELECT of answers has a row"
     return load(row, Kept)
@@ -257,7 +258,7 @@ async def held(
     rows = await tx.conn.fetch(
         """
         SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
-               given_minor, currency, redeemed_at
+               given_minor, currency, redeemed_at, converted_at, ended_at
         FROM redemptions
         WHERE tenant_id = $1 AND id = ANY($2::uuid[])
         """,
@@ -312,9 +313,9 @@ async def count_periods(tx: Tx, redemptions: Sequence[Redemption]) -> None:
         """
         UPDATE redemptions r
         SET periods_used = c.periods_used, status = c.status, served_at = c.served_at,
-            given_minor = c.given_minor
-        FROM unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bigint[])
-             AS c (id, periods_used, status, served_at, given_minor)
+            given_minor = c.given_minor, ended_at = c.ended_at
+        FROM unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bigint[], $7::timestamptz[])
+             AS c (id, periods_used, status, served_at, given_minor, ended_at)
         WHERE r.tenant_id = $1 AND r.id = c.id
         """,
         tx.tenant,
@@ -323,6 +324,7 @@ async def count_periods(tx: Tx, redemptions: Sequence[Redemption]) -> None:
         [redemption.status for redemption in redemptions],
         [redemption.served_at for redemption in redemptions],
         [redemption.given.minor for redemption in redemptions],
+        [redemption.ended_at for redemption in redemptions],
     )
 
 
@@ -347,7 +349,7 @@ async def redemptions(tx: Tx, customer_id: CustomerId) -> list[Redemption]:
     rows = await tx.conn.fetch(
         """
         SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
-               given_minor, currency, redeemed_at
+               given_minor, currency, redeemed_at, converted_at, ended_at
         FROM redemptions
         WHERE tenant_id = $1 AND customer_id = $2
         ORDER BY id
@@ -398,3 +400,68 @@ async def change_policy(tx: Tx, change: PolicyChange) -> Policy:
     )
     assert row is not None, "an upsert returns its row"
     return load(row, Policy)
+
+
+class TakenBack(Value, frozen=True, kw_only=True):
+    id: RedemptionId
+    offer_id: OfferId
+    customer_id: CustomerId
+
+
+async def release(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> list[TakenBack]:
+    """Those that were not taken back before, with all that they counted for.
+
+    What a customer is known by stays while they hold the offer otherwise.
+    """
+    rows = await tx.conn.fetch(
+        """
+        WITH released AS (
+            UPDATE redemptions
+            SET status = 'released'
+            WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status IN ('redeemed', 'exhausted')
+            RETURNING id, offer_id, coupon_id, customer_id, given_minor
+        ), offer AS (
+            UPDATE offers o
+            SET redeemed = redeemed - CASE WHEN max_redemptions IS NULL THEN 0 ELSE r.slots END,
+                spent_minor = spent_minor - r.given
+            FROM (SELECT offer_id, count(*) AS slots, sum(given_minor) AS given
+                  FROM released
+                  GROUP BY offer_id) r
+            WHERE o.tenant_id = $1 AND o.id = r.offer_id
+        ), coupon AS (
+            UPDATE coupons c
+            SET redeemed = redeemed - CASE WHEN max_redemptions IS NULL THEN 0 ELSE r.uses END
+            FROM (SELECT coupon_id, count(*) AS uses FROM released GROUP BY coupon_id) r
+            WHERE c.tenant_id = $1 AND c.id = r.coupon_id
+        ), identity AS (
+            DELETE FROM redemption_identities i
+            USING released r
+            WHERE i.tenant_id = $1 AND i.offer_id = r.offer_id AND i.customer_id = r.customer_id
+              AND NOT EXISTS (
+                  SELECT FROM redemptions o
+                  WHERE o.tenant_id = $1 AND o.offer_id = r.offer_id AND o.customer_id = r.customer_id
+                    AND o.status IN ('reserved', 'redeemed', 'exhausted') AND o.id <> ALL($2::uuid[])
+              )
+        )
+        SELECT id, offer_id, customer_id
+        FROM released
+        ORDER BY id
+        """,
+        tx.tenant,
+        redemption_ids,
+    )
+    return [load(row, TakenBack) for row in rows]
+
+
+async def revoke(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> list[TakenBack]:
+    rows = await tx.conn.fetch(
+        """
+        UPDATE redemptions
+        SET status = 'revoked'
+        WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status IN ('redeemed', 'exhausted')
+        RETURNING id, offer_id, customer_id
+        """,
+        tx.tenant,
+        redemption_ids,
+    )
+    return [load(row, TakenBack) for row in rows]

@@ -18,7 +18,7 @@ from kernel.text import Reference
 from promotions import engine
 from promotions.duration import after_invoice, before_period, covered, given, is_over
 from promotions.engine import Basket, BasketLine, Decision, Held, InReach
-from promotions.model import AtEnd, OfferId, Percent, Policy, Redemption
+from promotions.model import AtEnd, OfferId, Percent, Policy, Redemption, Status
 from subscriptions import addons, charging, pricing
 from subscriptions.charging import Owed
 from subscriptions.model import ChargeId, Plan, Subscription
@@ -57,12 +57,14 @@ class Terms(Value, frozen=True, kw_only=True):
 class Bill(Value, frozen=True, kw_only=True):
     """The invoice of a period, the redemptions that it changes, as they are then, and what waits no more.
 
-    `spent` is what it takes of the budgets of offers, where they have one.
+    `ended` are those that it is the last of. `spent` is what it takes of the budgets of offers, where they
+    have one.
     """
 
     invoice: Ready
     decision: Decision = engine.NOTHING
     redemptions: tuple[Redemption, ...] = ()
+    ended: tuple[Held, ...] = ()
     spent: tuple[tuple[OfferId, Money], ...] = ()
     charges: tuple[ChargeId, ...]
     usage: Usage | None = None
@@ -89,6 +91,7 @@ def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
         invoice=_ready(subscription, terms, entries, decision),
         decision=decision,
         redemptions=_after(serving, decision, period),
+        ended=_ended(serving, decision, period),
         spent=_spent(serving, decision),
         charges=_billed_with(terms),
         usage=terms.usage,
@@ -170,6 +173,7 @@ def _bill_of_part(
         invoice=_ready(subscription, terms, entries, decision),
         decision=decision,
         redemptions=_after(serving, decision, subscription.current_period),
+        ended=_ended(serving, decision, subscription.current_period),
         spent=_spent(serving, decision),
         charges=_billed_with(terms),
         usage=terms.usage,
@@ -314,6 +318,18 @@ def _after(serving: Sequence[Held], decision: Decision, period: Period) -> tuple
     off = _off(decision)
     after = ((held.redemption, after_invoice(held, off.get(held.offer.id), period)) for held in serving)
     return tuple(redemption for before, redemption in after if redemption != before)
+
+
+def _ended(serving: Sequence[Held], decision: Decision, period: Period) -> tuple[Held, ...]:
+    """Those that were not over before."""
+    running = [held for held in serving if held.redemption.status is Status.REDEEMED]
+    after = _after(running, decision, period)
+    offers = {held.redemption.id: held.offer for held in running}
+    return tuple(
+        Held(offer=offers[redemption.id], redemption=redemption)
+        for redemption in after
+        if redemption.status is Status.EXHAUSTED
+    )
 
 
 def _after_usage(serving: Sequence[Held], decision: Decision) -> tuple[Redemption, ...]:

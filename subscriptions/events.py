@@ -6,6 +6,7 @@ from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.decimals import Quantity
 from kernel.events import Event
+from promotions.model import OfferId, RedemptionId
 from subscriptions.model import Addon, ChargeId, PlanId, SubscriptionId
 
 
@@ -151,3 +152,13 @@ class ChargeDeleted(Event, frozen=True, kw_only=True, tag="charge.deleted"):
     charge_id: ChargeId
     subscription_id: SubscriptionId
     customer_id: CustomerId
+
+
+class OfferEndsSoon(Event, frozen=True, kw_only=True, tag="offer.ends_soon"):
+    """For this subscription: so many days before it does as the offer says."""
+
+    offer_id: OfferId
+    redemption_id: RedemptionId
+    subscription_id: SubscriptionId
+    customer_id: CustomerId
+    ends_at: datetime

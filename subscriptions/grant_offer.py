@@ -20,6 +20,7 @@ from subscriptions.asked import Wanted, check_asked, offers_asked
 from subscriptions.bill import basket_of
 from subscriptions.caught_up import caught_up
 from subscriptions.model import Granted, NewGrant, Subscription, SubscriptionId
+from subscriptions.remind import schedule_reminders
 from subscriptions.schedule_phases import after_offers, phases_of
 from subscriptions.terms import terms_of
 
@@ -62,6 +63,7 @@ async def grant_offer(tx: Tx, subscription_id: SubscriptionId, request: NewGrant
     subscription = replace(subscription, redemption_ids=ids, phases=phases)
 
     await redeem(tx, [granted], customer)
+    await schedule_reminders(tx, [granted])
     await store.update(tx, subscription)
     return Granted(is_new=True, redemption=granted.redemption, subscription=subscription)
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
+from kernel import outbox
 from kernel.database import Tx
 from kernel.money import Money, zero
 from promotions import store as promotions
+from promotions.duration import end_of_time
 from promotions.model import OfferId
+from promotions.redeem import ended
 from subscriptions.bill import Bill
+from subscriptions.remind import schedule_reminders
 
 
 async def serve_offers(tx: Tx, bills: Sequence[Bill]) -> None:
@@ -16,6 +20,9 @@ async def serve_offers(tx: Tx, bills: Sequence[Bill]) -> None:
     for bill in bills:
         add_spent(spent, bill)
     await promotions.spend(tx, spent)
+    over = [held for bill in bills for held in bill.ended]
+    await schedule_reminders(tx, [held for held in over if end_of_time(held) is None])
+    outbox.publish(tx, *(ended(held.redemption) for held in over))
 
 
 def add_spent(spent: dict[OfferId, Money], bill: Bill | None) -> None:

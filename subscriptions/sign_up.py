@@ -37,6 +37,7 @@ from subscriptions.model import (
     Status,
     Subscription,
 )
+from subscriptions.remind import schedule_reminders
 from subscriptions.renew import renew
 from subscriptions.schedule_phases import after_offers, phases_of
 from subscriptions.terms import policy_of, sales_of, stubs_by, with_tax
@@ -150,7 +151,9 @@ async def _start(
     check_budgets(bill)
     invoice_id = bill.invoice.id if bill else None
 
-    await redeem(tx, billed(held, bill), buyer.customer)
+    given = billed(held, bill)
+    await redeem(tx, given, buyer.customer)
+    await schedule_reminders(tx, given)
     await store.insert(tx, subscription, invoice_id=invoice_id, granted=signed_up_for)
     await charge_store.insert(tx, untaxed.charges, invoice_id=invoice_id)
     outbox.publish(tx, _event(subscription))

@@ -11,6 +11,7 @@ from promotions import create_offer as verbs
 from promotions import pause_offer as pause
 from promotions import store
 from promotions.model import NewOffer, Offer, OfferChange
+from subscriptions.offer_figures import OfferFigures, offer_figures
 
 
 @query("/v1/offers", scope="offers:read")
@@ -23,6 +24,12 @@ async def list_offers(tx: NamedDependency[Tx], window: NamedDependency[Window]) 
 async def get_offer(tx: NamedDependency[Tx], offer: FromPath[str]) -> Offer:
     """Read an offer, by id or reference."""
     return await store.offer(tx, offer, counted=True)
+
+
+@query("/v1/offers/{offer}/figures", scope="offers:read")
+async def get_offer_figures(tx: NamedDependency[Tx], offer: FromPath[str]) -> OfferFigures:
+    """Read what came of an offer: how many had it, paid, are still at it, and what it cost and brought in."""
+    return await offer_figures(tx, offer)
 
 
 @command("/v1/offers", scope="offers:write", status=201)
@@ -61,4 +68,13 @@ async def archive_offer(tx: NamedDependency[Tx], offer: FromPath[str]) -> Offer:
     return await pause.archive_offer(tx, offer)
 
 
-ROUTES = [list_offers, get_offer, create_offer, patch_offer, pause_offer, resume_offer, archive_offer]
+ROUTES = [
+    list_offers,
+    get_offer,
+    get_offer_figures,
+    create_offer,
+    patch_offer,
+    pause_offer,
+    resume_offer,
+    archive_offer,
+]

@@ -26,7 +26,7 @@ def output(stack: Stack) -> str:
 
 
 def test_every_answer_is_what_was_asked_for(output: str) -> None:
-    assert len(blocks()) == 7
+    assert len(blocks()) == 8
     assert '"code"' not in output, "an answer of the README is a problem"
 
 
@@ -34,6 +34,10 @@ def test_the_invoice_is_numbered_and_paid(output: str) -> None:
     lines = output.splitlines()
     number = next(line for line in lines if re.fullmatch(r"F\d{4}-000001", line))
     assert lines[lines.index(number) + 1] == "settled"
+
+
+def test_a_code_halves_the_price(output: str) -> None:
+    assert "1740" in output.splitlines()  # half of 29.00, and 20 % VAT
 
 
 def test_each_refund_mode_does_what_it_says(output: str) -> None:

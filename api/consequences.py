@@ -38,6 +38,9 @@ from refunds.migrate_subscription import migrate_due
 from refunds.model import RefundId
 from refunds.send_refund import send_refund
 from refunds.settle_rebate import settle_ended
+from subscriptions.backtests.advance import advance
+from subscriptions.backtests.create_back_test import TRYING
+from subscriptions.backtests.model import BackTestId
 from subscriptions.convert_offers import convert_offers
 from subscriptions.events import OfferEndsSoon, SubscriptionCancelled
 from subscriptions.fall_past_due import follow_invoice
@@ -51,6 +54,8 @@ E = TypeVar("E", bound=Event)
 
 # How long to wait for a provider that has taken a charge or refund and not yet decided.
 NOT_DECIDED = timedelta(seconds=2)
+# Of a back-test in one run of its job.
+CHUNKS = 20
 
 
 class Work(Value, frozen=True, kw_only=True):
@@ -117,6 +122,16 @@ async def migrate_when_due(work: Work) -> None:
 async def remind_when_due(work: Work) -> None:
     redemption_id = RedemptionId.parse(str(work.job.data["redemption_id"]))
     await _inside(work, lambda tx: remind(tx, redemption_id))
+
+
+async def try_on_the_past(work: Work) -> timedelta | None:
+    """Some chunks, each committed; the rest in another run, so that the lease holds."""
+    back_test_id = BackTestId.parse(str(work.job.data["back_test_id"]))
+    for _ in range(CHUNKS):
+        async with work.door.open() as tx:
+            if not await advance(tx, back_test_id):
+                return None
+    return timedelta(0)
 
 
 async def fall_overdue_when_due(work: Work) -> None:
@@ -220,6 +235,7 @@ WHEN_DUE: Mapping[str, Consequence] = {
     RESUMING: resume_when_due,
     MIGRATING: migrate_when_due,
     REMINDING: remind_when_due,
+    TRYING: try_on_the_past,
     OVERDUE: fall_overdue_when_due,
     STEP: take_dunning_step,
     SETTLING: settle_rebate_when_due,

@@ -17,6 +17,17 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "plan": "pro",
         "offer": "WELCOME",
     },
+    "create_back_test": {
+        "offer": {
+            "reference": "LOYALTY",
+            "name": "10 % from 25.00",
+            "benefit": {"type": "percent", "percent": "10"},
+            "conditions": {"min_amounts": [{"minor": 2500, "currency": "EUR"}]},
+            "duration": {"type": "forever"},
+        },
+        "starts_at": "2026-01-01T00:00:00Z",
+        "ends_at": "2027-01-01T00:00:00Z",
+    },
     "evaluate_promotions": {
         "newcomer": {"country": "FR", "metadata": {"channel": "partner"}},
         "plan": "pro",

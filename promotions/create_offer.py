@@ -1,5 +1,7 @@
 """Making an offer."""
 
+from datetime import datetime
+
 from kernel import outbox
 from kernel.database import Tx
 from kernel.money import Money
@@ -10,7 +12,15 @@ from promotions.model import NewOffer, Offer, OfferId, OfferStatus
 
 async def create_offer(tx: Tx, request: NewOffer) -> Offer:
     rules.check(request, now=tx.now)
-    offer = Offer(
+    offer = offer_of(request, now=tx.now)
+
+    await store.insert_offer(tx, offer)
+    outbox.publish(tx, OfferCreated(offer_id=offer.id))
+    return offer
+
+
+def offer_of(request: NewOffer, *, now: datetime) -> Offer:
+    return Offer(
         id=OfferId.new(),
         reference=request.reference,
         name=request.name,
@@ -32,9 +42,5 @@ async def create_offer(tx: Tx, request: NewOffer) -> Offer:
         remind_days_before=request.remind_days_before,
         status=OfferStatus.ACTIVE,
         metadata=request.metadata,
-        created_at=tx.now,
+        created_at=now,
     )
-
-    await store.insert_offer(tx, offer)
-    outbox.publish(tx, OfferCreated(offer_id=offer.id))
-    return offer

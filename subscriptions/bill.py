@@ -15,10 +15,11 @@ from kernel.money import Money, total
 from kernel.periods import Period, nth_period
 from kernel.structs import Value
 from kernel.text import Reference
-from promotions import engine
+from promotions import engine, replay
 from promotions.duration import after_invoice, before_period, covered, given, is_over
 from promotions.engine import Basket, BasketLine, Decision, Held, InReach
 from promotions.model import AtEnd, OfferId, Percent, Policy, Redemption, Status
+from promotions.replay import Decided
 from subscriptions import addons, charging, pricing
 from subscriptions.charging import Owed
 from subscriptions.model import ChargeId, Plan, Subscription
@@ -62,12 +63,16 @@ class Bill(Value, frozen=True, kw_only=True):
     """
 
     invoice: Ready
-    decision: Decision = engine.NOTHING
+    decided: Decided | None = None
     redemptions: tuple[Redemption, ...] = ()
     ended: tuple[Held, ...] = ()
     spent: tuple[tuple[OfferId, Money], ...] = ()
     charges: tuple[ChargeId, ...]
     usage: Usage | None = None
+
+    @property
+    def decision(self) -> Decision:
+        return decision_of(self.decided)
 
 
 class Entry(Value, frozen=True, kw_only=True):
@@ -86,13 +91,13 @@ def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
         return _bill_of_part(subscription, terms, share, period, now=now)
     entries = [*_recurring(subscription, terms, period), *_used(terms), *_once(terms)]
     serving = _serving(subscription, terms)
-    decision = _decide(entries, terms, _in_reach(serving, subscription, terms, period), now=now)
+    decided = _decide(entries, terms, _in_reach(serving, subscription, terms, period), now=now)
     return Bill(
-        invoice=_ready(subscription, terms, entries, decision),
-        decision=decision,
-        redemptions=_after(serving, decision, period),
-        ended=_ended(serving, decision, period),
-        spent=_spent(serving, decision),
+        invoice=_ready(subscription, terms, entries, decision_of(decided)),
+        decided=decided,
+        redemptions=_after(serving, decision_of(decided), period),
+        ended=_ended(serving, decision_of(decided), period),
+        spent=_spent(serving, decision_of(decided)),
         charges=_billed_with(terms),
         usage=terms.usage,
     )
@@ -123,12 +128,12 @@ def _bill_of_what_is_left(subscription: Subscription, terms: Terms, *, now: date
         return None
     percentages = [each for each in _serving(subscription, terms) if isinstance(each.offer.benefit, Percent)]
     period = subscription.current_period
-    decision = _decide(entries, terms, _in_reach(percentages, subscription, terms, period), now=now)
+    decided = _decide(entries, terms, _in_reach(percentages, subscription, terms, period), now=now)
     return Bill(
-        invoice=_ready(subscription, terms, entries, decision),
-        decision=decision,
-        redemptions=_after_usage(percentages, decision),
-        spent=_spent(percentages, decision),
+        invoice=_ready(subscription, terms, entries, decision_of(decided)),
+        decided=decided,
+        redemptions=_after_usage(percentages, decision_of(decided)),
+        spent=_spent(percentages, decision_of(decided)),
         charges=_billed_with(terms),
         usage=terms.usage,
     )
@@ -168,13 +173,13 @@ def _bill_of_part(
         Held(offer=offer_for(each.offer, share), redemption=before_period(each.redemption, start))
         for each in serving
     ]
-    decision = _decide(entries, terms, _in_reach(in_part, subscription, terms, part), now=now)
+    decided = _decide(entries, terms, _in_reach(in_part, subscription, terms, part), now=now)
     return Bill(
-        invoice=_ready(subscription, terms, entries, decision),
-        decision=decision,
-        redemptions=_after(serving, decision, subscription.current_period),
-        ended=_ended(serving, decision, subscription.current_period),
-        spent=_spent(serving, decision),
+        invoice=_ready(subscription, terms, entries, decision_of(decided)),
+        decided=decided,
+        redemptions=_after(serving, decision_of(decided), subscription.current_period),
+        ended=_ended(serving, decision_of(decided), subscription.current_period),
+        spent=_spent(serving, decision_of(decided)),
         charges=_billed_with(terms),
         usage=terms.usage,
     )
@@ -255,10 +260,15 @@ def _allowed(line: PricedLine, allowance: Allowance) -> PricedLine:
     return with_allowance(line, allowance) if allowance.amount else line
 
 
-def _decide(entries: Sequence[Entry], terms: Terms, offers: Sequence[InReach], *, now: datetime) -> Decision:
-    if not offers:
-        return engine.NOTHING
-    return engine.evaluate(_basket(entries, terms), offers, terms.policy, now=now)
+def _decide(
+    entries: Sequence[Entry], terms: Terms, offers: Sequence[InReach], *, now: datetime
+) -> Decided | None:
+    """With what was asked, so that it can be asked again; None where there is nothing to ask about."""
+    return replay.decide(_basket(entries, terms), offers, terms.policy, now=now) if offers else None
+
+
+def decision_of(decided: Decided | None) -> Decision:
+    return decided.decision if decided else engine.NOTHING
 
 
 def basket_of(

@@ -19,7 +19,7 @@ async def bill_change(tx: Tx, subscription: Subscription, share: Share) -> Invoi
 
     if bill is None:
         return None
-    await store.link_change(tx, subscription, bill.invoice.id)
+    await store.link_change(tx, subscription, bill.invoice.id, bill.decided)
     await serve_offers(tx, [bill])
     await charge_store.bill(tx, [bill])
     [invoice] = await issue_invoices(tx, [bill.invoice])

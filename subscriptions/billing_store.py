@@ -7,6 +7,7 @@ from uuid import UUID
 from billing.invoices.model import InvoiceId
 from kernel.database import Tx
 from kernel.structs import Value, load
+from promotions.replay import Decided
 from subscriptions.model import Subscription, SubscriptionId
 from subscriptions.store import addons_out, subscription_of
 
@@ -113,6 +114,7 @@ class Begun(Value, frozen=True, kw_only=True):
     subscription: Subscription
     invoice_id: InvoiceId | None
     change_number: int
+    decided: Decided | None = None
 
 
 async def advance(tx: Tx, begun: Sequence[Begun]) -> None:
@@ -123,13 +125,13 @@ async def advance(tx: Tx, begun: Sequence[Begun]) -> None:
         WITH begun AS (
             SELECT *
             FROM unnest($2::uuid[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[],
-                        $7::timestamptz[], $8::timestamptz[], $9::uuid[], $10::int[])
+                        $7::timestamptz[], $8::timestamptz[], $9::uuid[], $10::int[], $11::jsonb[])
                  AS b (id, status, period_number, period_start, period_end, next_billing_at, ended_at,
-                       invoice_id, change_number)
+                       invoice_id, change_number, decided)
         ), link AS (
             INSERT INTO subscription_invoices
-                (tenant_id, subscription_id, period_start, period_end, invoice_id, change_number)
-            SELECT $1, id, period_start, period_end, invoice_id,
+                (tenant_id, subscription_id, period_start, period_end, invoice_id, decided, change_number)
+            SELECT $1, id, period_start, period_end, invoice_id, decided,
                    -- what one that ended is billed for stands beside the bill of its period
                    CASE
                        WHEN ended_at IS NULL THEN change_number
@@ -157,6 +159,7 @@ async def advance(tx: Tx, begun: Sequence[Begun]) -> None:
         [each.ended_at for each in subscriptions],
         [each.invoice_id for each in begun],
         [each.change_number for each in begun],
+        [each.decided for each in begun],
     )
 
 

@@ -158,6 +158,7 @@ def _begun(decided: NextPeriod) -> Begun:
         subscription=decided.subscription,
         invoice_id=decided.bill.invoice.id if decided.bill else None,
         change_number=decided.change_number,
+        decided=decided.bill.decided if decided.bill else None,
     )
 
 

@@ -154,7 +154,9 @@ async def _start(
     given = billed(held, bill)
     await redeem(tx, given, buyer.customer)
     await schedule_reminders(tx, given)
-    await store.insert(tx, subscription, invoice_id=invoice_id, granted=signed_up_for)
+    await store.insert(
+        tx, subscription, invoice_id=invoice_id, decided=bill.decided if bill else None, granted=signed_up_for
+    )
     await charge_store.insert(tx, untaxed.charges, invoice_id=invoice_id)
     outbox.publish(tx, _event(subscription))
     issued = await issue_invoices(tx, [bill.invoice] if bill else [])

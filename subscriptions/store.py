@@ -14,15 +14,21 @@ from kernel.ids import Id
 from kernel.paging import Page, Window, next_cursor
 from kernel.periods import Period
 from kernel.structs import Row, load
+from promotions.replay import Decided
 from subscriptions.model import Addon, Given, PeriodInvoice, PlanId, Subscription, SubscriptionId
 
 # ── Subscriptions ───────────────────────────────────────────────────────────────────────────────────────
 
 
 async def insert(
-    tx: Tx, subscription: Subscription, *, invoice_id: InvoiceId | None, granted: Sequence[Id]
+    tx: Tx,
+    subscription: Subscription,
+    *,
+    invoice_id: InvoiceId | None,
+    decided: Decided | None,
+    granted: Sequence[Id],
 ) -> None:
-    """With the invoice of its first period, and what it was signed up for, where it was.
+    """With the invoice of its first period, what was decided for it, and what it was signed up for.
 
     A signup for a plan may come again when the first one is over: the newest counts.
     """
@@ -30,8 +36,8 @@ async def insert(
         """
         WITH link AS (
             INSERT INTO subscription_invoices
-                (tenant_id, subscription_id, period_start, period_end, invoice_id)
-            SELECT $1, $2, $13, $14, $19
+                (tenant_id, subscription_id, period_start, period_end, invoice_id, decided)
+            SELECT $1, $2, $13, $14, $19, $25
             WHERE $19::uuid IS NOT NULL
         ), signup AS (
             INSERT INTO signups (tenant_id, customer_id, granted, subscription_id, created_at)
@@ -72,6 +78,7 @@ async def insert(
         subscription.term_ends_at,
         subscription.phases or None,
         addons_out(subscription.addons),
+        decided,
     )
 
 
@@ -314,13 +321,15 @@ def _addon_in(kept: dict[str, str]) -> Addon:
 # ── Which invoice paid for which period ─────────────────────────────────────────────────────────────────
 
 
-async def link_change(tx: Tx, subscription: Subscription, invoice_id: InvoiceId) -> None:
+async def link_change(
+    tx: Tx, subscription: Subscription, invoice_id: InvoiceId, decided: Decided | None = None
+) -> None:
     """The next invoice of a change in the current period. The subscription has been locked."""
     await tx.conn.execute(
         """
         INSERT INTO subscription_invoices
-            (tenant_id, subscription_id, period_start, period_end, invoice_id, change_number)
-        SELECT $1, $2, $3, $4, $5, COALESCE(max(change_number), 0) + 1
+            (tenant_id, subscription_id, period_start, period_end, invoice_id, decided, change_number)
+        SELECT $1, $2, $3, $4, $5, $6, COALESCE(max(change_number), 0) + 1
         FROM subscription_invoices
         WHERE tenant_id = $1 AND subscription_id = $2 AND period_start = $3
         """,
@@ -329,6 +338,7 @@ async def link_change(tx: Tx, subscription: Subscription, invoice_id: InvoiceId)
         subscription.current_period.start,
         subscription.current_period.end,
         invoice_id,
+        decided,
     )
 
 

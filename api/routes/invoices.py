@@ -18,6 +18,7 @@ from billing.payments.model import NewPayment, Payment
 from billing.payments.record import record_payment
 from kernel.database import Tx
 from kernel.paging import Page, Window
+from subscriptions.backtests.discounts import InvoiceDiscounts, discounts_of
 
 
 @query("/v1/invoices", scope="invoices:read")
@@ -32,6 +33,12 @@ async def list_invoices(
 async def get_invoice(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Invoice:
     """Read an issued invoice and the state of its settlement."""
     return await store.get(tx, invoice_id)
+
+
+@query("/v1/invoices/{invoice_id}/discounts", scope="invoices:read")
+async def get_invoice_discounts(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> InvoiceDiscounts:
+    """Read what came off an invoice, and why the other offers its customer held did not."""
+    return await discounts_of(tx, invoice_id)
 
 
 @query("/v1/invoices/{invoice_id}/pdf", scope="invoices:read")
@@ -86,6 +93,7 @@ async def resume_invoice_dunning(tx: NamedDependency[Tx], invoice_id: FromPath[I
 ROUTES = [
     list_invoices,
     get_invoice,
+    get_invoice_discounts,
     get_invoice_pdf,
     create_payment,
     pay_invoice,

@@ -27,12 +27,22 @@ SETTLING = "settle_rebate"
 async def create_contract(tx: Tx, request: NewRebateContract) -> RebateContract:
     """Settled by a job when a period of it is over."""
     rules.check(request)
+    zone = await zone_of(tx)
+    contract = await contract_of(tx, request)
+
+    await store.insert(tx, contract)
+    await schedule_next(tx, contract, after=local_date(tx.now, zone), zone=zone)
+    outbox.publish(tx, RebateContractCreated(rebate_contract_id=contract.id))
+    return contract
+
+
+async def contract_of(tx: Tx, request: NewRebateContract) -> RebateContract:
+    """With the customers it names."""
     found = await parties.find_customers(tx, request.customers)
     for key in request.customers:
         if key not in found:
             raise not_found("customer", key)
-    zone = await zone_of(tx)
-    contract = RebateContract(
+    return RebateContract(
         id=RebateContractId.new(),
         reference=request.reference,
         name=request.name,
@@ -51,11 +61,6 @@ async def create_contract(tx: Tx, request: NewRebateContract) -> RebateContract:
         metadata=request.metadata,
         created_at=tx.now,
     )
-
-    await store.insert(tx, contract)
-    await schedule_next(tx, contract, after=local_date(tx.now, zone), zone=zone)
-    outbox.publish(tx, RebateContractCreated(rebate_contract_id=contract.id))
-    return contract
 
 
 async def change_contract(tx: Tx, key: str, change: RebateContractChange) -> RebateContract:

@@ -56,6 +56,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     await send("evaluate_promotions", "promotions/evaluate")
     signup = await send("create_signup", "signups")
     await send("grant_subscription_offer", f"subscriptions/{signup['subscription']['id']}/offers")
+    await send("create_back_test", "promotions/backtests")
     await send("patch_customer", "customers/user-42", "PATCH")
     await send("record_usage", "usage")
 

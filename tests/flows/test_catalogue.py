@@ -54,6 +54,7 @@ MAY_CHANGE = {
     "jobs": "state attempt due_at last_error",
     "test_clocks": "now_at previous_at advanced_from advancing_to waits_since held_by held_until",
     "idempotency_answers": "fingerprint status headers body created_at",
+    "back_tests": "status done total mark findings error ended_at",
     "settings": (
         "refund_mode refund_after_days proration tax_behavior dunning_automatic dunning_send_invoice"
     ),

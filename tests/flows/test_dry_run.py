@@ -29,6 +29,9 @@ MEANWHILE: dict[str, Meanwhile] = {
     "archive_offer": lambda b, w: b.patch(f"/v1/offers/{w['offer']}", {"name": "Another"}),
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "change_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "create_back_test": lambda b, w: b.post(
+        "/v1/subscriptions", {"customer": w["customer"], "plan": w["plan"]}
+    ),
     "create_charge": lambda b, _: b.patch("/v1/customers/user-1", {"language": "en"}),
     "create_coupon": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_coupon_batch": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
@@ -94,6 +97,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "undo_change": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
 }
 NOTHING_CHANGES = {
+    "cancel_back_test": "what is called off already answers the same",
     "create_api_key": "it answers what was asked for, whatever others do",
     "create_draft_invoice": "a draft has no number and no amounts of its own",
     "revoke_coupon": "what is revoked already answers the same",

@@ -27,13 +27,17 @@ from tests.makers import NOON
 # Resource → id, plus the line of the invoice; `operation.resource` where one operation needs another.
 World: TypeAlias = "dict[str, str]"
 
+A_YEAR: Json = {"starts_at": "2026-01-01T00:00:00Z", "ends_at": "2027-01-01T00:00:00Z"}
+
 BODIES: dict[str, Callable[[World], Json | None]] = {
     "accrue_rebate": lambda _: {"on": "2026-01-15"},
     "advance_test_clock": lambda _: {"to": "2026-01-20T00:00:00Z"},
     "archive_offer": lambda _: None,
+    "cancel_back_test": lambda _: None,
     "cancel_subscription": lambda _: {"credit": "full", "refund": "manual"},
     "change_subscription": lambda w: {"plan": w["plan"], "refund": "manual"},
     "create_api_key": lambda _: {"name": "New", "scopes": ["events:read"]},
+    "create_back_test": lambda w: {**A_YEAR, "offer": welcome("new"), "customers": [w["customer"]]},
     "create_charge": lambda w: {
         "description": "Workshop",
         "unit_price": "90.00",
@@ -210,6 +214,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     )
     contract = await backend.post("/v1/rebates", rebate(named("rfa"), buyer["id"]))
     (event,) = (await backend.get("/v1/events", limit="1"))["data"]
+    back_test = await backend.post("/v1/promotions/backtests", {**A_YEAR, "rules": "in_force"})
     return {
         "addon": addon["id"],
         "api_key": key["id"],
@@ -219,6 +224,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "credit_note": note["id"],
         "customer": buyer["id"],
         "document": invoice["id"],
+        "back_test": back_test["id"],
         "draft_invoice": draft["id"],
         "event": event["id"],
         "invoice": invoice["id"],

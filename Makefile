@@ -27,6 +27,7 @@ bench: venv ## how fast, beside limits measured in the same run (SUBSCRIPTIONS=2
 	@.venv/bin/python -m bench billing --subscriptions $(SUBSCRIPTIONS)
 	@.venv/bin/python -m bench signups
 	@.venv/bin/python -m bench engine
+	@.venv/bin/python -m bench rebates
 	@.venv/bin/python -m bench evaluations
 
 check: venv ## lint, format, types and the direction of imports

@@ -6,7 +6,7 @@ import asyncio
 import click
 import uvloop
 
-from bench import billing, engine, evaluations, house, signups
+from bench import billing, engine, evaluations, house, rebates, signups
 
 
 @click.group()
@@ -47,6 +47,14 @@ def evaluations_command(clients: int, processes: tuple[int, ...]) -> None:
     """What somebody would pay, with twenty offers in reach, over HTTP."""
     with house.servers():
         uvloop.run(evaluations.measure(clients, processes))
+
+
+@main.command("rebates")
+@click.option("--lines", type=int, multiple=True, default=(10_000, 100_000, 1_000_000), show_default=True)
+def rebates_command(lines: tuple[int, ...]) -> None:
+    """A rebate over very many invoice lines, and the memory of whoever settles it."""
+    with house.servers():
+        asyncio.run(rebates.measure(lines))
 
 
 if __name__ == "__main__":

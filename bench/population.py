@@ -23,7 +23,7 @@ async def populate(database: str, subscriptions: int) -> list[TenantId]:
     tenants = []
     async with house.as_owner(database) as owner:
         for n in range(TENANTS):
-            tenant = await _tenant(owner, f"bench-{n}")
+            tenant = await tenant_named(owner, f"bench-{n}")
             async with transaction(pool, tenant, now=BEGAN) as tx:
                 await a_population(tx)
             await _copy(owner, tenant, subscriptions // TENANTS)
@@ -33,7 +33,7 @@ async def populate(database: str, subscriptions: int) -> list[TenantId]:
     return tenants
 
 
-async def _tenant(owner: "asyncpg.Connection[asyncpg.Record]", name: str) -> TenantId:
+async def tenant_named(owner: "asyncpg.Connection[asyncpg.Record]", name: str) -> TenantId:
     tenant, account = TenantId.new(), TenantId.new()
     await owner.execute(
         "INSERT INTO accounts (id, name, created_at) VALUES ($1, $2, $3)", account.uuid, name, BEGAN

@@ -166,6 +166,7 @@ def why(contract: RebateContract, act: Act) -> Rebate:
         rate=act.rate,
         earned=act.of.earned,
         settled_before=act.of.issued,
+        carried=act.carried,
         invoices=0,
         lines=0,
     )

@@ -126,7 +126,8 @@ class Rebate(Value, frozen=True, kw_only=True):
     """Why a rebate is what it is: the contract, the period, and the volume that earned it.
 
     `volume` is an amount, or a `quantity` where the contract counts units; `rate` is that of the tier it
-    reached. `earned` is the rebate of the whole period so far, and `settled_before` what earlier notes gave.
+    reached. `earned` is the rebate of the whole period so far, and `settled_before` what earlier notes gave;
+    `carried` is what earlier periods left, below zero where they had given too much.
     """
 
     contract_id: str
@@ -140,6 +141,7 @@ class Rebate(Value, frozen=True, kw_only=True):
     rate: Rate
     earned: Money
     settled_before: Money
+    carried: Money
     invoices: int
     lines: int
 

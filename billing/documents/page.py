@@ -298,7 +298,8 @@ def _rebated(note: CreditNote, rebate: Rebate, p: Print) -> Table:
 def _earned(rebate: Rebate, p: Print) -> str:
     """The volume and the tier that justify it."""
     words, formats = p.words, p.formats
-    before = rebate.settled_before
+    before, carried = rebate.settled_before, rebate.carried
+    amount = formats.money(Money(abs(carried.minor), carried.currency))
     return words.rebate.format(
         volume=formats.money(rebate.volume),
         quantity=words.rebate_quantity.format(quantity=formats.quantity(rebate.quantity))
@@ -308,6 +309,7 @@ def _earned(rebate: Rebate, p: Print) -> str:
         mode=words.modes[rebate.marginal],
         earned=formats.money(rebate.earned),
         before=words.rebate_before.format(amount=formats.money(before)) if before else "",
+        carried=words.rebate_carried[carried.minor < 0].format(amount=amount) if carried else "",
     )
 
 

@@ -45,6 +45,7 @@ class Words(Value, frozen=True, kw_only=True):
     rebate: str
     rebate_quantity: str
     rebate_before: str
+    rebate_carried: dict[bool, str]
     modes: dict[bool, str]
     reason: str
     reason_in_full: str
@@ -115,9 +116,13 @@ FRENCH = Words(
     source="Facture {number} du {date}",
     sources="{count} factures émises du {starts} au {ends}",
     rebate="Chiffre d’affaires de la période\u00a0: {volume} HT{quantity}. "
-    "Palier atteint\u00a0: {rate}, {mode}. Ristourne acquise\u00a0: {earned}{before}.",
+    "Palier atteint\u00a0: {rate}, {mode}. Ristourne acquise\u00a0: {earned}{before}{carried}.",
     rebate_quantity=", soit {quantity} unités",
     rebate_before=", dont {amount} déjà accordés",
+    rebate_carried={
+        False: ", plus {amount} restés à accorder des périodes précédentes",
+        True: ", moins {amount} accordés en trop sur les périodes précédentes",
+    },
     modes={False: "sur tout le volume", True: "par tranche"},
     reason="Motif",
     reason_in_full="Motif\u00a0: {text}",
@@ -222,9 +227,13 @@ ENGLISH = Words(
     source="Invoice {number} of {date}",
     sources="{count} invoices issued from {starts} to {ends}",
     rebate="Turnover of the period: {volume} excl. VAT{quantity}. Tier reached: {rate}, {mode}. "
-    "Rebate earned: {earned}{before}.",
+    "Rebate earned: {earned}{before}{carried}.",
     rebate_quantity=", {quantity} units",
     rebate_before=", of which {amount} has been given before",
+    rebate_carried={
+        False: ", plus {amount} left to give for earlier periods",
+        True: ", less {amount} given too much for earlier periods",
+    },
     modes={False: "on the whole volume", True: "tier by tier"},
     reason="Reason",
     reason_in_full="Reason: {text}",

@@ -18,6 +18,9 @@ from kernel.database import Tx
 from kernel.money import Currency, Money
 from kernel.structs import Value, load
 
+# Seconds that a statement over all the lines of a programme may take.
+LONG = 600
+
 
 class Sums(Value, frozen=True, kw_only=True):
     """What a rebate takes off all its invoices."""
@@ -71,6 +74,7 @@ async def lock(tx: Tx, scope: Scope) -> int:
         scope.starts_on,
         scope.ends_on,
         scope.taken_back,
+        timeout=LONG,
     )
     return locked
 
@@ -101,6 +105,7 @@ async def lock_notes(tx: Tx, scope: Scope) -> int:
         scope.starts_on,
         scope.ends_on,
         scope.taken_back,
+        timeout=LONG,
     )
     return locked
 
@@ -131,6 +136,7 @@ async def left_per_group(tx: Tx, scope: Scope) -> dict[CustomerId, dict[TaxGroup
         scope.items,
         scope.taken_back,
         scope.not_bought,
+        timeout=LONG,
     )
     left: dict[CustomerId, dict[TaxGroup, Money]] = defaultdict(dict)
     for row in rows:
@@ -207,6 +213,7 @@ async def volumes(tx: Tx, scope: Scope) -> list[Volume]:
         scope.taken_back,
         scope.given,
         scope.not_bought,
+        timeout=LONG,
     )
     return [load(row, Volume) for row in rows]
 
@@ -239,6 +246,7 @@ async def refundable(tx: Tx, scope: Scope, *, at_least: Money) -> list[Payment]:
         scope.ends_on,
         scope.taken_back,
         at_least.minor,
+        timeout=LONG,
     )
     return [load(row, Payment) for row in rows]
 
@@ -253,7 +261,7 @@ async def insert_lines(tx: Tx, note_id: CreditNoteId, scope: Scope, net: Money) 
     """
     await tx.conn.execute(
         """
-        WITH source AS (
+        WITH source AS MATERIALIZED (
             SELECT l.id, l.invoice_id, l.position, l.description, l.period_start, l.period_end,
                    l.tax_category, l.tax_rate_ppm, l.tax_reason,
                    l.net_minor - COALESCE((
@@ -297,6 +305,7 @@ async def insert_lines(tx: Tx, note_id: CreditNoteId, scope: Scope, net: Money) 
         note_id,
         net.minor,
         scope.not_bought,
+        timeout=LONG,
     )
 
 
@@ -312,6 +321,7 @@ async def bases(tx: Tx, note_id: CreditNoteId) -> dict[TaxGroup, GroupTax]:
         """,
         tx.tenant,
         note_id,
+        timeout=LONG,
     )
     taxes = [group_tax(row) for row in rows]
     return {tax.group: tax for tax in taxes}
@@ -325,7 +335,7 @@ async def insert_source_taxes(tx: Tx, note_id: CreditNoteId, wanted: Mapping[Tax
     """
     await tx.conn.execute(
         """
-        WITH based AS (
+        WITH based AS MATERIALIZED (
             SELECT l.invoice_id, n.currency, n.tax_category AS category, n.tax_rate_ppm AS rate_ppm,
                    n.tax_reason AS reason, sum(n.net_minor) AS base
             FROM credit_note_lines n
@@ -375,6 +385,7 @@ async def insert_source_taxes(tx: Tx, note_id: CreditNoteId, wanted: Mapping[Tax
         note_id,
         *columns_of(list(wanted)),
         [tax.minor for tax in wanted.values()],
+        timeout=LONG,
     )
 
 
@@ -405,6 +416,7 @@ async def insert_sources(tx: Tx, note_id: CreditNoteId) -> None:
         """,
         tx.tenant,
         note_id,
+        timeout=LONG,
     )
 
 
@@ -423,6 +435,7 @@ async def sums(tx: Tx, note_id: CreditNoteId) -> Sums:
         """,
         tx.tenant,
         note_id,
+        timeout=LONG,
     )
     assert row is not None, "a rebate of more than nothing has a source"
     return load(row, Sums)
@@ -440,6 +453,7 @@ async def taxes(tx: Tx, note_id: CreditNoteId) -> tuple[GroupTax, ...]:
         """,
         tx.tenant,
         note_id,
+        timeout=LONG,
     )
     return tuple(group_tax(row) for row in rows)
 

@@ -35,11 +35,15 @@ MONTHS = {RebatePeriod.MONTH: 1, RebatePeriod.QUARTER: 3, RebatePeriod.YEAR: 12}
 
 
 class Act(Value, frozen=True, kw_only=True):
-    """What is settled for a customer and a period: given where it is above zero, taken back below."""
+    """What is settled for a customer and a period: given where it is above zero, taken back below.
+
+    `carried` is what earlier periods left: below zero they had given too much.
+    """
 
     days: Days
     of: CustomerAccrual
     rate: Rate
+    carried: Money
     net: Money
 
 
@@ -258,11 +262,12 @@ def acts_of(contract: RebateContract, periods: Sequence[PeriodAccrual], *, today
     for period in periods:
         for each in period.customers:
             key = str(each.customer_id)
-            due = each.due + carried.pop(key, zero(contract.currency))
+            before = carried.pop(key, zero(contract.currency))
+            due = each.due + before
             takes_back = contract.when_negative is WhenNegative.CLAW_BACK and period.ends_on <= today
             net = min(due, each.left) if due.minor > 0 else due
             if net.minor > 0 or (net.minor < 0 and takes_back):
-                acts.append(Act(days=period.days, of=each, rate=period.rate, net=net))
+                acts.append(Act(days=period.days, of=each, rate=period.rate, carried=before, net=net))
                 due -= net
             if due:
                 carried[key] = due

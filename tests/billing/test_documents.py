@@ -9,7 +9,7 @@ import pypdfium2  # type: ignore[import-untyped]
 import pytest
 from msgspec.structs import replace
 
-from billing.credit_notes.model import CreditNote, Destination, Reason
+from billing.credit_notes.model import CreditNote, Destination, Reason, Rebate
 from billing.documents import keep, render
 from billing.documents.words import ENGLISH, FRENCH, Words
 from billing.invoices.model import Collection, Invoice, Status
@@ -21,7 +21,7 @@ from kernel.decimals import Quantity, Rate
 from kernel.ids import TenantId
 from kernel.money import Currency
 from kernel.periods import Period
-from kernel.text import Name
+from kernel.text import Name, Reference
 from tests import shop
 from tests.makers import (
     NOON,
@@ -265,6 +265,60 @@ def test_a_reason_may_be_as_long_as_it_takes() -> None:
     assert "Motif Autre Devise EUR" in text
     assert "Motif : Paragraphe 0," in text
     assert all(paragraph in text for paragraph in paragraphs)
+
+
+def a_rebate(language: Language = Language.FRENCH, *, invoices: int = 2, carried: int = 0) -> CreditNote:
+    """140.00 of 390.00 earned, by two invoices or more."""
+    note = a_credit_note(an_invoice(language=language))
+    source = note.sources[0]
+    return replace(
+        note,
+        reason=Reason.REBATE,
+        invoice_id=None,
+        invoice_number=None,
+        invoice_issued_on=None,
+        sources=(source, replace(source, number="F2026-000002", issued_on=date(2026, 3, 1))),
+        rebate=Rebate(
+            contract_id="rbc_01jd4w8m2kfzr9t7x3n5q6v8c1",
+            reference=Reference("RFA-2026"),
+            name=Name("Ristourne annuelle"),
+            starts_on=date(2026, 1, 1),
+            ends_on=date(2027, 1, 1),
+            marginal=False,
+            volume=euros(3800_00),
+            quantity=None,
+            rate=Rate.parse("30"),
+            earned=euros(390_00),
+            settled_before=euros(250_00),
+            carried=euros(carried),
+            invoices=invoices,
+            lines=invoices,
+        ),
+    )
+
+
+def test_a_rebate_names_its_contract_its_period_and_its_invoices_and_says_why() -> None:
+    text = text_of(a_rebate())
+
+    assert "Contrat RFA-2026 Période 1er janv. 2026 – 31 déc. 2026 Motif Ristourne" in text
+    assert "Facture F2026-000001 du 15 janvier 2026" in text
+    assert "Facture F2026-000002 du 1er mars 2026" in text
+    assert "Chiffre d’affaires de la période : 3 800,00 € HT." in text
+    assert "Palier atteint : 30,00 %, sur tout le volume." in text
+    assert "Ristourne acquise : 390,00 €, dont 250,00 € déjà accordés." in text
+    assert "Facture d’origine" not in text
+
+
+def test_what_earlier_periods_had_too_much_is_said() -> None:
+    english = text_of(a_rebate(Language.ENGLISH, carried=-12_00))
+    assert "of which €250.00 has been given before, less €12.00 given too much for earlier" in english
+
+
+def test_very_many_invoices_are_counted_per_rate_of_vat() -> None:
+    text = text_of(a_rebate(Language.ENGLISH, invoices=12_345))
+
+    assert "12,345 invoices issued from 1 January 2026 to 31 December 2026 VAT 5.50 %" in text
+    assert "F2026-000001" not in text
 
 
 def test_a_seller_who_opted_for_debits_says_so() -> None:

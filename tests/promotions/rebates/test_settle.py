@@ -1,5 +1,6 @@
 """Rebates in the books: given once, spread over what was bought, given back with what is credited."""
 
+from collections.abc import Awaitable
 from datetime import date
 
 import pytest
@@ -15,8 +16,9 @@ from billing.payments.model import OutsideMeans
 from billing.settlement.apply import apply_note
 from billing.settlement.balance import balance_of
 from billing.tax.model import TaxBehavior
-from kernel.database import Pool, Tx
+from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict, DomainError, Invalid
+from kernel.ids import TenantId
 from kernel.money import Money
 from promotions.rebates.accruals import accruals
 from promotions.rebates.accrue import accrue
@@ -24,7 +26,7 @@ from promotions.rebates.model import Basis, Mode, NewAccrual, RebatePeriod, When
 from refunds.model import NewManualRefund, SettledRebate
 from refunds.record_refund import record_refund
 from tests.books import accounts_of, assert_sound
-from tests.makers import a_line, euros, vat
+from tests.makers import NOON, a_line, euros, vat
 from tests.promotions.rebates.contracts import (
     a_contract,
     bought,
@@ -45,6 +47,7 @@ from tests.shop import (
     at,
     by_amount,
     by_quantity,
+    while_open,
 )
 
 
@@ -530,3 +533,58 @@ async def test_with_nothing_due_there_is_nothing_to_accrue(tx: Tx) -> None:
     with pytest.raises(Conflict) as refused:
         await accrue(tx, contract.reference, NewAccrual(on=tx.now.date()))
     assert refused.value.code == "rebate_nothing_due"
+
+
+# ── In turns ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_two_settlements_of_a_contract_take_turns(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await bought(tx, await a_shop(tx), "3800.00")
+        contract = await a_contract(tx)
+
+    def act(tx: Tx) -> Awaitable[list[int]]:
+        return now_settled(tx, contract)
+
+    assert await while_open(pool, tenant, act, act) == []
+
+
+async def test_two_programmes_on_the_same_invoices_take_turns(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await bought(tx, await a_shop(tx), "10.00")
+        one = await a_contract(tx, terms=tiers((0, "70")))
+        other = await a_contract(tx, terms=tiers((0, "70")), reference="other")
+
+    second = await while_open(
+        pool, tenant, lambda tx: now_settled(tx, one), lambda tx: now_settled(tx, other)
+    )
+    assert second == [3_00], "no more than is left of the line"
+
+
+async def test_a_credit_waits_for_a_settlement_and_gives_back_what_it_left(
+    pool: Pool, tenant: TenantId
+) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        invoice = await bought(tx, await a_shop(tx), "100.00")
+        contract = await a_contract(tx, terms=tiers((0, "10")))
+
+    note = await while_open(
+        pool, tenant, lambda tx: now_settled(tx, contract), lambda tx: a_credit(tx, invoice)
+    )
+    assert note.net == euros(90_00)
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await assert_sound(tx)
+
+
+async def test_a_settlement_waits_for_a_credit_and_counts_it(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        invoice = await bought(tx, await a_shop(tx), a_line(price="10.00", quantity="10"))
+        contract = await a_contract(tx, terms=tiers((0, "10")))
+
+    given_ = await while_open(
+        pool,
+        tenant,
+        lambda tx: a_credit(tx, invoice, by_quantity(invoice.lines[0], "4")),
+        lambda tx: now_settled(tx, contract),
+    )
+    assert given_ == [6_00]

@@ -101,8 +101,12 @@ def after_invoice(held: Held, off: Money | None, period: Period) -> Redemption:
         return redemption
     if not is_over(Held(offer=held.offer, redemption=redemption), at=period.end):
         return redemption
-    ended_at = end_of_time(held) or period.end
-    return msgspec.structs.replace(redemption.to(Status.EXHAUSTED), ended_at=ended_at)
+    return exhausted(Held(offer=held.offer, redemption=redemption), at=period.end)
+
+
+def exhausted(held: Held, *, at: datetime) -> Redemption:
+    """It has given all that it was for, which lasts until a time: its own, where it has one."""
+    return msgspec.structs.replace(held.redemption.to(Status.EXHAUSTED), ended_at=end_of_time(held) or at)
 
 
 def end_of_time(held: Held) -> datetime | None:

@@ -74,11 +74,11 @@ async def redeem(tx: Tx, granted: Sequence[Held], customer: Customer) -> None:
             )
             for held in granted
         ),
-        *(ended(held.redemption) for held in granted if held.redemption.status is Status.EXHAUSTED),
+        *(ended_event(held.redemption) for held in granted if held.redemption.status is Status.EXHAUSTED),
     )
 
 
-def ended(redemption: Redemption) -> RedemptionEnded:
+def ended_event(redemption: Redemption) -> RedemptionEnded:
     assert redemption.ended_at is not None, "what is exhausted ends at a time"
     return RedemptionEnded(
         offer_id=redemption.offer_id,

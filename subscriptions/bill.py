@@ -16,7 +16,7 @@ from kernel.periods import Period, nth_period
 from kernel.structs import Value
 from kernel.text import Reference
 from promotions import engine, replay
-from promotions.duration import after_invoice, before_period, covered, given, is_over
+from promotions.duration import after_invoice, before_period, covered, exhausted, given, is_over
 from promotions.engine import Basket, BasketLine, Decision, Held, InReach
 from promotions.model import AtEnd, OfferId, Percent, Policy, Redemption, Status
 from promotions.replay import Decided
@@ -243,6 +243,16 @@ def ends(subscription: Subscription, terms: Terms) -> bool:
         and held.redemption.is_live
         and is_over(held, at=subscription.current_period.end)
         for held in terms.held
+    )
+
+
+def ended_with(subscription: Subscription, terms: Terms) -> tuple[Held, ...]:
+    """Offers of a subscription that ends which no further bill tells that they are over: free days."""
+    at = subscription.current_period.end
+    return tuple(
+        Held(offer=held.offer, redemption=exhausted(held, at=at))
+        for held in terms.held
+        if held.redemption.status is Status.REDEEMED and is_over(held, at=at)
     )
 
 

@@ -11,8 +11,9 @@ from kernel.errors import Conflict
 from kernel.events import Event
 from kernel.periods import Period
 from kernel.structs import Value
+from promotions.engine import Held
 from subscriptions import billing_store, charge_store, pausing, schedule, store
-from subscriptions.bill import Bill, Terms, bill_of, bill_of_end, ends
+from subscriptions.bill import Bill, Terms, bill_of, bill_of_end, ended_with, ends
 from subscriptions.billing_store import Begun
 from subscriptions.changing import event_of, from_next_period
 from subscriptions.events import (
@@ -33,7 +34,7 @@ class NextPeriod(Value, frozen=True, kw_only=True):
     One that has ended may have a bill of what was left: usage, and charges that waited.
 
     `had_change` when one was pending: it is carried out, or has come to nothing. `rewritten` when
-    more than the period has moved.
+    more than the period has moved. `ended` are the offers that no bill was the last of.
     """
 
     subscription: Subscription
@@ -42,6 +43,7 @@ class NextPeriod(Value, frozen=True, kw_only=True):
     rewritten: bool = False
     starts: bool = False
     change_number: int = 0
+    ended: tuple[Held, ...] = ()
 
 
 async def renew(tx: Tx, subscription_id: SubscriptionId) -> Renewal:
@@ -86,7 +88,13 @@ def next_period(subscription: Subscription, terms: Terms, *, now: datetime) -> N
         )
         bill = bill_of_end(over, terms, now=now)
         rewritten = had_change or bool(subscription.phases)
-        return NextPeriod(subscription=over, bill=bill, had_change=had_change, rewritten=rewritten)
+        return NextPeriod(
+            subscription=over,
+            bill=bill,
+            had_change=had_change,
+            rewritten=rewritten,
+            ended=ended_with(subscription, terms),
+        )
     if subscription.pause_at is not None:
         paused = pausing.paused(subscription, at=subscription.pause_at, resume_at=subscription.resume_at)
         return NextPeriod(subscription=paused, bill=None)
@@ -137,7 +145,7 @@ async def record(tx: Tx, decided: Sequence[NextPeriod]) -> list[Renewal]:
     await billing_store.advance(tx, [_begun(each) for each in decided])
     await billing_store.carry_out_changes(tx, [each.subscription for each in decided if each.rewritten])
     await usage_store.close(tx, [bill.usage for bill in bills if bill.usage])
-    await serve_offers(tx, bills)
+    await serve_offers(tx, bills, ended=[held for each in decided for held in each.ended])
     await charge_store.bill(tx, bills)
     outbox.publish(tx, *(event for each in decided for event in _events(each)))
     issued = await issue_invoices(tx, [bill.invoice for bill in bills])

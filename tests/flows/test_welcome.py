@@ -212,7 +212,8 @@ async def test_an_offer_that_ends_the_subscription_says_so(
     assert "Your subscription ends with it." in text_of(mail)
     subscription = await backend.get(f"/v1/subscriptions/{signup['subscription']['id']}")
     assert subscription["status"] == "ended"
-    assert (await figures(backend))["running"] == 0
+    assert len(await events(backend, "redemption.ended")) == 1
+    assert counts(await figures(backend)) == (1, 1, 0, 1, 0, 0)
 
 
 async def test_a_french_customer_is_told_in_french(backend: Backend, house: House, inbox: Inbox) -> None:

@@ -59,7 +59,7 @@ METERS = {
 ADDONS = {"flat": [beside("seats", "3"), beside("support")], "volume": [beside("support")]}
 OFFERS: dict[str, NewOffer] = {
     "LAUNCH": a_new_offer(percent("33.3"), reference="LAUNCH", duration=Forever()),
-    "TENNER": a_new_offer(fixed(10_00), reference="TENNER", duration=Periods(count=2)),
+    "TENNER": a_new_offer(fixed(10_00), reference="TENNER", duration=Periods(count=2), remind_days_before=5),
     "HELLO": a_new_offer(percent("50"), reference="HELLO"),
     "SHORT": a_new_offer(percent("10"), reference="SHORT", at_end=AtEnd.END),
     "TRIAL": a_new_offer(days(31), reference="TRIAL"),

@@ -134,7 +134,8 @@ async def reached(tx: Tx, codes: Collection[str]) -> dict[str, Reached]:
                c.metadata AS coupon_metadata, c.created_at AS coupon_created_at,
                o.id, o.reference, o.name, o.lane, o.benefit, o.conditions, o.duration, o.at_end,
                o.max_redemptions, o.redeemed, o.max_per_customer, o.budget_minor, o.spent_minor,
-               o.budget_currency AS currency, o.status, o.metadata, o.created_at
+               o.budget_currency AS currency, o.status, o.metadata, o.created_at, o.one_per_identity,
+               o.remind_days_before
         FROM coupons c
         JOIN offers o ON o.tenant_id = $1 AND o.id = c.offer_id
         WHERE c.tenant_id = $1 AND c.normal_code = ANY($2::text[])

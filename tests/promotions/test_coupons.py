@@ -59,6 +59,16 @@ async def told(tx: Tx) -> list[str]:
     return [event.type for event in events if event.type.startswith("coupon")]
 
 
+async def test_a_code_reaches_its_offer_as_that_is(tx: Tx, customer: Customer) -> None:
+    """All of it: who is refused under another name by reference is so by code, and is reminded of its end."""
+    offer = await create_offer(
+        tx, a_new_offer(reference="WHOLE", one_per_identity=True, remind_days_before=3, max_redemptions=5)
+    )
+    await create_coupon(tx, "WHOLE", NewCoupon(code=Code("SUMMER26")))
+
+    assert (await store.reached(tx, ["SUMMER26"]))["SUMMER26"].offer == offer
+
+
 # ── Making them ─────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from billing.parties.model import Customer, CustomerId, LegalEntity, LegalEntityId, Proration
 from billing.tax.model import TaxBehavior, TaxRate, TaxRateId
 from kernel.database import Tx
+from kernel.ids import Id
 from kernel.periods import Interval, Unit
 from kernel.rows import REMEMBERED, Inner, reader
 from kernel.structs import Value, load
@@ -21,6 +22,8 @@ from promotions.identity import Digest, digests
 from promotions.model import Offer, OfferId, Policy
 from subscriptions.evaluating.model import Newcomer, NewEvaluation
 from subscriptions.model import Plan, PlanId, Price
+
+K = TypeVar("K", bound=Id)
 
 
 class Read(Value, frozen=True, kw_only=True):
@@ -131,18 +134,18 @@ async def read(tx: Tx, request: NewEvaluation) -> Read:
                       FROM coupon_attempts
                       WHERE tenant_id = $1
                         AND who = COALESCE((SELECT reference FROM customer), $14)) AS attempts,
-               ARRAY (SELECT ROW (percentages, comes_first, cumulative_lanes)
+               ARRAY (SELECT ROW (percentages, comes_first, to_json(cumulative_lanes)::text)
                       FROM stacking_policies
                       WHERE tenant_id = $1) AS policies,
                (SELECT proration FROM settings WHERE tenant_id = $1) AS proration,
                (SELECT tax_behavior FROM settings WHERE tenant_id = $1) AS tax_behavior
         """,
         tx.tenant,
-        request.customer and CustomerId.read(request.customer),
+        _id_of(CustomerId, request.customer),
         request.customer,
-        newcomer.legal_entity and LegalEntityId.read(newcomer.legal_entity),
+        _id_of(LegalEntityId, newcomer.legal_entity),
         newcomer.legal_entity,
-        newcomer.tax_rate and TaxRateId.read(newcomer.tax_rate),
+        _id_of(TaxRateId, newcomer.tax_rate),
         newcomer.tax_rate,
         [plan_id for key in plans if (plan_id := PlanId.read(key))],
         plans,
@@ -154,6 +157,10 @@ async def read(tx: Tx, request: NewEvaluation) -> Read:
     )
     assert row is not None, "a SELECT without FROM has a row"
     return _read(row, newcomer)
+
+
+def _id_of(kind: type[K], key: str | None) -> K | None:
+    return None if key is None else kind.read(key)
 
 
 def _digests(tx: Tx, newcomer: Newcomer) -> tuple[Digest, ...]:
@@ -180,7 +187,7 @@ def _read(row: Any, newcomer: Newcomer) -> Read:
         redeemed={OfferId.of(offer_id): times for offer_id, times in row["redemptions"]},
         known=frozenset(map(OfferId.of, row["known"])),
         attempts=next((Attempts(failures=times, counted_from=at) for times, at in row["attempts"]), None),
-        policy=next((_policy(each) for each in row["policies"]), Policy()),
+        policy=next(map(_policy, row["policies"]), Policy()),
         proration=Proration(row["proration"] or Proration.DAY),
         tax_behavior=TaxBehavior(row["tax_behavior"] or TaxBehavior.EXCLUSIVE),
     )
@@ -206,10 +213,7 @@ _entity = reader(
 )
 
 
-def _policy(row: Inner) -> Policy:
-    return load(dict(zip(("percentages", "order", "cumulative_lanes"), row, strict=True)), Policy)
-
-
+_policy = reader(Policy, "percentages order cumulative_lanes", documents=["cumulative_lanes"])
 _tax_rate = reader(TaxRate, "id reference name category rate reason created_at")
 _offer = reader(
     Offer,

@@ -14,6 +14,7 @@ from kernel.decimals import Quantity
 from kernel.errors import DomainError
 from kernel.money import Currency, Money
 from kernel.text import Country, Email, Name, Reference
+from promotions.change_policy import change_policy
 from promotions.coupons.codes import Code
 from promotions.coupons.create_coupon import create_coupon
 from promotions.coupons.model import NewCoupon
@@ -28,7 +29,9 @@ from promotions.model import (
     Months,
     MoveTo,
     NewOffer,
+    Percentages,
     Periods,
+    PolicyChange,
 )
 from promotions.pause_offer import pause_offer
 from subscriptions.evaluating.evaluate import evaluate
@@ -290,6 +293,9 @@ async def test_an_offer_that_is_held_and_no_longer_applies_says_why(tx: Tx) -> N
         ({"plan": "pro", "customer": "never"}, "customer_not_found"),
         ({"plan": "pro", "newcomer": Newcomer(tax_rate="never")}, "tax_rate_not_found"),
         ({"plan": "pro", "newcomer": Newcomer(legal_entity="never")}, "legal_entity_not_found"),
+        ({"plan": "pro", "customer": ""}, "customer_not_found"),
+        ({"plan": "pro", "newcomer": Newcomer(tax_rate="")}, "tax_rate_not_found"),
+        ({"plan": "pro", "newcomer": Newcomer(legal_entity="")}, "legal_entity_not_found"),
         ({"plan": "pro", "currency": Currency("USD")}, "price_missing"),
     ],
 )
@@ -300,6 +306,19 @@ async def test_a_question_that_cannot_be_answered_says_what_is_wrong(
     with pytest.raises(DomainError) as refused:
         await asked(tx, **fields)
     assert refused.value.code == code
+
+
+async def test_the_policy_is_read_by_who_has_just_connected(tx: Tx) -> None:
+    """An array inside of a row is read only by connections that have met one before."""
+    await a_shop_with_a_plan(tx)
+    for reference, part in (("TEN", "10"), ("HALF", "50")):
+        await create_offer(tx, a_new_offer(percent(part), reference=reference, lane=7))
+    await change_policy(tx, PolicyChange(percentages=Percentages.FULL_AMOUNT, cumulative_lanes=(7,)))
+
+    await tx.conn.reload_schema_state()
+    answer = await asked(tx, plan="pro", offers=("TEN", "HALF"))
+
+    assert (answer.amount, answer.discount) == (euros(29_00), euros(17_40))
 
 
 async def test_a_code_brings_its_offer_or_is_refused_as_any_other_that_cannot_be_used(tx: Tx) -> None:

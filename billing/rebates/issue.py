@@ -66,6 +66,7 @@ async def issue_rebate(tx: Tx, request: ToRebate, *, refund: Refunding) -> Credi
     note = _note(note_id, request, sums, taxes, refund, numbered, tx)
 
     await credit_notes.insert_over_many(tx, note)
+    await store.check_references(tx)
     outbox.publish(
         tx, CreditNoteIssued(credit_note_id=note.id, invoice_id=None, customer_id=note.customer_id)
     )

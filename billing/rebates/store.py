@@ -475,6 +475,19 @@ async def taxes_given(tx: Tx, note_ids: Sequence[CreditNoteId]) -> dict[TaxGroup
     return {tax.group: tax for tax in found}
 
 
+async def check_references(tx: Tx) -> None:
+    """That all of a note belongs to it, now that it is there: a COMMIT has no time for millions of rows."""
+    await tx.conn.execute(
+        """
+        SET CONSTRAINTS credit_note_lines_note, credit_note_sources_note, credit_note_source_taxes_note
+            IMMEDIATE;
+        SET CONSTRAINTS credit_note_lines_note, credit_note_sources_note, credit_note_source_taxes_note
+            DEFERRED
+        """,
+        timeout=LONG,
+    )
+
+
 async def sources_from(tx: Tx, note_id: CreditNoteId, position: int, *, limit: int) -> list[Source]:
     """In their order, so many from a position on."""
     rows = await tx.conn.fetch(

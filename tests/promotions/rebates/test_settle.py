@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNote, CreditShare, Reason
+from billing.gateways.model import Outcome
+from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice
 from billing.parties.model import RefundMode, VatDue
@@ -25,6 +27,7 @@ from promotions.rebates.accrue import accrue
 from promotions.rebates.model import Basis, Mode, NewAccrual, RebatePeriod, WhenNegative
 from refunds.model import NewManualRefund, SettledRebate
 from refunds.record_refund import record_refund
+from refunds.send_refund import finish_refund
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, a_line, euros, vat
 from tests.promotions.rebates.contracts import (
@@ -174,7 +177,10 @@ async def test_it_goes_back_by_the_provider_and_the_rest_by_hand(tx: Tx) -> None
     result = await settled(tx, contract, tx.now.date())
     note = await note_of(tx, result)
     assert (note.destination.to_provider, note.destination.by_hand) == (euros(12_00), euros(12_00))
-    assert [refund.amount for refund in result.settlements[0].refunds] == [euros(12_00)]
+    [refund] = result.settlements[0].refunds
+    assert (refund.amount, refund.invoice_id) == (euros(12_00), None)
+    await assert_sound(tx)
+    await finish_refund(tx, refund.id, Outcome(status=OutcomeStatus.SUCCEEDED, reference="re_1"))
     await assert_sound(tx)
     await record_refund(tx, note.id, NewManualRefund(means=OutsideMeans.TRANSFER))
     await assert_sound(tx)

@@ -30,6 +30,7 @@ from notifications.model import Letter
 from notifications.send import send_mail
 from promotions.model import RedemptionId
 from promotions.rebates.create_contract import SETTLING
+from promotions.release import LAPSING, lapse_due
 from refunds.cancel_subscription import CANCELLING, cancel_due
 from refunds.end_unpaid import end_unpaid
 from refunds.events import RefundRequested, RefundSucceeded
@@ -134,6 +135,11 @@ async def try_on_the_past(work: Work) -> timedelta | None:
     return timedelta(0)
 
 
+async def lapse_when_due(work: Work) -> None:
+    redemption_id = RedemptionId.parse(str(work.job.data["redemption_id"]))
+    await _inside(work, lambda tx: lapse_due(tx, redemption_id))
+
+
 async def fall_overdue_when_due(work: Work) -> None:
     await _inside(work, lambda tx: fall_overdue(tx, work.invoice_id))
 
@@ -236,6 +242,7 @@ WHEN_DUE: Mapping[str, Consequence] = {
     MIGRATING: migrate_when_due,
     REMINDING: remind_when_due,
     TRYING: try_on_the_past,
+    LAPSING: lapse_when_due,
     OVERDUE: fall_overdue_when_due,
     STEP: take_dunning_step,
     SETTLING: settle_rebate_when_due,

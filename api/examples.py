@@ -97,6 +97,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "conditions": {"new_customers_only": True},
     },
     "patch_offer": {"name": "Half price for three months", "metadata": {"campaign": "spring"}},
+    "create_redemption": {"customer": "user-43", "offer": "WELCOME", "expires_in_seconds": 3600},
     "create_coupon": {"code": "SUMMER26", "expires_at": "2027-09-01T00:00:00Z"},
     "create_coupon_batch": {"count": 5000, "prefix": "SPRING", "name": "Flyers at the fair"},
     "create_rebate": {

@@ -50,13 +50,15 @@ class Basket(Value, frozen=True, kw_only=True):
 
 
 class InReach(Value, frozen=True, kw_only=True):
-    """An offer this customer may use; `granted` once they hold it, with the periods it has served.
+    """An offer this customer may use; `reserved` while it is kept for them: there it is as it was then. It is
+    `granted` once they hold it, with the periods it has served.
 
     `covers` is the share of the period in which it holds: what recurs is discounted for that share.
     """
 
     offer: Offer
     granted: bool = False
+    reserved: bool = False
     periods_used: int = 0
     covers: Share = Share()
 

@@ -36,6 +36,7 @@ class Condition(NamedTuple):
     holds: Callable[[Offer, Asked], bool]
     sentence: Callable[[Offer, Asked], str]
     each_invoice: bool = False
+    once_reserved: bool = True  # asked again when what was reserved is redeemed
 
 
 # The first that does not hold is the reason that is given.
@@ -45,12 +46,14 @@ CONDITIONS = (
         "offer_not_started",
         lambda offer, asked: offer.conditions.starts_at is None or offer.conditions.starts_at <= asked.now,
         lambda offer, _: f"The offer begins at {offer.conditions.starts_at}.",
+        once_reserved=False,
     ),
     Condition(
         "conditions.ends_at",
         "offer_ended",
         lambda offer, asked: offer.conditions.ends_at is None or asked.now < offer.conditions.ends_at,
         lambda offer, _: f"The offer ended at {offer.conditions.ends_at}.",
+        once_reserved=False,
     ),
     Condition(
         "conditions.new_customers_only",
@@ -132,6 +135,7 @@ CONDITIONS = (
         "offer_sold_out",
         lambda offer, _: offer.max_redemptions is None or offer.redeemed < offer.max_redemptions,
         lambda *_: "The offer has been used as often as it may be.",
+        once_reserved=False,
     ),
 )
 
@@ -148,6 +152,7 @@ class Rows(NamedTuple):
 
 
 _WHEN_GIVEN = Rows.of(CONDITIONS)
+_WHEN_REDEEMED = Rows.of([row for row in CONDITIONS if row.once_reserved])
 _EACH_INVOICE = Rows.of([row for row in CONDITIONS if row.each_invoice])
 
 
@@ -157,12 +162,17 @@ def refusal_of(basket: Basket, each: InReach, *, now: datetime) -> Refusal | Non
 
 
 def refusal_when(asked: Asked, each: InReach) -> Refusal | None:
-    """Who was granted it was the right person at the right time: what is asked again is what they buy."""
+    """Who was granted it was the right person at the right time: what is asked again is what they buy.
+
+    What was reserved came at the right time, and has its slot.
+    """
     offer = each.offer
     if each.granted:
         if is_used_up(offer, each.periods_used) or not each.covers.part:
             return refused(offer, "offer_used_up", "The offer has served all its periods.")
         rows, fields = _EACH_INVOICE
+    elif each.reserved:
+        rows, fields = _WHEN_REDEEMED
     else:
         if offer.status is not OfferStatus.ACTIVE:
             return refused(offer, "offer_inactive", f"The offer is {offer.status}.")

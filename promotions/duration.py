@@ -130,4 +130,5 @@ def remind_at(held: Held, *, now: datetime) -> datetime | None:
 
 
 def given(redemption: Redemption, off: Money) -> Redemption:
+    assert redemption.given is not None, "what is reserved serves nothing"
     return msgspec.structs.replace(redemption, given=redemption.given + off)

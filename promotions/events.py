@@ -34,6 +34,20 @@ class OfferRedeemed(Event, frozen=True, kw_only=True, tag="offer.redeemed"):
     customer_id: CustomerId
 
 
+class RedemptionReserved(Event, frozen=True, kw_only=True, tag="redemption.reserved"):
+    offer_id: OfferId
+    redemption_id: RedemptionId
+    customer_id: CustomerId
+
+
+class RedemptionExpired(Event, frozen=True, kw_only=True, tag="redemption.expired"):
+    """A reservation has lapsed: its slot is free again."""
+
+    offer_id: OfferId
+    redemption_id: RedemptionId
+    customer_id: CustomerId
+
+
 class StackingPolicyChanged(Event, frozen=True, kw_only=True, tag="stacking_policy.changed"):
     percentages: Percentages
     order: First
@@ -59,7 +73,7 @@ class RedemptionConverted(Event, frozen=True, kw_only=True, tag="redemption.conv
 
 
 class RedemptionReleased(Event, frozen=True, kw_only=True, tag="redemption.released"):
-    """Nothing is left of what was billed with it: its slot is free again."""
+    """By hand, or because nothing is left of what was billed with it: its slot is free again."""
 
     offer_id: OfferId
     redemption_id: RedemptionId
@@ -67,7 +81,7 @@ class RedemptionReleased(Event, frozen=True, kw_only=True, tag="redemption.relea
 
 
 class RedemptionRevoked(Event, frozen=True, kw_only=True, tag="redemption.revoked"):
-    """What was billed with it was credited as fraud: it gives nothing any more, and its slot stays used."""
+    """By hand, or for what was billed with it was fraud: it gives nothing any more, its slot stays used."""
 
     offer_id: OfferId
     redemption_id: RedemptionId

@@ -326,6 +326,9 @@ class Redemption(Value, frozen=True, kw_only=True):
     `given` is what it took off in all. Once it has given all that it was for, `ended_at` is when that is
     over: the end of the last period it served. `converted_at` is when the first invoice that asked for money
     was paid.
+
+    One that began as a reservation says since when, and until when it is kept: null is until it is redeemed,
+    by the next subscription. Nothing is `given` before it is redeemed.
     """
 
     id: RedemptionId
@@ -337,10 +340,12 @@ class Redemption(Value, frozen=True, kw_only=True):
     applies_from: datetime
     ends_at: datetime | None = None
     served_at: datetime | None = None
-    given: Money
+    given: Money | None
     redeemed_at: datetime
     converted_at: datetime | None = None
     ended_at: datetime | None = None
+    reserved_at: datetime | None = None
+    reserved_until: datetime | None = None
 
     def to(self, status: Status) -> Self:
         """This redemption in another state. Raises Conflict `redemption_state`."""
@@ -349,6 +354,23 @@ class Redemption(Value, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, status=status)
 
     @property
+    def came_by_itself(self) -> bool:
+        """It was kept until there was a subscription to hold it."""
+        return self.reserved_at is not None and self.reserved_until is None
+
+    def has_lapsed(self, *, now: datetime) -> bool:
+        return self.reserved_until is not None and self.reserved_until <= now
+
+    @property
     def is_live(self) -> bool:
         """Whether it gives what it was for, or has given it all: not before it was had, nor taken back."""
         return self.status in (Status.REDEEMED, Status.EXHAUSTED)
+
+
+class NewReservation(Input, frozen=True, kw_only=True):
+    """An offer, by reference or id, or what a code brings, kept for a customer for so many seconds."""
+
+    customer: str
+    offer: str | None = None
+    coupon: str | None = None
+    expires_in_seconds: Annotated[int, msgspec.Meta(ge=60, le=90 * 86_400)] = 1800

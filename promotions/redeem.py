@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from billing.parties.model import Customer, CustomerId
 from kernel import outbox
 from kernel.database import Tx
@@ -19,15 +21,24 @@ from promotions.store import Kept
 
 
 class Asked(Value, frozen=True, kw_only=True):
-    """An offer that somebody wants to have, and the code that puts it within their reach, if one does."""
+    """An offer that somebody wants to have, and the code that puts it within their reach, if one does.
+
+    It may be `reserved` for them. Such a one may come by itself, `unasked`: then it is refused in silence.
+    """
 
     offer: Offer
     coupon: Coupon | None = None
+    reserved: Redemption | None = None
+    unasked: bool = False
+
+    @property
+    def in_reach(self) -> InReach:
+        return InReach(offer=self.offer, reserved=self.reserved is not None)
 
 
 def grant(asked: Asked, customer_id: CustomerId, basket: Basket, serving: Serving, *, now: datetime) -> Held:
     """Decides and writes nothing. Raises Conflict with the code of the engine's refusal."""
-    refusal = engine.refusal_of(basket, InReach(offer=asked.offer), now=now)
+    refusal = engine.refusal_of(basket, asked.in_reach, now=now)
     if refusal is not None:
         raise Conflict(refusal.code, refusal.detail, param="coupons" if asked.coupon else "offer")
     return granted(asked, customer_id, basket.currency, serving, now=now)
@@ -37,6 +48,15 @@ def granted(
     asked: Asked, customer_id: CustomerId, currency: Currency, serving: Serving, *, now: datetime
 ) -> Held:
     """As it is held by whom nothing refuses it."""
+    if asked.reserved is not None:
+        taken_over = replace(
+            asked.reserved.to(Status.REDEEMED),
+            applies_from=serving.applies_from,
+            ends_at=serving.ends_at,
+            given=zero(currency),
+            redeemed_at=now,
+        )
+        return Held(offer=asked.offer, redemption=taken_over)
     redemption = Redemption(
         id=RedemptionId.new(),
         offer_id=asked.offer.id,
@@ -57,13 +77,11 @@ async def redeem(tx: Tx, granted: Sequence[Held], customer: Customer) -> None:
 
     They are locked. Offers take their turns in one order, whatever order they were asked for in.
     """
-    digests = identity.digests_of(customer, tenant=tx.tenant, secret=tx.secret)
     for held in sorted(granted, key=lambda each: each.offer.id):
-        # The caps are decided there, by one conditional write: what the engine read may be old by now.
-        kept = await store.insert_redemption(tx, held, digests if held.offer.one_per_identity else ())
-        check(kept)
-        if not kept.has_slot:
-            raise no_slot(await store.offer(tx, held.offer.id))
+        if held.redemption.reserved_at is None:
+            await keep(tx, held, customer)
+        else:
+            await _check(tx, held, await store.take_over(tx, held))
     outbox.publish(
         tx,
         *(
@@ -86,6 +104,20 @@ def ended_event(redemption: Redemption) -> RedemptionEnded:
         customer_id=redemption.customer_id,
         ended_at=redemption.ended_at,
     )
+
+
+async def keep(tx: Tx, held: Held, customer: Customer) -> None:
+    """What is new, redeemed or reserved. Raises Conflict: the transaction is not to be committed."""
+    digests = identity.digests_of(customer, tenant=tx.tenant, secret=tx.secret)
+    # The caps are decided there, by one conditional write: what the engine read may be old by now.
+    kept = await store.insert_redemption(tx, held, digests if held.offer.one_per_identity else ())
+    await _check(tx, held, kept)
+
+
+async def _check(tx: Tx, held: Held, kept: Kept) -> None:
+    check(kept)
+    if not kept.has_slot:
+        raise no_slot(await store.offer(tx, held.offer.id))
 
 
 def check(kept: Kept) -> None:

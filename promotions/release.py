@@ -1,12 +1,20 @@
-"""Taking back what was redeemed: with its slot, or, from who cheated, without."""
+"""Taking back what was reserved or redeemed: with its slot, or, from who cheated, without.
+
+A reservation lapses by itself at its time, by a job or by whoever comes across it first.
+"""
 
 from collections.abc import Sequence
 
+from billing.parties import store as parties
+from billing.parties.model import CustomerId
 from kernel import outbox
 from kernel.database import Tx
 from promotions import store
-from promotions.events import RedemptionReleased, RedemptionRevoked
-from promotions.model import RedemptionId
+from promotions.basket import Held
+from promotions.events import RedemptionExpired, RedemptionReleased, RedemptionRevoked
+from promotions.model import Redemption, RedemptionId, Status
+
+LAPSING = "lapse_reservation"
 
 
 async def release(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> None:
@@ -33,3 +41,56 @@ async def revoke(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> None:
             for each in revoked
         ),
     )
+
+
+async def release_redemption(tx: Tx, redemption_id: RedemptionId) -> Redemption:
+    found = await _locked(tx, redemption_id)
+
+    released = found.to(Status.RELEASED)
+
+    await release(tx, [redemption_id])
+    return released
+
+
+async def revoke_redemption(tx: Tx, redemption_id: RedemptionId) -> Redemption:
+    found = await _locked(tx, redemption_id)
+
+    revoked = found.to(Status.REVOKED)
+
+    await revoke(tx, [redemption_id])
+    return revoked
+
+
+async def reservations(tx: Tx, customer_id: CustomerId) -> list[Held]:
+    """What is kept for a customer, who is locked, now."""
+    found = await store.lock_reservations(tx, customer_id)
+
+    over = [each.redemption.id for each in found if each.redemption.has_lapsed(now=tx.now)]
+
+    await _lapse(tx, over)
+    return [each for each in found if each.redemption.id not in over]
+
+
+async def lapse_due(tx: Tx, redemption_id: RedemptionId) -> None:
+    found = await _locked(tx, redemption_id)
+
+    if found.status is Status.RESERVED and found.has_lapsed(now=tx.now):
+        await _lapse(tx, [redemption_id])
+
+
+async def _lapse(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> None:
+    lapsed = await store.release(tx, redemption_ids, to=Status.EXPIRED) if redemption_ids else []
+    outbox.publish(
+        tx,
+        *(
+            RedemptionExpired(offer_id=each.offer_id, redemption_id=each.id, customer_id=each.customer_id)
+            for each in lapsed
+        ),
+    )
+
+
+async def _locked(tx: Tx, redemption_id: RedemptionId) -> Redemption:
+    """Its customer is: whoever takes over, gives or takes back what is theirs locks them first."""
+    found = await store.redemption(tx, redemption_id)
+    await parties.lock_customer(tx, found.customer_id)
+    return await store.redemption(tx, redemption_id)

@@ -10,7 +10,16 @@ from kernel.paging import Page, Window, page_of
 from kernel.structs import Value, load, sent_fields
 from promotions.engine import Held
 from promotions.identity import Digest
-from promotions.model import Offer, OfferId, Policy, PolicyChange, Redemption, RedemptionId
+from promotions.model import (
+    NEXT,
+    Offer,
+    OfferId,
+    Policy,
+    PolicyChange,
+    Redemption,
+    RedemptionId,
+    Status,
+)
 
 
 class Kept(Value, frozen=True, kw_only=True):
@@ -181,8 +190,9 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
         ), redemption AS (
             INSERT INTO redemptions
                 (tenant_id, id, offer_id, customer_id, ordinal, status, periods_used, redeemed_at, coupon_id,
-                 applies_from, ends_at, served_at, given_minor, currency, ended_at)
-            SELECT $1, $2, $3, $4, ordinal, $5, $6, $7, $8, $9, $10, $11, $12, $13, $18
+                 applies_from, ends_at, served_at, given_minor, currency, ended_at,
+                 reserved_at, reserved_until)
+            SELECT $1, $2, $3, $4, ordinal, $5, $6, $7, $8, $9, $10, $11, $12, $13, $18, $19, $20
             FROM place
             ON CONFLICT (tenant_id, customer_id, offer_id, ordinal)
                 WHERE status NOT IN ('released', 'expired')
@@ -234,13 +244,64 @@ async def insert_redemption(tx: Tx, held: Held, identities: Sequence[Digest] = (
         redemption.applies_from,
         redemption.ends_at,
         redemption.served_at,
-        redemption.given.minor,
-        redemption.given.currency,
+        redemption.given.minor if redemption.given is not None else 0,
+        redemption.given.currency if redemption.given is not None else None,
         offer.max_per_customer,
         offer.max_redemptions is not None or (offer.budget is not None and bool(redemption.given)),
         [each.kind for each in identities],
         [each.digest for each in identities],
         redemption.ended_at,
+        redemption.reserved_at,
+        redemption.reserved_until,
+    )
+    assert row is not None, "a SELECT of answers has a row"
+    return load(row, Kept)
+
+
+async def take_over(tx: Tx, held: Held) -> Kept:
+    """A reservation becomes what it was kept for: its place, slot and use of the code are its own already."""
+    redemption = held.redemption
+    assert redemption.given is not None, "what is redeemed has a currency"
+    row = await tx.conn.fetchrow(
+        """
+        WITH redemption AS (
+            UPDATE redemptions
+            SET status       = $4,
+                periods_used = $5,
+                redeemed_at  = $6,
+                applies_from = $7,
+                ends_at      = $8,
+                served_at    = $9,
+                given_minor  = $10,
+                currency     = $11,
+                ended_at     = $12
+            WHERE tenant_id = $1 AND id = $2 AND status = 'reserved'
+            RETURNING id
+        ), spending AS (
+            UPDATE offers
+            SET spent_minor = spent_minor + $10
+            WHERE tenant_id = $1 AND id = $3 AND $13 AND spent_minor + $10 <= budget_minor
+              AND EXISTS (SELECT FROM redemption)
+            RETURNING id
+        )
+        SELECT EXISTS (SELECT FROM redemption) AS has_place,
+               NOT $13::bool OR EXISTS (SELECT FROM spending) AS has_slot,
+               true AS has_code,
+               true AS is_theirs
+        """,
+        tx.tenant,
+        redemption.id,
+        redemption.offer_id,
+        redemption.status,
+        redemption.periods_used,
+        redemption.redeemed_at,
+        redemption.applies_from,
+        redemption.ends_at,
+        redemption.served_at,
+        redemption.given.minor,
+        redemption.given.currency,
+        redemption.ended_at,
+        held.offer.budget is not None and bool(redemption.given),
     )
     assert row is not None, "a SELECT of answers has a row"
     return load(row, Kept)
@@ -258,7 +319,8 @@ async def held(
     rows = await tx.conn.fetch(
         """
         SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
-               given_minor, currency, redeemed_at, converted_at, ended_at
+               CASE WHEN currency IS NOT NULL THEN given_minor END AS given_minor, currency, redeemed_at,
+               converted_at, ended_at, reserved_at, reserved_until
         FROM redemptions
         WHERE tenant_id = $1 AND id = ANY($2::uuid[])
         """,
@@ -323,7 +385,7 @@ async def count_periods(tx: Tx, redemptions: Sequence[Redemption]) -> None:
         [redemption.periods_used for redemption in redemptions],
         [redemption.status for redemption in redemptions],
         [redemption.served_at for redemption in redemptions],
-        [redemption.given.minor for redemption in redemptions],
+        [redemption.given.minor if redemption.given is not None else 0 for redemption in redemptions],
         [redemption.ended_at for redemption in redemptions],
     )
 
@@ -349,7 +411,8 @@ async def redemptions(tx: Tx, customer_id: CustomerId) -> list[Redemption]:
     rows = await tx.conn.fetch(
         """
         SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
-               given_minor, currency, redeemed_at, converted_at, ended_at
+               CASE WHEN currency IS NOT NULL THEN given_minor END AS given_minor, currency, redeemed_at,
+               converted_at, ended_at, reserved_at, reserved_until
         FROM redemptions
         WHERE tenant_id = $1 AND customer_id = $2
         ORDER BY id
@@ -358,6 +421,74 @@ async def redemptions(tx: Tx, customer_id: CustomerId) -> list[Redemption]:
         customer_id,
     )
     return [load(row, Redemption) for row in rows]
+
+
+async def redemption(tx: Tx, redemption_id: RedemptionId) -> Redemption:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
+               CASE WHEN currency IS NOT NULL THEN given_minor END AS given_minor, currency, redeemed_at,
+               converted_at, ended_at, reserved_at, reserved_until
+        FROM redemptions
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        redemption_id,
+    )
+    if row is None:
+        raise not_found("redemption", redemption_id)
+    return load(row, Redemption)
+
+
+async def page_of_redemptions(
+    tx: Tx,
+    window: Window,
+    *,
+    customer_id: CustomerId | None,
+    offer_id: OfferId | None,
+    status: Status | None,
+) -> Page[Redemption]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
+               CASE WHEN currency IS NOT NULL THEN given_minor END AS given_minor, currency, redeemed_at,
+               converted_at, ended_at, reserved_at, reserved_until
+        FROM redemptions
+        WHERE tenant_id = $1 AND id < $2
+          AND ($4::uuid IS NULL OR customer_id = $4)
+          AND ($5::uuid IS NULL OR offer_id = $5)
+          AND ($6::text IS NULL OR status = $6)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        customer_id,
+        offer_id,
+        status,
+    )
+    return page_of(rows, Redemption, window)
+
+
+async def lock_reservations(tx: Tx, customer_id: CustomerId) -> list[Held]:
+    """What is kept for a customer, with its offers; in two statements, or one where nothing is."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
+               CASE WHEN currency IS NOT NULL THEN given_minor END AS given_minor, currency, redeemed_at,
+               converted_at, ended_at, reserved_at, reserved_until
+        FROM redemptions
+        WHERE tenant_id = $1 AND customer_id = $2 AND status = 'reserved'
+        ORDER BY id
+        FOR NO KEY UPDATE
+        """,
+        tx.tenant,
+        customer_id,
+    )
+    reserved = [load(row, Redemption) for row in rows]
+    offers = await _offers(tx, {each.offer_id for each in reserved}) if reserved else {}
+    return [Held(offer=offers[each.offer_id], redemption=each) for each in reserved]
 
 
 # ── How offers add up ───────────────────────────────────────────────────────────────────────────────────
@@ -408,8 +539,10 @@ class TakenBack(Value, frozen=True, kw_only=True):
     customer_id: CustomerId
 
 
-async def release(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> list[TakenBack]:
-    """Those that were not taken back before, with all that they counted for.
+async def release(
+    tx: Tx, redemption_ids: Sequence[RedemptionId], *, to: Status = Status.RELEASED
+) -> list[TakenBack]:
+    """Those that can still come into that state, with all that they counted for.
 
     What a customer is known by stays while they hold the offer otherwise.
     """
@@ -417,8 +550,8 @@ async def release(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> list[TakenB
         """
         WITH released AS (
             UPDATE redemptions
-            SET status = 'released'
-            WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status IN ('redeemed', 'exhausted')
+            SET status = $3
+            WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status = ANY($4::text[])
             RETURNING id, offer_id, coupon_id, customer_id, given_minor
         ), offer AS (
             UPDATE offers o
@@ -449,6 +582,8 @@ async def release(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> list[TakenB
         """,
         tx.tenant,
         redemption_ids,
+        to,
+        [status for status, following in NEXT.items() if to in following],
     )
     return [load(row, TakenBack) for row in rows]
 

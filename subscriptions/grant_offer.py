@@ -11,12 +11,12 @@ from billing.parties.model import Customer
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
 from promotions import store as promotions
+from promotions.asked import Wanted, check_asked, offers_asked
 from promotions.duration import is_over, serving
 from promotions.engine import Held
 from promotions.model import FreePeriod, RedemptionId
 from promotions.redeem import Asked, grant, redeem
 from subscriptions import schedule, store
-from subscriptions.asked import Wanted, check_asked, offers_asked
 from subscriptions.bill import basket_of
 from subscriptions.caught_up import caught_up
 from subscriptions.model import Granted, NewGrant, Subscription, SubscriptionId

@@ -16,12 +16,13 @@ from kernel.database import Tx
 from kernel.errors import Conflict
 from kernel.events import Event
 from kernel.ids import Id
+from promotions import engine
 from promotions import store as promotions
+from promotions.asked import Wanted, check_asked, offers_asked
 from promotions.engine import BUDGET_SPENT, Held
 from promotions.model import CouponId, OfferId
 from promotions.redeem import Asked, grant, redeem
 from subscriptions import charge_store, plan_store, store
-from subscriptions.asked import Wanted, check_asked, offers_asked
 from subscriptions.beginning import Begun, Beside, begin
 from subscriptions.bill import Bill, Terms, basket_of, bill_of
 from subscriptions.entitlements import grants, grants_of
@@ -67,7 +68,7 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
     )
     plan = await plan_store.plan(tx, terms.plan)
     beside = await plan_store.plans_named(tx, [each.plan for each in terms.addons])
-    wanted = await offers_asked(tx, terms.offer, terms.coupons, found.customer)
+    wanted = await offers_asked(tx, terms.offer, terms.coupons, found.customer, is_new=found.is_new)
     asked = wanted.asked
 
     earlier = None if found.is_new else await _earlier(tx, found.customer, asked)
@@ -79,7 +80,8 @@ async def sign_up(tx: Tx, request: NewSignup) -> Signup:
     customer = await take_over_payment_method(tx, found.customer, request.customer.payment_method)
     buyer = Found(customer=customer, entity=found.entity, is_new=found.is_new)
     signed_up_for = [plan.id, *(each.offer.id for each in asked)]
-    return await _start(tx, buyer, plan, asked, terms, beside=beside, signed_up_for=signed_up_for)
+    given = (*asked, *wanted.kept)
+    return await _start(tx, buyer, plan, given, terms, beside=beside, signed_up_for=signed_up_for)
 
 
 async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
@@ -92,7 +94,9 @@ async def subscribe(tx: Tx, request: NewSubscription) -> Signup:
 
     check_asked(tx, wanted, customer)
     buyer = Found(customer=customer, entity=entity, is_new=False)
-    signup = await _start(tx, buyer, plan, wanted.asked, request, beside=beside, signed_up_for=())
+    signup = await _start(
+        tx, buyer, plan, (*wanted.asked, *wanted.kept), request, beside=beside, signed_up_for=()
+    )
     return await _caught_up(tx, signup)
 
 
@@ -205,7 +209,9 @@ async def _grant(
         is_first_invoice=buyer.is_new or not await invoices.has_any(tx, buyer.customer.id),
     )
     return tuple(
-        grant(each, buyer.customer.id, basket, begun.serving(each.offer), now=tx.now) for each in asked
+        grant(each, buyer.customer.id, basket, begun.serving(each.offer), now=tx.now)
+        for each in asked
+        if not each.unasked or engine.refusal_of(basket, each.in_reach, now=tx.now) is None
     )
 
 
@@ -241,9 +247,13 @@ async def _earlier(tx: Tx, customer: Customer, asked: Sequence[Asked]) -> Subscr
 
 
 async def _offers_of(tx: Tx, subscription: Subscription) -> set[SignedUpWith]:
-    """What it was signed up with: it may have been given others since."""
+    """What it was signed up with: others may have come by themselves, or since."""
     held = [each.redemption for each in (await promotions.held(tx, subscription.redemption_ids)).values()]
-    return {(each.offer_id, each.coupon_id) for each in held if each.redeemed_at == subscription.created_at}
+    return {
+        (each.offer_id, each.coupon_id)
+        for each in held
+        if each.redeemed_at == subscription.created_at and not each.came_by_itself
+    }
 
 
 def is_same(

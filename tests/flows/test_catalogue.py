@@ -76,7 +76,10 @@ MAY_CHANGE = {
     "stacking_policies": "percentages comes_first cumulative_lanes",
     "rebate_contracts": "name ends_on refund when_negative metadata",
     "renewal_failures": "code detail attempts failed_at retry_at",
-    "redemptions": "status periods_used served_at given_minor converted_at ended_at reminded_at",
+    "redemptions": (
+        "status periods_used served_at given_minor converted_at ended_at reminded_at applies_from ends_at "
+        "currency redeemed_at"
+    ),
     "redemption_identities": "customer_id",
     "plans": "version archived_at",
     "subscriptions": (

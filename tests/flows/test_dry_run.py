@@ -52,6 +52,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_plan": lambda b, _: b.post("/v1/plans", plan("new")),
     "create_plan_version": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("49.00")),
     "create_rebate": lambda b, w: b.post("/v1/rebates", BODIES["create_rebate"](w)),
+    "create_redemption": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_signup": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_subscription": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_tax_rate": lambda b, _: b.post("/v1/tax_rates", {**tax_rate("10"), "reference": "new"}),
@@ -87,6 +88,8 @@ MEANWHILE: dict[str, Meanwhile] = {
         f"/v1/subscriptions/{w['resume_subscription.subscription']}/cancel", {}
     ),
     "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
+    "release_redemption": lambda b, w: b.post(f"/v1/redemptions/{w['redemption']}/revoke"),
+    "revoke_redemption": lambda b, w: b.post(f"/v1/redemptions/{w['redemption']}/release"),
     "rotate_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/revoke"),
     "schedule_phases": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "settle_rebate": lambda b, w: b.post(

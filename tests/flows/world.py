@@ -68,6 +68,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "entitlements": {"calls": {"quota": 10, "meter": w["meter"]}},
     },
     "create_rebate": lambda w: rebate("new", w["customer"]),
+    "create_redemption": lambda w: {"customer": w["customer"], "offer": w["offer"]},
     "create_signup": lambda w: {
         "customer": customer("new", legal_entity=w["legal_entity"], tax_rate=w["tax_rate"]),
         "plan": w["plan"],
@@ -109,6 +110,8 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "resume_offer": lambda _: None,
     "resume_subscription": lambda _: None,
     "revoke_api_key": lambda _: None,
+    "release_redemption": lambda _: None,
+    "revoke_redemption": lambda _: None,
     "revoke_coupon": lambda _: None,
     "revoke_coupon_batch": lambda _: None,
     "schedule_phases": lambda w: {"phases": [{"plan": w["plan"], "after_periods": 2}]},
@@ -188,6 +191,10 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     time.at = NOON
     await backend.post(f"{subscription}/cancel", {"when": "at", "at": "2030-01-01T00:00:00Z"})
 
+    kept = await backend.post("/v1/offers", welcome(named("kept")))
+    held = {"customer": customer(named("user-3")), "plan": pro["id"], "offer": kept["id"]}
+    await backend.post("/v1/signups", {**held, "collection": "send_invoice"})
+    (redemption,) = (await backend.get("/v1/redemptions"))["data"]
     paused = await backend.post("/v1/subscriptions", {"customer": named("user-1"), "plan": pro["id"]})
     await backend.post(f"/v1/subscriptions/{paused['subscription']['id']}/pause", {"credit": "prorated"})
     await backend.post(f"/v1/plans/{pro['id']}/versions", _terms("29.00"))
@@ -235,6 +242,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "payment": payment["id"],
         "plan": pro["id"],
         "rebate": contract["id"],
+        "redemption": redemption["id"],
         "refund": refund["id"],
         "resume_offer.offer": pausing["id"],
         "resume_subscription.subscription": paused["subscription"]["id"],

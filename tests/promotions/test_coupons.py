@@ -10,6 +10,7 @@ from kernel import outbox
 from kernel.database import Tx, leave_behind
 from kernel.errors import Conflict, DomainError
 from kernel.paging import Window
+from promotions.asked import check_asked, offers_asked
 from promotions.coupons import codes, rules, store
 from promotions.coupons.codes import Code, Prefix
 from promotions.coupons.create_batch import create_batch
@@ -20,7 +21,6 @@ from promotions.create_offer import create_offer
 from promotions.model import Offer
 from promotions.pause_offer import archive_offer
 from promotions.redeem import Asked
-from subscriptions.asked import check_asked, offers_asked
 from tests.makers import NOON
 from tests.promotions.offers import a_new_offer
 from tests.shop import a_shop, another_customer, at

@@ -100,4 +100,5 @@ def refused(offer: Offer, code: str, detail: str) -> Refusal:
 def lines_for(offer: Offer, basket: Basket) -> list[BasketLine]:
     """The lines the offer is for: all that may be discounted, or those of the plans it names."""
     plans = offer.conditions.plans
-    return [line for line in basket.lines if line.discountable and (not plans or line.plan in plans)]
+    lines = [line for line in basket.lines if line.discountable]
+    return [line for line in lines if line.plan in plans] if plans else lines

@@ -7,7 +7,7 @@ borne by them by weight.
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from math import gcd
-from operator import add, gt, mul, sub
+from operator import add, and_, gt, mul, sub
 from typing import NamedTuple, TypeAlias
 
 from kernel.decimals import PPM
@@ -181,8 +181,10 @@ def _units(lines: Sequence[BasketLine], reach: Reach) -> list[int]:
 
 
 def _reach(lines: Sequence[BasketLine], plans: tuple[Reference, ...]) -> Reach:
-    its = [line.discountable and (not plans or line.plan in plans) for line in lines]
-    recurring = [mine and line.recurring for mine, line in zip(its, lines, strict=True)]
+    its = [line.discountable for line in lines]
+    if plans:
+        its = list(map(and_, its, [line.plan in plans for line in lines]))
+    recurring = list(map(and_, its, [line.recurring for line in lines]))
     return Reach(its, recurring, list(map(sub, its, recurring)), list(map(add, its, recurring)))
 
 

@@ -6,12 +6,11 @@ whether it is asked of every invoice or once, when the offer is given.
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
 from itertools import compress
 from operator import attrgetter
 from typing import NamedTuple
 
-from kernel.money import Currency, Money, total
+from kernel.money import Currency, Money
 from promotions.basket import Basket, InReach, Refusal, lines_for, refused
 from promotions.model import (
     FreePeriod,
@@ -223,15 +222,14 @@ def _has_quantity(offer: Offer, basket: Basket) -> bool:
     least = offer.conditions.min_quantity
     if not least or not basket.lines:
         return True
-    units = (line.quantity for line in lines_for(offer, basket) if line.recurring and line.quantity)
-    return sum(units, Decimal()) >= least
+    return sum([line.quantity or 0 for line in lines_for(offer, basket) if line.recurring]) >= least
 
 
 def _has_amount(offer: Offer, basket: Basket) -> bool:
     least = _least(offer, basket.currency)
     if least is None or not basket.lines:
         return True
-    return total((line.amount for line in lines_for(offer, basket)), basket.currency) >= least
+    return sum([line.amount.minor for line in lines_for(offer, basket)]) >= least.minor
 
 
 def _least(offer: Offer, currency: Currency) -> Money | None:

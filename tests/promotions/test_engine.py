@@ -267,6 +267,20 @@ def test_percentages_that_compound_are_rounded_once() -> None:
     assert total_off([an_offer(percent("33.3333"), lane=lane) for lane in (1, 2, 3)], Policy(), 10) == 7
 
 
+def test_what_a_line_cannot_bear_is_borne_by_the_others() -> None:
+    """A quarter of twice 0.01, and 10.00: of 10.005 the 10.00 would bear the cent that is rounded up."""
+    basket = seats((1, "1"), (1, "1"))
+    basket = replace(basket, lines=(*a_fee(10_00), *basket.lines))
+
+    assert off(an_offer(percent("100")), basket, covers=Share(part=1, whole=4)) == [10_00, 1, 0]
+
+
+def test_after_an_amount_percentages_begin_again_with_whole_cents() -> None:
+    offers = [an_offer(percent("50"), lane=1), an_offer(fixed(1), lane=2), an_offer(percent("50"), lane=3)]
+
+    assert taken_off(decide(offers, 5)) == [[3], [1], [1]]  # half of 0.01, where 0.015 is left exactly
+
+
 def test_what_does_not_fit_the_budget_is_refused_and_the_next_best_wins() -> None:
     rich = an_offer(percent("50"), budget=euros(100_00), spent=euros(50_01))
     exact = an_offer(percent("40"), budget=euros(100_00), spent=euros(60_00))
@@ -341,6 +355,14 @@ def test_the_person_is_asked_about_when_the_offer_is_given_and_what_they_buy_wit
     refusal = refusal_of(basket, InReach(offer=bought, granted=True), now=NOON)
     assert refusal is not None
     assert refusal.code == "offer_quantity_too_low"
+
+
+def test_an_offer_whose_time_is_over_is_used_up() -> None:
+    over = InReach(offer=an_offer(duration=Forever()), granted=True, covers=Share(part=0, whole=12))
+    refusal = refusal_of(a_basket(), over, now=NOON)
+
+    assert refusal is not None
+    assert refusal.code == "offer_used_up"
 
 
 def test_before_there_is_anything_to_bill_no_quantity_or_amount_is_asked_for() -> None:

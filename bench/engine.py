@@ -4,6 +4,7 @@ The loop knows before it begins which offers apply and to which lines: no reason
 takes is what Python needs to multiply, compare and share out so many integers.
 """
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,9 @@ def measure() -> None:
     sums = Sums(basket, offers, decision)
     assert abs(off(decision) - sums.run()) < CLOSE, "both do the same sums"
 
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # as a process that serves
     limit = pace(sums.run)
     engine = pace(lambda: evaluate(basket, offers, POLICY, now=NOW))
     answers = len(decision.allocations), len(decision.refusals)

@@ -4,43 +4,24 @@ A new benefit is one more case in `off`. Every amount is rounded half up once, o
 borne by them by weight.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import compress
 from math import gcd
-from operator import add, and_, gt, mul, sub
-from typing import NamedTuple, TypeAlias
+from operator import add, gt, mul, sub
+from typing import TypeAlias
 
 from kernel.decimals import PPM
 from kernel.money import allocate_minor, round_half_up
 from kernel.text import Reference
-from promotions.basket import Basket, BasketLine, InReach, Share
+from promotions.basket import Basket, InReach, Share
 from promotions.model import FixedAmount, FixedPrice, FreePeriod, FreeUnits, Per, Percent, Percentages, Policy
 
 _MICRO = 10**6
 
 
+Plans: TypeAlias = tuple[Reference, ...]
 # An amount, and the weight with which each line bears it; None where that is what is left of the line.
 Off: TypeAlias = tuple[int, list[int] | None]
-
-
-class Reach(NamedTuple):
-    """Which lines an offer is for, and which of those recur and do not: a 1 for each that does, or a 0.
-
-    `kinds` is all of it in one: 0 for a line of others, 1 for one that is billed once, 2 for one that recurs.
-    """
-
-    lines: Sequence[int]
-    recurring: Sequence[int]
-    once: Sequence[int]
-    kinds: Sequence[int]
-
-
-class Sums(NamedTuple):
-    """Of the lines that an offer is for: what is left of them, and exactly of those that recur and do not."""
-
-    left: int
-    recurring: int
-    once: int
 
 
 class Rest:
@@ -58,38 +39,48 @@ class Rest:
         self.policy = policy
         self.full = self.left = self.exact = [line.amount.minor for line in basket.lines]
         self.scale = 1
-        self._reaches: dict[tuple[Reference, ...], Reach] = {}
-        self._sums: dict[tuple[Reference, ...], Sums] = {}
+        self._reaches: dict[Plans, list[bool]] = {}
+        self._sums: dict[Plans, tuple[int, int]] = {}
 
-    def reach(self, plans: tuple[Reference, ...]) -> Reach:
+    def reach(self, plans: Plans) -> list[bool]:
+        """Which lines an offer for these plans is for."""
         found = self._reaches.get(plans)
         if found is None:
-            found = self._reaches[plans] = _reach(self.lines, plans)
+            found = [line.discountable for line in self.lines]
+            if plans:
+                found = [its and line.plan in plans for its, line in zip(found, self.lines, strict=True)]
+            self._reaches[plans] = found
         return found
 
-    def sums(self, plans: tuple[Reference, ...]) -> Sums:
-        """Offers for the same lines compete on the same sums."""
+    def shares(self, covers: Share, plans: Plans) -> Sequence[int]:
+        """What of each line it is for, in parts of `covers.whole`: of one that recurs the part it covers."""
+        reach = self.reach(plans)
+        if covers.whole == covers.part == 1:
+            return reach
+        return [
+            (covers.part if line.recurring else covers.whole) if its else 0
+            for its, line in zip(reach, self.lines, strict=True)
+        ]
+
+    def sums(self, plans: Plans) -> tuple[int, int]:
+        """What is left of those lines, and exactly: offers for the same ones compete on the same sums."""
         found = self._sums.get(plans)
         if found is None:
-            lines, recurring, once, _ = self.reach(plans)
-            found = self._sums[plans] = Sums(
-                sum(compress(self.left, lines)),
-                sum(compress(self.exact, recurring)),
-                sum(compress(self.exact, once)),
-            )
+            reach = self.reach(plans)
+            found = self._sums[plans] = sum(compress(self.left, reach)), sum(compress(self.exact, reach))
         return found
 
     def take(self, each: InReach, off: Off) -> list[int]:
         """What comes off each line, which is then no longer there."""
-        reach, (minor, weights) = self.reach(each.offer.conditions.plans), off
+        plans, (minor, weights) = each.offer.conditions.plans, off
         if weights is None:
-            parts = allocate_minor(minor, list(map(mul, self.left, reach.lines)))
+            parts = allocate_minor(minor, list(map(mul, self.left, self.reach(plans))))
         else:
             parts = _within(minor, weights, self.left)
         self.left = list(map(sub, self.left, parts))
         self._sums = {}
         if isinstance(each.offer.benefit, Percent):
-            self._compound(each.offer.benefit.percent, each.covers, reach)
+            self._compound(each.offer.benefit.percent, each.covers, plans)
         elif self.scale == 1:
             self.exact = self.left
         else:
@@ -99,12 +90,14 @@ class Rest:
             ]
         return parts
 
-    def _compound(self, percent: int, covers: Share, reach: Reach) -> None:
+    def _compound(self, percent: int, covers: Share, plans: Plans) -> None:
         """In small numbers: 20 % leave 4 of 5."""
-        common = gcd(percent * covers.part, percent * covers.whole, covers.whole * PPM)
-        whole = covers.whole * PPM // common
-        once, recurring = whole - percent * covers.whole // common, whole - percent * covers.part // common
-        self.exact = list(map(mul, self.exact, map((whole, once, recurring).__getitem__, reach.kinds)))
+        common = gcd(percent, PPM)
+        percent, whole = percent // common, PPM // common * covers.whole
+        self.exact = [
+            exact * (whole - percent * share)
+            for exact, share in zip(self.exact, self.shares(covers, plans), strict=True)
+        ]
         self.scale *= whole
 
 
@@ -114,83 +107,75 @@ def off(each: InReach, rest: Rest) -> Off:
     match each.offer.benefit:
         case Percent(percent=percent):
             if rest.policy.percentages is Percentages.FULL_AMOUNT:
-                return _of_full_amount(percent, covers, rest, rest.reach(plans))
+                return _of_full_amount(percent, covers, rest, plans)
             return _compounded(percent, covers, rest, plans)
         case FixedAmount(amount=amount):
             wanted = round_half_up(amount.minor * covers.part, covers.whole)
-            return min(wanted, rest.sums(plans).left), None
+            return min(wanted, rest.sums(plans)[0]), None
         case FixedPrice(amount=amount, per=per):
-            return _above(amount.minor, per, covers, rest, rest.reach(plans))
+            return _above(amount.minor, per, covers, rest, plans)
         case FreeUnits(units=units):
-            return _units_free(units.micro, covers, rest, rest.reach(plans))
+            return _units_free(units.micro, covers, rest, plans)
         case FreePeriod():
             return 0, None
 
 
-def _compounded(percent: int, covers: Share, rest: Rest, plans: tuple[Reference, ...]) -> Off:
+def _compounded(percent: int, covers: Share, rest: Rest, plans: Plans) -> Off:
     """What is left exactly, after this one too, rounded, says how much is to come off now."""
-    left, recurring, once = rest.sums(plans)
+    left, exact = rest.sums(plans)
     if covers.part == covers.whole:
-        after = (recurring + once) * (PPM - percent)
+        after = exact * (PPM - percent)
         return max(left + round_half_up(-after, rest.scale * PPM), 0), None
-    whole = covers.whole * PPM
-    after = recurring * (whole - percent * covers.part) + once * (whole - percent * covers.whole)
+    whole, shares = covers.whole * PPM, rest.shares(covers, plans)
+    after = exact * whole - percent * sum(map(mul, rest.exact, shares))
     minor = left + round_half_up(-after, rest.scale * whole)
-    return max(minor, 0), _weights(rest.left, covers, rest.reach(plans))
+    return max(minor, 0), list(map(mul, rest.left, shares))
 
 
-def _of_full_amount(percent: int, covers: Share, rest: Rest, reach: Reach) -> Off:
+def _of_full_amount(percent: int, covers: Share, rest: Rest, plans: Plans) -> Off:
     whole = covers.whole * PPM
     bounds = [
-        min(full * percent, left * whole)
-        for full, left in zip(_weights(rest.full, covers, reach), rest.left, strict=True)
+        min(full * percent * share, left * whole)
+        for full, left, share in zip(rest.full, rest.left, rest.shares(covers, plans), strict=True)
     ]
-    return (round_half_up(sum(bounds), whole), bounds)
+    return round_half_up(sum(bounds), whole), bounds
 
 
-def _above(price: int, per: Per, covers: Share, rest: Rest, reach: Reach) -> Off:
+def _above(price: int, per: Per, covers: Share, rest: Rest, plans: Plans) -> Off:
     """What is above the price, for the share of the period in which the offer holds."""
-    weights = list(map(mul, rest.left, reach.recurring))
+    recurs = _recurs(rest, plans)
     if per is Per.UNIT:
-        units = _units(rest.lines, reach)
-        weights = [weight if micro else 0 for weight, micro in zip(weights, units, strict=True)]
+        units = _units(rest, recurs)
+        recurs = list(map(bool, units))
         price = round_half_up(price * sum(units), _MICRO)
+    weights = list(map(mul, rest.left, recurs))
     above = max(sum(weights) - price, 0)
-    return (round_half_up(above * covers.part, covers.whole), weights)
+    return round_half_up(above * covers.part, covers.whole), weights
 
 
-def _units_free(free: int, covers: Share, rest: Rest, reach: Reach) -> Off:
+def _units_free(free: int, covers: Share, rest: Rest, plans: Plans) -> Off:
     """Line by line until there are no free units left: the last line may be free in part."""
     weights: list[int] = []
     divisor = 1
-    for left, has in zip(rest.left, _units(rest.lines, reach), strict=True):
+    for left, has in zip(rest.left, _units(rest, _recurs(rest, plans)), strict=True):
         taken = min(free, has)
         free -= taken
         if 0 < taken < has:
             weights, divisor = [weight * has for weight in weights], has
         weights.append(left * (taken if taken < has else bool(taken)))
-    return (round_half_up(sum(weights) * covers.part, divisor * covers.whole), weights)
+    return round_half_up(sum(weights) * covers.part, divisor * covers.whole), weights
 
 
-def _units(lines: Sequence[BasketLine], reach: Reach) -> list[int]:
+def _recurs(rest: Rest, plans: Plans) -> list[bool]:
+    return [its and line.recurring for its, line in zip(rest.reach(plans), rest.lines, strict=True)]
+
+
+def _units(rest: Rest, recurs: Sequence[bool]) -> list[int]:
     """Millionths of what recurs, of each line."""
     return [
         line.quantity.micro if its and line.quantity is not None else 0
-        for line, its in zip(lines, reach.recurring, strict=True)
+        for line, its in zip(rest.lines, recurs, strict=True)
     ]
-
-
-def _reach(lines: Sequence[BasketLine], plans: tuple[Reference, ...]) -> Reach:
-    its = [line.discountable for line in lines]
-    if plans:
-        its = list(map(and_, its, [line.plan in plans for line in lines]))
-    recurring = list(map(and_, its, [line.recurring for line in lines]))
-    return Reach(its, recurring, list(map(sub, its, recurring)), list(map(add, its, recurring)))
-
-
-def _weights(amounts: Iterable[int], covers: Share, reach: Reach) -> list[int]:
-    """Amounts by the share in which the offer holds for them, in parts of `covers.whole`."""
-    return list(map(mul, amounts, map((0, covers.whole, covers.part).__getitem__, reach.kinds)))
 
 
 def _within(minor: int, weights: list[int], most: Sequence[int]) -> list[int]:

@@ -166,9 +166,9 @@ def refusal_when(asked: Asked, each: InReach) -> Refusal | None:
     What was reserved came at the right time, and has its slot.
     """
     offer = each.offer
+    if not each.covers.part or (each.granted and is_used_up(offer, each.periods_used)):
+        return refused(offer, "offer_used_up", "The offer has served all its periods.")
     if each.granted:
-        if is_used_up(offer, each.periods_used) or not each.covers.part:
-            return refused(offer, "offer_used_up", "The offer has served all its periods.")
         rows, fields = _EACH_INVOICE
     elif each.reserved:
         rows, fields = _WHEN_REDEEMED

@@ -93,7 +93,9 @@ def test_in_a_lane_the_best_for_the_customer_wins() -> None:
 def test_of_equal_offers_the_one_made_first_wins() -> None:
     first, second = an_offer(fixed(20_00)), an_offer(percent("20"))
 
-    assert decide([second, first]).allocations[0].offer_id == first.id
+    decision = decide([second, first])
+    assert decision.allocations[0].offer_id == first.id
+    assert "takes off as much" in decision.refusals[0].detail
 
 
 def test_a_lane_works_on_what_the_one_before_has_left() -> None:

@@ -195,7 +195,12 @@ def rounded(exact: Fraction) -> int:
     return round_half_up(exact.numerator, exact.denominator)
 
 
-@given(baskets, benefits.filter(lambda each: not isinstance(each, FreePeriod)), shares, policies)
+@given(
+    baskets,
+    benefits.filter(lambda each: not isinstance(each, FreePeriod)),
+    shares.filter(lambda each: each.part > 0),
+    policies,
+)
 def test_one_offer_takes_off_what_it_says_rounded_once(
     basket: Basket, benefit: Benefit, covers: Share, policy: Policy
 ) -> None:

@@ -75,6 +75,14 @@ class Bill(Value, frozen=True, kw_only=True):
         return decision_of(self.decided)
 
 
+class Priced(Value, frozen=True, kw_only=True):
+    """The invoice of a period, the offers that could serve it, and what was decided about them."""
+
+    invoice: Ready
+    serving: tuple[Held, ...]
+    decided: Decided | None
+
+
 class Entry(Value, frozen=True, kw_only=True):
     """A line to be, the plan it is for, and whether offers may take something off it."""
 
@@ -85,19 +93,31 @@ class Entry(Value, frozen=True, kw_only=True):
 
 def bill_of(subscription: Subscription, terms: Terms, *, now: datetime) -> Bill:
     """The current period's, and the usage of the last. Raises Conflict where it could not be issued."""
+    return _bill(priced(subscription, terms, now=now), terms, subscription.current_period)
+
+
+def priced(subscription: Subscription, terms: Terms, *, now: datetime) -> Priced:
+    """What the current period comes to, with what its offers take off: nothing is counted for them."""
     rating.check_beside(terms.usage, terms.plan)
     period, share = subscription.current_period, stub_of(subscription, terms)
     if share is not None:
-        return _bill_of_part(subscription, terms, share, period, now=now)
+        return _priced_in_part(subscription, terms, share, period, now=now)
     entries = [*_recurring(subscription, terms, period), *_used(terms), *_once(terms)]
     serving = _serving(subscription, terms)
     decided = _decide(entries, terms, _in_reach(serving, subscription, terms, period), now=now)
+    invoice = _ready(subscription, terms, entries, decision_of(decided))
+    return Priced(invoice=invoice, serving=tuple(serving), decided=decided)
+
+
+def _bill(priced: Priced, terms: Terms, period: Period) -> Bill:
+    off = _off(decision_of(priced.decided))
+    after = _after(priced.serving, off, period)
     return Bill(
-        invoice=_ready(subscription, terms, entries, decision_of(decided)),
-        decided=decided,
-        redemptions=_after(serving, decision_of(decided), period),
-        ended=_ended(serving, decision_of(decided), period),
-        spent=_spent(serving, decision_of(decided)),
+        invoice=priced.invoice,
+        decided=priced.decided,
+        redemptions=after,
+        ended=_ended(priced.serving, after),
+        spent=_spent(priced.serving, off),
         charges=_billed_with(terms),
         usage=terms.usage,
     )
@@ -129,11 +149,12 @@ def _bill_of_what_is_left(subscription: Subscription, terms: Terms, *, now: date
     percentages = [each for each in _serving(subscription, terms) if isinstance(each.offer.benefit, Percent)]
     period = subscription.current_period
     decided = _decide(entries, terms, _in_reach(percentages, subscription, terms, period), now=now)
+    off = _off(decision_of(decided))
     return Bill(
         invoice=_ready(subscription, terms, entries, decision_of(decided)),
         decided=decided,
-        redemptions=_after_usage(percentages, decision_of(decided)),
-        spent=_spent(percentages, decision_of(decided)),
+        redemptions=_after_usage(percentages, off),
+        spent=_spent(percentages, off),
         charges=_billed_with(terms),
         usage=terms.usage,
     )
@@ -148,7 +169,9 @@ def bill_of_rest(subscription: Subscription, terms: Terms, share: Share, *, now:
         return None
     rest = Period(now, subscription.current_period.end)
     terms = msgspec.structs.replace(terms, usage=None)
-    return _bill_of_part(subscription, terms, share, rest, now=now)
+    return _bill(
+        _priced_in_part(subscription, terms, share, rest, now=now), terms, subscription.current_period
+    )
 
 
 def stub_of(subscription: Subscription, terms: Terms) -> Share | None:
@@ -160,9 +183,9 @@ def stub_of(subscription: Subscription, terms: Terms) -> Share | None:
     return None if period == nominal else share_of(period, nominal, zone, terms.stubs_by)
 
 
-def _bill_of_part(
+def _priced_in_part(
     subscription: Subscription, terms: Terms, share: Share, part: Period, *, now: datetime
-) -> Bill:
+) -> Priced:
     whole = list(_recurring(subscription, terms, part))
     parts = prorated([entry.line for entry in whole], share, part)
     recurring = (msgspec.structs.replace(each, line=part) for each, part in zip(whole, parts, strict=True))
@@ -174,15 +197,8 @@ def _bill_of_part(
         for each in serving
     ]
     decided = _decide(entries, terms, _in_reach(in_part, subscription, terms, part), now=now)
-    return Bill(
-        invoice=_ready(subscription, terms, entries, decision_of(decided)),
-        decided=decided,
-        redemptions=_after(serving, decision_of(decided), subscription.current_period),
-        ended=_ended(serving, decision_of(decided), subscription.current_period),
-        spent=_spent(serving, decision_of(decided)),
-        charges=_billed_with(terms),
-        usage=terms.usage,
-    )
+    invoice = _ready(subscription, terms, entries, decision_of(decided))
+    return Priced(invoice=invoice, serving=tuple(serving), decided=decided)
 
 
 def bill_of_charges(subscription: Subscription, terms: Terms) -> Bill:
@@ -333,34 +349,32 @@ def _in_reach(
     return reach
 
 
-def _after(serving: Sequence[Held], decision: Decision, period: Period) -> tuple[Redemption, ...]:
+def _after(serving: Sequence[Held], off: Mapping[OfferId, Money], period: Period) -> tuple[Redemption, ...]:
     """Those that the invoice changes."""
-    off = _off(decision)
     after = ((held.redemption, after_invoice(held, off.get(held.offer.id), period)) for held in serving)
     return tuple(redemption for before, redemption in after if redemption != before)
 
 
-def _ended(serving: Sequence[Held], decision: Decision, period: Period) -> tuple[Held, ...]:
+def _ended(serving: Sequence[Held], after: Sequence[Redemption]) -> tuple[Held, ...]:
     """Those that were not over before."""
-    running = [held for held in serving if held.redemption.status is Status.REDEEMED]
-    after = _after(running, decision, period)
-    offers = {held.redemption.id: held.offer for held in running}
+    running = {
+        held.redemption.id: held.offer for held in serving if held.redemption.status is Status.REDEEMED
+    }
     return tuple(
-        Held(offer=offers[redemption.id], redemption=redemption)
+        Held(offer=running[redemption.id], redemption=redemption)
         for redemption in after
-        if redemption.status is Status.EXHAUSTED
+        if redemption.status is Status.EXHAUSTED and redemption.id in running
     )
 
 
-def _after_usage(serving: Sequence[Held], decision: Decision) -> tuple[Redemption, ...]:
+def _after_usage(serving: Sequence[Held], off: Mapping[OfferId, Money]) -> tuple[Redemption, ...]:
     """No period is counted by what is billed after it."""
-    off = _off(decision)
     return tuple(given(held.redemption, off[held.offer.id]) for held in serving if held.offer.id in off)
 
 
-def _spent(serving: Sequence[Held], decision: Decision) -> tuple[tuple[OfferId, Money], ...]:
+def _spent(serving: Sequence[Held], off: Mapping[OfferId, Money]) -> tuple[tuple[OfferId, Money], ...]:
     with_budget = {held.offer.id for held in serving if held.offer.budget is not None}
-    return tuple((offer_id, off) for offer_id, off in _off(decision).items() if offer_id in with_budget)
+    return tuple((offer_id, amount) for offer_id, amount in off.items() if offer_id in with_budget)
 
 
 def _off(decision: Decision) -> dict[OfferId, Money]:

@@ -33,7 +33,7 @@ from promotions.redeem import Asked, code_invalid, granted
 from subscriptions import plan_store, renew
 from subscriptions import store as subscriptions
 from subscriptions.beginning import Begun, begin
-from subscriptions.bill import Bill, Terms, basket_of, bill_of, discounted
+from subscriptions.bill import Bill, Priced, Terms, basket_of, decision_of, discounted, priced
 from subscriptions.changing import from_next_period
 from subscriptions.evaluating import store
 from subscriptions.evaluating.model import (
@@ -235,13 +235,11 @@ async def _of_plan(
         granted(each, buyer.customer.id, basket.currency, begun.serving(each.offer), now=tx.now)
         for each in can_have
     )
-    bill, subscription = await _first_bill(
-        tx, begun.subscription, replace(terms, held=held, policy=found.policy)
-    )
+    first, subscription = await _first(tx, begun.subscription, replace(terms, held=held, policy=found.policy))
     return Answer(
-        invoice=bill.invoice if bill else None,
+        invoice=first.invoice if first else None,
         currency=basket.currency,
-        decision=_of_money(bill.decision, held) if bill else engine.NOTHING,
+        decision=_of_money(decision_of(first.decided), held) if first else engine.NOTHING,
         refusals=tuple(refusals),
         free_days=free_days or terms.plan.trial_days,
         billed_at=begun.subscription.trial_ends_at or tx.now,
@@ -282,11 +280,13 @@ def _treatment(sale: Taxed, found: Read) -> TaxTreatment:
     return rules.treatment(own=rates[sale.own].group, charged=rates[sale.charged].group)
 
 
-async def _first_bill(tx: Tx, subscription: Subscription, terms: Terms) -> tuple[Bill | None, Subscription]:
-    """Now, or when the trial is over: then as the renewal decides it."""
+async def _first(
+    tx: Tx, subscription: Subscription, terms: Terms
+) -> tuple[Priced | Bill | None, Subscription]:
+    """What is billed first: now, or when the trial is over, then as the renewal decides it."""
     following = after_offers(terms.held, subscription)
     if subscription.status is Status.ACTIVE:
-        return bill_of(subscription, terms, now=tx.now), subscription
+        return priced(subscription, terms, now=tx.now), subscription
     ends_at = subscription.trial_ends_at
     assert ends_at is not None, "what is not billed now is in its trial"
     if following:  # an offer says that another plan comes after its free days

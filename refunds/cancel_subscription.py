@@ -145,14 +145,14 @@ async def _cancel(
     )
 
     # What was used is billed and stays billed, whatever is credited of the invoices that were there before.
-    invoice = await bill_usage(tx, subscription, until=at, is_last=True)
+    usage = await bill_usage(tx, subscription, until=at, is_last=True)
     await subscriptions.update(tx, cancelled)
     await end_charges(tx, subscription, all_forgone=request.credit is Credit.FULL)
     given_back = await credit_unused(tx, subscription, request, at=at, zone=zone)
-    if invoice is not None:
-        await subscriptions.link_change(tx, subscription, invoice.id)
+    if usage is not None:
+        await subscriptions.link_change(tx, subscription, usage.invoice.id, usage.decided)
     outbox.publish(tx, SubscriptionCancelled(subscription_id=cancelled.id, customer_id=cancelled.customer_id))
-    return _answer(cancelled, invoice, given_back)
+    return _answer(cancelled, usage.invoice if usage else None, given_back)
 
 
 def _answer(

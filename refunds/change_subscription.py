@@ -30,7 +30,7 @@ from subscriptions.bill_change import bill_change
 from subscriptions.caught_up import caught_up
 from subscriptions.events import SubscriptionChangeScheduled, SubscriptionChangeUndone
 from subscriptions.model import PendingChange, Plan, Subscription, SubscriptionId
-from subscriptions.usage.bill_usage import bill_usage
+from subscriptions.usage.bill_usage import BilledUsage, bill_usage
 
 
 class Locked(Value, frozen=True, kw_only=True):
@@ -155,22 +155,22 @@ async def _change(
     older = await _lock_notes(tx, unused)
 
     # The number series are the last locks: of invoices first, as where a renewal comes before a credit.
-    usage_invoice = await _bill_usage(tx, before, after)
+    usage = await _bill_usage(tx, before, after)
     await store.update(tx, after)
     if unused:
         await store.stop_lines(tx, before)
-    if usage_invoice is not None:
-        await store.link_change(tx, before, usage_invoice.id)
+    if usage is not None:
+        await store.link_change(tx, before, usage.invoice.id, usage.decided)
     invoice = await bill_change(tx, after, share) if share else None
     given_back = await credit_invoices(tx, unused, _unused(tx, locked, request, by))
     if invoice and request.refund is None:
         notes = [*older, *(each.credit_note.id for each in given_back)]
         invoice = await _pay_with(tx, invoice, notes)
     outbox.publish(tx, changing.event_of(after))
-    return await _answer(tx, after, invoice, given_back, usage_invoice=usage_invoice)
+    return await _answer(tx, after, invoice, given_back, usage_invoice=usage.invoice if usage else None)
 
 
-async def _bill_usage(tx: Tx, before: Subscription, after: Subscription) -> Invoice | None:
+async def _bill_usage(tx: Tx, before: Subscription, after: Subscription) -> BilledUsage | None:
     """What was used on one plan is billed by it, before another holds."""
     if (before.plan_id, before.version) == (after.plan_id, after.version):
         return None

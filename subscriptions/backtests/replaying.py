@@ -80,7 +80,7 @@ def in_force(findings: Findings, past: Sequence[PastInvoice], offers: Mapping[Of
     return replace(
         findings,
         invoices=findings.invoices + len(past),
-        applied=findings.applied + sum(invoice.decided is not None for invoice in past),
+        applied=findings.applied + sum(bool(invoice.given) for invoice in past),
         currencies=_added(findings.currencies, ((each, each.given) for each in past)),
         difference_count=findings.difference_count + len(found),
         differences=(*findings.differences, *found)[:DIFFERENCES_LISTED],

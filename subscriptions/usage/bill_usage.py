@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from billing.invoices.issue import issue_invoices
 from billing.invoices.model import Invoice
 from kernel.database import Tx
+from kernel.structs import Value
+from promotions.replay import Decided
 from subscriptions.bill import bill_of_usage
 from subscriptions.model import Subscription
 from subscriptions.serve_offers import serve_offers
@@ -13,9 +15,16 @@ from subscriptions.usage import store
 from subscriptions.usage.rules import AHEAD
 
 
+class BilledUsage(Value, frozen=True, kw_only=True):
+    """The invoice of it, and what was decided about the offers that could come off."""
+
+    invoice: Invoice
+    decided: Decided | None
+
+
 async def bill_usage(
     tx: Tx, subscription: Subscription, *, until: datetime, is_last: bool = False
-) -> Invoice | None:
+) -> BilledUsage | None:
     """None where it costs nothing. The subscription is locked, and still on the plan it was used under.
 
     The last bill, made at the moment it is for, leaves out nothing that was reported. Whoever asks links
@@ -31,5 +40,7 @@ async def bill_usage(
 
     await store.close(tx, [terms.usage] if terms.usage else [])
     await serve_offers(tx, [bill] if bill else [])
-    issued = await issue_invoices(tx, [bill.invoice] if bill else [])
-    return issued[0] if issued else None
+    if bill is None:
+        return None
+    [invoice] = await issue_invoices(tx, [bill.invoice])
+    return BilledUsage(invoice=invoice, decided=bill.decided)

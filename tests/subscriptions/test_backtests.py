@@ -89,8 +89,8 @@ async def test_the_rules_in_force_give_exactly_the_documents_that_exist(tx: Tx) 
 
     findings = await found(tx, rules=Rules.IN_FORCE)
 
-    assert (findings.invoices, findings.applied) == (invoices, decided)
-    assert decided > 100
+    assert findings.invoices == invoices
+    assert 100 < findings.applied <= decided
     assert (findings.difference_count, findings.differences) == (0, ())
     [euro] = findings.currencies
     assert euro.given == euro.instead

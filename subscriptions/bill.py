@@ -331,9 +331,13 @@ def _offered(entry: Entry) -> BasketLine:
 
 
 def _serving(subscription: Subscription, terms: Terms) -> list[Held]:
-    """The offers that may serve the current period."""
+    """The offers that may serve the current period; of one that is held twice, the first that still can."""
     start = subscription.current_period.start
-    return [held for held in terms.held if held.redemption.is_live and held.redemption.applies_from <= start]
+    live = [held for held in terms.held if held.redemption.is_live and held.redemption.applies_from <= start]
+    first: dict[OfferId, Held] = {}
+    for held in sorted(live, key=lambda each: (each.redemption.served_at != start, is_over(each, at=start))):
+        first.setdefault(held.offer.id, held)
+    return [held for held in live if held is first[held.offer.id]]
 
 
 def _in_reach(

@@ -14,6 +14,9 @@ from kernel.decimals import Quantity
 from kernel.errors import Conflict, Invalid
 from kernel.periods import Interval, Period, Unit
 from promotions import store as promotions
+from promotions.coupons.codes import Code
+from promotions.coupons.create_coupon import create_coupon
+from promotions.coupons.model import NewCoupon
 from promotions.create_offer import create_offer
 from promotions.duration import covered, end_of, is_over
 from promotions.model import (
@@ -338,3 +341,42 @@ async def test_what_was_free_is_served_by_the_offer_all_the_same(tx: Tx) -> None
 
     assert (held.redemption.status, held.redemption.served_at) == (Status.EXHAUSTED, NOON)
     assert is_over(held, at=NOON)
+
+
+# ── The same one twice ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_who_holds_an_offer_twice_uses_up_one_and_then_the_other(tx: Tx) -> None:
+    twice = a_new_offer(
+        percent("50"), duration=Periods(count=2), max_per_customer=2, budget=euros(1000_00), max_redemptions=2
+    )
+    signup = await signed_up(tx, offer=twice)
+    await create_coupon(tx, "WELCOME", NewCoupon(code=Code("AGAIN")))
+    await grant_offer(tx, signup.subscription.id, NewGrant(coupon="AGAIN"))
+
+    assert await nets(tx, signup, 4) == [14_50, 14_50, 14_50, 14_50, 29_00]
+
+    each = await promotions.redemptions(tx, signup.customer.id)
+    assert [(one.periods_used, one.given, one.status) for one in each] == [
+        (2, euros(29_00), Status.EXHAUSTED)
+    ] * 2
+    assert (await promotions.offer(tx, "WELCOME")).spent == euros(58_00)
+
+
+async def test_a_change_goes_on_with_the_one_of_two_that_served_the_period(tx: Tx) -> None:
+    signup = await signed_up(tx, offer=a_new_offer(percent("50"), max_per_customer=2, budget=euros(1000_00)))
+    await a_plan(tx, "team", a_price("58.00"))
+    await create_coupon(tx, "WELCOME", NewCoupon(code=Code("AGAIN")))
+    await grant_offer(tx, signup.subscription.id, NewGrant(coupon="AGAIN"))
+    renewal = await renewed(tx, signup.subscription)
+    middle = at(tx, renewal.subscription.current_period.start + timedelta(days=14))
+
+    change = await change_subscription(middle, signup.subscription.id, NewChange(plan="team"))
+
+    assert change.invoice is not None
+    assert (change.invoice.lines[0].amount, change.invoice.net) == (euros(29_00), euros(14_50))
+    first, second = await promotions.redemptions(tx, signup.customer.id)
+    assert (first.periods_used, first.given) == (1, euros(14_50))
+    assert (second.periods_used, second.given) == (1, euros(29_00))
+    assert (await promotions.offer(tx, "WELCOME")).spent == euros(43_50)
+    assert net_of(await renewed(tx, change.subscription)) == 58_00

@@ -573,7 +573,7 @@ async def release(
               AND NOT EXISTS (
                   SELECT FROM redemptions o
                   WHERE o.tenant_id = $1 AND o.offer_id = r.offer_id AND o.customer_id = r.customer_id
-                    AND o.status IN ('reserved', 'redeemed', 'exhausted') AND o.id <> ALL($2::uuid[])
+                    AND o.status NOT IN ('expired', 'released') AND o.id <> ALL($2::uuid[])
               )
         )
         SELECT id, offer_id, customer_id

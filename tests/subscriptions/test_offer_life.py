@@ -33,7 +33,7 @@ from promotions.model import (
     RedemptionId,
     Status,
 )
-from promotions.release import release
+from promotions.release import release, revoke
 from refunds.cancel_subscription import cancel_subscription
 from refunds.model import NewCancellation
 from subscriptions.add_charge import add_charge
@@ -189,6 +189,19 @@ async def test_an_identity_is_free_when_its_customer_holds_the_offer_no_more(tx:
     assert len(await _identities(tx)) == len(mine) > 0
     await release(tx, [again.redemption.id])
     assert await _identities(tx) == []
+
+
+async def test_an_identity_that_was_revoked_is_not_freed_by_what_is_released_later(tx: Tx) -> None:
+    offer = a_new_offer(percent("50"), max_per_customer=2, one_per_identity=True)
+    signup = await signed_up(tx, offer=offer)
+    held = (await promotions.held(tx, signup.subscription.redemption_ids)).popitem()[1]
+    again = Held(offer=held.offer, redemption=_another(held.redemption))
+    assert (await promotions.insert_redemption(tx, again)).has_place
+
+    await revoke(tx, [held.redemption.id])
+    await release(tx, [again.redemption.id])
+
+    assert await _identities(tx)
 
 
 # ── Reminded ─────────────────────────────────────────────────────────────────────────────────────

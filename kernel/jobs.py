@@ -56,14 +56,20 @@ class Due(Value, frozen=True, kw_only=True):
     next_at: datetime | None
 
 
-async def schedule(tx: Tx, kind: str, data: Mapping[str, object], *, due: datetime) -> JobId:
-    """Leave work for later, in this transaction; `due` is the tenant's own time."""
-    job_id = JobId.new()
+async def schedule(
+    tx: Tx, kind: str, data: Mapping[str, object], *, due: datetime, job_id: JobId | None = None
+) -> JobId:
+    """Leave work for later, in this transaction; `due` is the tenant's own time.
+
+    Under an id that is given it is left once, whoever leaves it again.
+    """
+    job_id = job_id or JobId.new()
     tx.schedules(due)
     await tx.conn.execute(
         """
         INSERT INTO jobs (tenant_id, id, kind, data, scheduled_for, due_at, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (tenant_id, id) DO NOTHING
         """,
         tx.tenant,
         job_id,

@@ -1,6 +1,7 @@
 """Making and changing rebate contracts."""
 
 from datetime import date, datetime, time
+from uuid import uuid5
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -9,6 +10,7 @@ from billing.parties import store as parties
 from kernel import jobs, outbox
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid, not_found
+from kernel.ids import JobId
 from kernel.periods import local_date
 from kernel.structs import sent_fields
 from promotions.rebates import rules, store
@@ -104,9 +106,13 @@ async def schedule_next(tx: Tx, contract: RebateContract, *, after: date, zone: 
 async def schedule(
     tx: Tx, contract: RebateContract, end: date, zone: ZoneInfo, *, goes_on: bool = False
 ) -> None:
-    """At the first minute of the day after its last; one that `goes_on` leaves the next behind."""
+    """At the first minute of the day after its last; one that `goes_on` leaves the next behind.
+
+    Once for each end: a job that runs twice leaves one behind all the same.
+    """
     data = {"rebate_contract_id": str(contract.id), "goes_on": goes_on}
-    await jobs.schedule(tx, SETTLING, data, due=datetime.combine(end, time(), tzinfo=zone))
+    job_id = JobId.of(uuid5(contract.id.uuid, f"{end} {goes_on}"))
+    await jobs.schedule(tx, SETTLING, data, due=datetime.combine(end, time(), tzinfo=zone), job_id=job_id)
 
 
 async def zone_of(tx: Tx) -> ZoneInfo:

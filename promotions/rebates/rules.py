@@ -31,6 +31,7 @@ from promotions.rebates.model import (
     WhenNegative,
 )
 
+FIRST_START, LAST_START = date(2000, 1, 1), date(2200, 1, 1)
 MONTHS = {RebatePeriod.MONTH: 1, RebatePeriod.QUARTER: 3, RebatePeriod.YEAR: 12}
 
 
@@ -57,6 +58,12 @@ def check(request: NewRebateContract) -> None:
             "A contract is with the customers it names, or with those that have its customer_metadata: "
             "give one of the two.",
             param="customers",
+        )
+    if not FIRST_START <= request.starts_on < LAST_START:
+        raise Invalid(
+            "rebate_dates",
+            f"A contract starts between {FIRST_START.year} and {LAST_START.year}.",
+            param="starts_on",
         )
     if request.ends_on is not None and request.ends_on <= request.starts_on:
         raise Invalid("rebate_dates", "A contract ends after it starts.", param="ends_on")

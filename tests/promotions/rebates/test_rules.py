@@ -159,6 +159,8 @@ def test_a_period_of_its_own_is_one() -> None:
         (a_new_contract(customers=["user-42"], customer_metadata={"a": "b"}), "rebate_customers"),
         (a_new_contract(ends_on=date(2026, 1, 1)), "rebate_dates"),
         (a_new_contract(period=RebatePeriod.CUSTOM), "rebate_dates"),
+        (a_new_contract(starts_on=date(1, 1, 1)), "rebate_dates"),
+        (a_new_contract(starts_on=date(9999, 12, 31)), "rebate_dates"),
         (a_new_contract(terms=BY_UNITS), "rebate_tier_form"),
         (a_new_contract(basis=Basis.QUANTITY, terms=ORACLE), "rebate_tier_form"),
         (a_new_contract(terms=[RebateTier(rate=Rate.parse("5"))]), "rebate_tier_form"),

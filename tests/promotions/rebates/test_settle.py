@@ -1,7 +1,7 @@
 """Rebates in the books: given once, spread over what was bought, given back with what is credited."""
 
 from collections.abc import Awaitable
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +28,7 @@ from promotions.rebates.model import Basis, Mode, NewAccrual, RebatePeriod, When
 from refunds.model import NewManualRefund, SettledRebate
 from refunds.record_refund import record_refund
 from refunds.send_refund import finish_refund
+from refunds.settle_rebate import settle_ended
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, a_line, euros, vat
 from tests.promotions.rebates.contracts import (
@@ -497,6 +498,18 @@ async def test_only_what_is_over_is_settled_unless_a_day_is_told(tx: Tx) -> None
     assert early.value.code == "rebate_on_early"
     [given_] = (await settled(tx, contract, when=noon(2, 1))).settlements
     assert (given_.settlement.starts_on, given_.settlement.ends_on) == (date(2026, 1, 1), date(2026, 2, 1))
+
+
+async def test_a_job_that_runs_twice_leaves_the_next_one_behind_once(tx: Tx) -> None:
+    await a_shop(tx)
+    contract = await a_contract(tx, period=RebatePeriod.MONTH)
+    over = at(tx, datetime(2026, 2, 1, 11, tzinfo=UTC))
+
+    for _ in range(2):
+        await settle_ended(over, str(contract.id), goes_on=True)
+
+    due = [row["scheduled_for"] for row in await tx.conn.fetch("SELECT scheduled_for FROM jobs ORDER BY 1")]
+    assert [each.date() for each in due] == [date(2026, 1, 31), date(2026, 2, 28)]  # midnight in Paris
 
 
 # ── Closings ────────────────────────────────────────────────────────────────────────────────────────────

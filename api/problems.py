@@ -195,6 +195,13 @@ def _of_framework(error: Any, _: Scope) -> DomainError | None:
     return _Http(error.status_code) if error.status_code < 500 else None
 
 
+def _of_values(error: Any, __: Scope) -> DomainError | None:
+    """A time that no calendar has once it is in UTC: only its use finds that out."""
+    if "date value out of range" not in str(error):
+        return None
+    return Invalid("time_out_of_range", "A time lies between the years 1 and 9999, in UTC too.")
+
+
 def busy() -> Unavailable:
     return Unavailable("busy", "The service is busy. Send the same request again in a moment.")
 
@@ -214,6 +221,7 @@ _TRANSLATIONS: list[
     (msgspec.ValidationError, _of_body),
     (ValidationException, _of_parameters),
     (HTTPException, _of_framework),
+    ((asyncpg.DataError, OverflowError), _of_values),
     (_BUSY, _busy),
     (Exception, _ours),
 ]

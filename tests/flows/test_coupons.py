@@ -54,6 +54,14 @@ async def test_a_list_of_codes_leaves_in_parts(open_tenant: OpenTenant, app: Lit
     assert max(parts) < len(answer.content) / 3
 
 
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_time_that_no_calendar_has_is_refused(open_tenant: OpenTenant, at: str) -> None:
+    backend = await open_tenant()
+    await backend.post("/v1/offers", welcome())
+    refused = await backend.refused("/v1/offers/welcome/coupons", {"code": "NEVER", "expires_at": at})
+    assert refused == (422, "time_out_of_range")
+
+
 # ── Guessing ────────────────────────────────────────────────────────────────────────────────────────────
 
 

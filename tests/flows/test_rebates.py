@@ -91,6 +91,23 @@ async def test_the_worker_settles_what_is_over_and_the_customer_is_sent_the_note
     assert any(january["number"] in str(mail["Subject"]) for mail in inbox.messages)
 
 
+async def test_a_contract_that_ends_early_is_settled_when_it_ends_and_not_again(
+    backend: Backend, time: Time, house: House
+) -> None:
+    await a_programme(backend, refund="none", mode="whole_volume")
+    await advance(backend, house, "2026-01-20T10:00:00Z")
+    await backend.issue(line("300.00"))
+    await backend.patch("/v1/rebates/rfa", {"ends_on": "2026-03-01"})
+    await advance(backend, house, "2026-03-02T10:00:00Z")
+    (note,) = await credit_notes(backend)
+    assert (note["net"], note["rebate"]["ends_on"]) == (euros(90_00), "2026-03-01")
+    await backend.issue(line("300.00"))
+
+    await advance(backend, house, "2027-02-01T10:00:00Z")
+    assert len(await credit_notes(backend)) == 1
+    assert (await backend.get("/v1/test_clock"))["unfinished"] == []
+
+
 async def test_later_credits_are_of_what_the_rebate_left(backend: Backend, time: Time) -> None:
     await backend.open_shop()
     invoice = await backend.issue(line("30.00", quantity="10"))

@@ -13,7 +13,8 @@ from billing.gateways.model import Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice
-from billing.parties.model import RefundMode, VatDue
+from billing.parties.change_customer import change_customer
+from billing.parties.model import CustomerChange, RefundMode, VatDue
 from billing.payments.model import OutsideMeans
 from billing.settlement.apply import apply_note
 from billing.settlement.balance import balance_of
@@ -30,7 +31,7 @@ from refunds.record_refund import record_refund
 from refunds.send_refund import finish_refund
 from refunds.settle_rebate import settle_ended
 from tests.books import accounts_of, assert_sound
-from tests.makers import NOON, a_line, euros, vat
+from tests.makers import NOON, REVERSE_CHARGE, a_line, euros, vat
 from tests.promotions.rebates.contracts import (
     a_contract,
     bought,
@@ -331,6 +332,19 @@ async def test_or_taken_back_by_an_invoice(tx: Tx) -> None:
     assert accounts["709"] == 90_00 + 40_00
 
 
+async def test_while_a_period_runs_nothing_is_taken_back(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    invoice = await bought(tx, customer, a_line(price="50.00", quantity="6"))
+    contract = await a_contract(tx, mode=Mode.WHOLE_VOLUME, when_negative=WhenNegative.CLAW_BACK)
+    assert await now_settled(tx, contract) == [90_00]
+    await a_credit(tx, invoice, by_quantity(invoice.lines[0], "1"))
+
+    assert await now_settled(tx, contract) == []
+    [taken] = (await settled(tx, contract, when=noon(1, 1, 2027))).settlements
+    assert (taken.settlement.net, taken.settlement.credit_note_id) == (euros(25_00), None)
+    await assert_sound(tx)
+
+
 async def test_what_was_taken_back_is_given_again_when_it_is_earned_again(tx: Tx) -> None:
     customer = await a_shop(tx)
     invoice = await bought(tx, customer, a_line(price="50.00", quantity="6"), when=noon(1, 10))
@@ -363,6 +377,43 @@ async def test_a_group_earns_together_and_each_gets_a_note_of_its_own(tx: Tx) ->
     given_ = {each.settlement.customer_id: each.settlement.net.minor for each in result.settlements}
     assert given_ == {one.id: 30_00, two.id: 60_00}
     assert (await standing(tx, contract)).due == euros(0)
+    await assert_sound(tx)
+
+
+async def test_a_group_is_whoever_has_its_metadata_now(tx: Tx) -> None:
+    one, two = await a_shop(tx), await another_customer(tx)
+    contract = await a_contract(tx, customer_metadata={"group": "north"}, mode=Mode.WHOLE_VOLUME)
+    await bought(tx, one, "150.00")
+    await bought(tx, two, "150.00")
+    assert await now_settled(tx, contract) == []
+
+    await change_customer(tx, "user-42", CustomerChange(metadata={"group": "north", "crm": "1"}))
+    assert (await standing(tx, contract)).earned == euros(30_00)
+    await change_customer(tx, "user-43", CustomerChange(metadata={"group": "north"}))
+    assert await now_settled(tx, contract) == [45_00, 45_00]
+    await assert_sound(tx)
+
+
+async def test_sales_without_vat_are_rebated_without_vat(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    await a_payment(tx, await bought(tx, customer, a_line(price="100.00", tax=REVERSE_CHARGE), "50.00"))
+    contract = await a_contract(tx, terms=tiers((0, "10")))
+
+    note = await note_of(tx, await settled(tx, contract, tx.now.date()))
+    assert [(tax.base.minor, tax.tax.minor) for tax in note.taxes] == [(10_00, 0), (5_00, 1_00)]
+    await assert_sound(tx)
+
+
+async def test_a_rebate_of_everything_takes_all_the_vat_there_is(tx: Tx) -> None:
+    """Three lines of 33.33 at 20 %, part credited before: what is left of the VAT goes with what is left."""
+    customer = await a_shop(tx)
+    invoice = await bought(tx, customer, *[a_line(price="33.33") for _ in range(3)])
+    await a_credit(tx, invoice, by_amount(invoice.lines[0], 10_01))
+    contract = await a_contract(tx, terms=tiers((0, "100")))
+
+    note = await note_of(tx, await settled(tx, contract, tx.now.date()))
+    assert (note.net.minor, note.tax.minor) == (99_99 - 10_01, 20_00 - 2_00)
+    assert (await invoices.get(tx, invoice.id)).settlement.credited == invoice.total
     await assert_sound(tx)
 
 

@@ -54,7 +54,7 @@ class Stack:
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,  # a page is some hundred calls, beside whatever else the machine does
             check=False,
         )
         assert done.returncode == 0, done.stderr + done.stdout

@@ -260,6 +260,25 @@ def test_in_a_cumulative_lane_the_policy_says_what_comes_first(order: First, tak
     assert total_off(offers, Policy(order=order, cumulative_lanes=(0,))) == taken
 
 
+def test_of_the_full_amount_a_line_that_is_free_already_gives_nothing_more() -> None:
+    lines = (
+        BasketLine(amount=euros(100_00), plan=Reference("pro")),
+        BasketLine(amount=euros(60_00), plan=Reference("addon")),
+    )
+    offers = [
+        an_offer(percent("100"), lane=1, conditions=Conditions(plans=(Reference("pro"),))),
+        an_offer(percent("50"), lane=2),
+    ]
+    decision = evaluate(
+        replace(a_basket(), lines=lines),
+        [InReach(offer=offer) for offer in offers],
+        Policy(percentages=Percentages.FULL_AMOUNT),
+        now=NOON,
+    )
+
+    assert taken_off(decision) == [[100_00, 0], [0, 30_00]]
+
+
 def test_percentages_that_compound_are_rounded_once() -> None:
     offers = [an_offer(percent("50"), lane=lane) for lane in (1, 2)]
 

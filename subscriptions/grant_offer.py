@@ -35,7 +35,7 @@ async def grant_offer(tx: Tx, subscription_id: SubscriptionId, request: NewGrant
     subscription = await caught_up(tx, await store.lock(tx, subscription_id), at=tx.now)
     wanted = await _wanted(tx, request, customer)
     held = await promotions.held(tx, subscription.redemption_ids)
-    terms = (await terms_of(tx, [subscription]))[subscription.id]
+    terms = (await terms_of(tx, [subscription], to_bill=False))[subscription.id]
     is_new = request.offer is not None or not await invoices.has_any(tx, customer.id)
 
     earlier = _running(held, wanted, subscription)

@@ -71,8 +71,8 @@ async def find_ending(tx: Tx, redemption_id: RedemptionId) -> Ending | None:
     if subscription is None or ends_at is None or not is_to_end(subscription, held, ends_at, now=tx.now):
         return None
     following = from_next_period(subscription)
-    terms = (await terms_of(tx, [subscription]))[subscription.id]
-    then = (await terms_of(tx, [following]))[following.id]
+    terms = (await terms_of(tx, [subscription], to_bill=False))[subscription.id]
+    then = (await terms_of(tx, [following], to_bill=False))[following.id]
     return Ending(
         held=held,
         subscription=subscription,

@@ -47,19 +47,34 @@ def end_of(
             return None
 
 
-def covered(period: Period, ends_at: datetime | None, anchor_at: datetime, zone: ZoneInfo) -> Share:
-    """The part of a period that is before the end: in months where all three lie on them, or in days."""
-    if ends_at is None or period.end <= ends_at:
+def covered(
+    period: Period,
+    ends_at: datetime | None,
+    anchor_at: datetime,
+    zone: ZoneInfo,
+    *,
+    begins_at: datetime | None = None,
+) -> Share:
+    """The part of a period that is before the end: in months where all lie on them, or in days.
+
+    What lies before `begins_at` does not count either. What has no end covers the whole of it.
+    """
+    if ends_at is None:
         return Share()
-    if ends_at <= period.start:
+    first, last = max(period.start, begins_at or period.start), min(period.end, ends_at)
+    if (first, last) == (period.start, period.end):
+        return Share()
+    if last <= first:
         return Share(part=0)
-    start, middle, end = (_months(anchor_at, at, zone) for at in (period.start, ends_at, period.end))
-    if start is not None and middle is not None and end is not None:
-        return Share(part=middle - start, whole=end - start)
-    return Share(
-        part=days_between(period.start, ends_at, zone),
-        whole=max(days_between(period.start, period.end, zone), 1),
-    )
+    months = [_months(anchor_at, at, zone) for at in (period.start, first, last, period.end)]
+    match months:
+        case [int(start), int(begins), int(ends), int(end)]:
+            return Share(part=ends - begins, whole=end - start)
+        case _:
+            return Share(
+                part=days_between(first, last, zone),
+                whole=max(days_between(period.start, period.end, zone), 1),
+            )
 
 
 def _months(anchor_at: datetime, at: datetime, zone: ZoneInfo) -> int | None:

@@ -320,7 +320,9 @@ NEXT: dict[Status, frozenset[Status]] = {
 
 
 class Redemption(Value, frozen=True, kw_only=True):
-    """It serves periods that begin at `applies_from` or later, and what of them lies before `ends_at`.
+    """It serves periods that begin at `applies_from`, which is the next when it is given, or later. Where the
+    period it was given in is cut short, by a change or a pause, the one that begins in its place is the next.
+    With an `ends_at` it serves what of them lies between the two.
 
     `periods_used` counts the periods it took something off, of which `served_at` is the start of the last;
     `given` is what it took off in all. Once it has given all that it was for, `ended_at` is when that is
@@ -360,6 +362,10 @@ class Redemption(Value, frozen=True, kw_only=True):
 
     def has_lapsed(self, *, now: datetime) -> bool:
         return self.reserved_until is not None and self.reserved_until <= now
+
+    def serves_from(self, start: datetime) -> bool:
+        """Whether a period that begins then is one for it: not the one that it was given in."""
+        return self.applies_from <= start or self.redeemed_at < start
 
     @property
     def is_live(self) -> bool:

@@ -333,7 +333,7 @@ def _offered(entry: Entry) -> BasketLine:
 def _serving(subscription: Subscription, terms: Terms) -> list[Held]:
     """The offers that may serve the current period; of one that is held twice, the first that still can."""
     start = subscription.current_period.start
-    live = [held for held in terms.held if held.redemption.is_live and held.redemption.applies_from <= start]
+    live = [held for held in terms.held if held.redemption.is_live and held.redemption.serves_from(start)]
     first: dict[OfferId, Held] = {}
     for held in sorted(live, key=lambda each: (each.redemption.served_at != start, is_over(each, at=start))):
         first.setdefault(held.offer.id, held)
@@ -345,8 +345,13 @@ def _in_reach(
 ) -> list[InReach]:
     reach = []
     for held in serving:
-        ends_at = held.redemption.ends_at
-        covers = covered(period, ends_at, subscription.anchor_at, terms.entity.zone)
+        covers = covered(
+            period,
+            held.redemption.ends_at,
+            subscription.anchor_at,
+            terms.entity.zone,
+            begins_at=held.redemption.applies_from,
+        )
         if covers.part:
             used = held.redemption.periods_used
             reach.append(InReach(offer=held.offer, granted=True, periods_used=used, covers=covers))

@@ -88,7 +88,7 @@ async def mark_converted(tx: Tx, invoice_id: InvoiceId) -> list[Converted]:
         WHERE r.tenant_id = $1
           AND l.tenant_id = $1
           AND l.invoice_id = $2
-          AND l.period_start >= r.applies_from
+          AND (l.period_start >= r.applies_from OR l.period_start > r.redeemed_at)
           AND t.status = 'settled'
           AND t.paid_minor + t.offset_minor > t.credited_minor
           AND r.id = ANY(s.redemption_ids)
@@ -114,7 +114,8 @@ async def standing(tx: Tx, subscription_id: SubscriptionId) -> list[Standing]:
         FROM subscriptions s
         JOIN redemptions r ON r.tenant_id = s.tenant_id AND r.id = ANY(s.redemption_ids)
         JOIN subscription_invoices l
-          ON l.tenant_id = s.tenant_id AND l.subscription_id = s.id AND l.period_start >= r.applies_from
+          ON l.tenant_id = s.tenant_id AND l.subscription_id = s.id
+         AND (l.period_start >= r.applies_from OR l.period_start > r.redeemed_at)
         JOIN invoice_settlements t ON t.tenant_id = l.tenant_id AND t.invoice_id = l.invoice_id
         WHERE s.tenant_id = $1 AND s.id = $2 AND r.status IN ('redeemed', 'exhausted') AND t.total_minor > 0
         GROUP BY r.id
@@ -164,7 +165,7 @@ async def sums(tx: Tx, offer_id: OfferId) -> list[Sums]:
     rows = await tx.conn.fetch(
         """
         WITH redeemed AS (
-            SELECT id, customer_id, applies_from, currency, given_minor
+            SELECT id, customer_id, applies_from, redeemed_at, currency, given_minor
             FROM redemptions
             WHERE tenant_id = $1 AND offer_id = $2 AND status IN ('redeemed', 'exhausted')
         ), billed AS (
@@ -173,7 +174,8 @@ async def sums(tx: Tx, offer_id: OfferId) -> list[Sums]:
             JOIN subscriptions s
               ON s.tenant_id = $1 AND s.customer_id = r.customer_id AND r.id = ANY(s.redemption_ids)
             JOIN subscription_invoices l
-              ON l.tenant_id = $1 AND l.subscription_id = s.id AND l.period_start >= r.applies_from
+              ON l.tenant_id = $1 AND l.subscription_id = s.id
+             AND (l.period_start >= r.applies_from OR l.period_start > r.redeemed_at)
             JOIN invoices i ON i.tenant_id = $1 AND i.id = l.invoice_id
         ), credited AS (
             SELECT c.invoice_id, sum(c.net_minor) AS net_minor

@@ -35,10 +35,12 @@ from promotions.model import (
 )
 from refunds.cancel_subscription import cancel_subscription
 from refunds.change_subscription import change_subscription
-from refunds.model import Credit, NewCancellation, NewChange
+from refunds.model import Credit, NewCancellation, NewChange, NewSubscriptionPause, PauseCredit
+from refunds.pause_subscription import pause_subscription
 from subscriptions.grant_offer import grant_offer
 from subscriptions.model import Granted, NewGrant, PriceModel, Signup, Subscription
 from subscriptions.model import Status as SubscriptionStatus
+from subscriptions.resume import resume_subscription
 from subscriptions.sign_up import sign_up
 from tests.books import assert_sound
 from tests.makers import NOON, euros
@@ -218,6 +220,37 @@ async def test_a_change_in_the_period_it_was_given_in_does_not_use_it_up(tx: Tx)
     assert changed.invoice is not None
     assert changed.invoice.lines[0].discount == euros(0)
     assert [net_of(renewal), net_of(await renewed(tx, renewal.subscription))] == [90_00, 99_00]
+
+
+@pytest.mark.parametrize(
+    ("duration", "off"),
+    [
+        (Once(), 145_00),
+        (Months(count=3), 35_36),  # 89 of the 365 days, 15 February to 15 May: 35.356 off, half up
+    ],
+)
+async def test_the_period_that_a_change_begins_is_the_next_one(tx: Tx, duration: Duration, off: int) -> None:
+    signup = await signed_up(tx)
+    await a_plan(tx, "yearly", a_price("290.00"), interval=YEARLY)
+    await given(tx, signup.subscription, a_new_offer(percent("50"), duration=duration))
+
+    change = await change_subscription(at(tx, TENTH_DAY), signup.subscription.id, NewChange(plan="yearly"))
+
+    assert change.invoice is not None
+    assert change.invoice.lines[0].discount == euros(off)
+    assert net_of(await renewed(tx, change.subscription)) == 290_00
+
+
+async def test_a_period_that_begins_after_a_pause_is_the_next_one(tx: Tx) -> None:
+    signup = await signed_up(tx)
+    await given(tx, signup.subscription, a_new_offer(percent("50")))
+    pause = NewSubscriptionPause(credit=PauseCredit.PRORATED)
+    await pause_subscription(at(tx, TENTH_DAY), signup.subscription.id, pause)
+
+    resumed = await resume_subscription(at(tx, TENTH_DAY + timedelta(days=2)), signup.subscription.id)
+
+    assert net_of(resumed) == 14_50
+    assert net_of(await renewed(tx, resumed.subscription)) == 29_00
 
 
 async def test_a_welcome_offer_can_be_given_later_and_once(tx: Tx) -> None:

@@ -143,18 +143,19 @@ async def next_customers(
     *,
     after: CustomerId,
     limit: int,
-) -> list[CustomerId]:
-    """In the order of their ids, those who have invoices in the range."""
+) -> dict[CustomerId, int]:
+    """In the order of their ids, those who have invoices in the range, and how many."""
     rows = await tx.conn.fetch(
         """
-        SELECT c.id
+        SELECT c.id, i.times
         FROM customers c
-        WHERE c.tenant_id = $1 AND c.id > $2
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS times
+            FROM invoices
+            WHERE tenant_id = $1 AND customer_id = c.id AND issued_at >= $3 AND issued_at < $4
+        ) i
+        WHERE c.tenant_id = $1 AND c.id > $2 AND i.times > 0
           AND ($5::uuid[] = '{}' OR c.id = ANY ($5))
-          AND EXISTS (
-              SELECT FROM invoices i
-              WHERE i.tenant_id = $1 AND i.customer_id = c.id AND i.issued_at >= $3 AND i.issued_at < $4
-          )
         ORDER BY c.id
         LIMIT $6
         """,
@@ -165,7 +166,7 @@ async def next_customers(
         list(customers),
         limit,
     )
-    return [CustomerId.of(row["id"]) for row in rows]
+    return {CustomerId.of(row["id"]): row["times"] for row in rows}
 
 
 async def invoices_of(

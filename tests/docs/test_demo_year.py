@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import httpx
 import pytest
 
 from api.demo import year
@@ -51,10 +53,30 @@ def test_the_first_weeks_are_told_and_end_today(fresh: Stack) -> None:
     assert min(issued) <= str(today - timedelta(weeks=WEEKS - 1))
     assert max(issued) <= str(today)
 
+    assert differences(fresh) == 0, "the rules in force give exactly the invoices that exist"
+
     again = tell(fresh, WEEKS)
     assert again.returncode == 1
     assert "a tenant without customers" in again.stderr
     assert len(listed(fresh, "customers")) == arrived
+
+
+def differences(stack: Stack) -> int:
+    """Of a back-test of the rules in force, which a worker carries out."""
+    with httpx.Client(
+        base_url=f"{stack.card['base_url']}/v1/promotions",
+        headers={"Authorization": f"Bearer {stack.card['api_key']}"},
+    ) as http:
+        year = {"starts_at": "2020-01-01T00:00:00Z", "ends_at": "2099-01-01T00:00:00Z"}
+        asked = http.post("/backtests", json={**year, "rules": "in_force"})
+        assert asked.status_code == 202, asked.text
+        deadline = time.monotonic() + 30
+        while (done := http.get(f"/backtests/{asked.json()['id']}").json())["status"] != "done":
+            assert time.monotonic() < deadline, done
+            time.sleep(0.2)
+    assert done["findings"]["applied"] > 0
+    count: int = done["findings"]["difference_count"]
+    return count
 
 
 def test_the_year_is_the_same_each_time_and_has_everything_in_it() -> None:

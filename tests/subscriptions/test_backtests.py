@@ -195,6 +195,23 @@ async def test_killed_in_between_it_goes_on_where_it_was(tx: Tx, monkeypatch: py
     assert not await advance(tx, back_test.id), "again is boring"
 
 
+async def test_a_chunk_is_of_so_many_invoices_and_of_a_customer_at_least(
+    tx: Tx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_shop_with_a_plan(tx)
+    await a_year_of(tx, "user-1", "user-2", "user-3", months=2)
+    whole = await found(tx, offer=a_draft())
+    for most, dones in ((4, [4, 6, 6]), (1, [2, 4, 6, 6])):
+        monkeypatch.setattr(advancing, "INVOICES", most)
+        back_test = await create_back_test(tx, NewBackTest(offer=a_draft(), **YEAR))
+        states, more = [], True
+        while more:
+            more = await advance(tx, back_test.id)
+            states.append((await store.get(tx, back_test.id)).done)
+        assert states == dones
+        assert (await store.get(tx, back_test.id)).findings == whole
+
+
 async def test_one_that_is_called_off_stops(tx: Tx) -> None:
     await signed_up(tx)
     back_test = await create_back_test(tx, NewBackTest(offer=a_draft(), **YEAR))

@@ -23,6 +23,7 @@ from promotions.create_offer import create_offer
 from promotions.model import (
     AtEnd,
     Conditions,
+    First,
     FixedPrice,
     Forever,
     FreeUnits,
@@ -134,6 +135,35 @@ async def test_what_is_evaluated_is_what_a_signup_bills(tx: Tx) -> None:
         else:
             assert told(before) == told(billed), (plan, offer, anchor)
     assert len(mixes) >= 8 * 12 * 2
+
+
+@pytest.mark.parametrize("percentages", Percentages)
+@pytest.mark.parametrize("order", First)
+@pytest.mark.parametrize("lanes", [(), (0,), (0, 1)])
+async def test_several_offers_add_up_as_a_signup_with_them_does(
+    tx: Tx, percentages: Percentages, order: First, lanes: tuple[int, ...]
+) -> None:
+    """One by its reference and four by codes, under every policy."""
+    await a_shop_with_a_plan(tx, a_new_offer(percent("50")), price="100.00")
+    more = {
+        "TEN": a_new_offer(percent("10"), reference="TEN"),
+        "FIVER": a_new_offer(fixed(5_00), reference="FIVER"),
+        "ODD": a_new_offer(percent("33.3"), reference="ODD", lane=1),
+        "THREE": a_new_offer(fixed(3_00), reference="THREE", lane=1),
+    }
+    for reference, offer in more.items():
+        await create_offer(tx, offer)
+        await create_coupon(tx, reference, NewCoupon(code=Code(reference)))
+    await change_policy(tx, PolicyChange(percentages=percentages, order=order, cumulative_lanes=lanes))
+
+    before = await asked(tx, plan="pro", offers=("WELCOME",), coupons=tuple(more))
+    signup = await sign_up(
+        tx,
+        NewSignup(customer=a_new_customer(), plan="pro", offer="WELCOME", coupons=tuple(more)),
+    )
+
+    assert told(before) == told(signup.invoice)
+    assert len(before.applied) + len(before.refused) == 5
 
 
 async def test_nothing_is_recorded(tx: Tx) -> None:

@@ -28,6 +28,7 @@ from kernel.structs import Value, from_wire
 from notifications import letters
 from notifications.model import Letter
 from notifications.send import send_mail
+from promotions.events import RedemptionConverted
 from promotions.model import RedemptionId
 from promotions.rebates.create_contract import SETTLING
 from promotions.release import LAPSING, lapse_due
@@ -50,6 +51,7 @@ from subscriptions.model import SubscriptionId
 from subscriptions.release_offers import release_offers
 from subscriptions.remind import REMINDING, remind
 from subscriptions.resume import RESUMING, resume_due
+from subscriptions.reward_referrer import reward_referrer
 
 E = TypeVar("E", bound=Event)
 
@@ -167,6 +169,11 @@ async def convert_redemptions(work: Work) -> None:
     await _inside(work, lambda tx: convert_offers(tx, event.invoice_id))
 
 
+async def reward_who_referred(work: Work) -> None:
+    event = work.event(RedemptionConverted)
+    await _inside(work, lambda tx: reward_referrer(tx, event.redemption_id))
+
+
 async def release_redemptions(work: Work) -> None:
     event = work.event(CreditNoteIssued)
     await _inside(work, lambda tx: release_offers(tx, event.credit_note_id))
@@ -226,6 +233,7 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
     InvoiceOverdue: (follow_overdue,),
     InvoiceReminderDue: (mail_reminder,),
     InvoiceSettled: (convert_redemptions,),
+    RedemptionConverted: (reward_who_referred,),
     InvoiceRecovered: (follow_overdue,),
     DunningExhausted: (end_unpaid_subscription,),
     CreditNoteIssued: (mail_credit_note, release_redemptions),

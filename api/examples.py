@@ -98,6 +98,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     },
     "patch_offer": {"name": "Half price for three months", "metadata": {"campaign": "spring"}},
     "create_redemption": {"customer": "user-43", "offer": "WELCOME", "expires_in_seconds": 3600},
+    "create_referral_code": {"offer": "WELCOME", "referrer_offer": "WELCOME"},
     "create_coupon": {"code": "SUMMER26", "expires_at": "2027-09-01T00:00:00Z"},
     "create_coupon_batch": {"count": 5000, "prefix": "SPRING", "name": "Flyers at the fair"},
     "create_rebate": {

@@ -46,6 +46,12 @@ def digests(
     )
 
 
+def are_one(one: Customer, other: Customer) -> bool:
+    """Whether two customers are the same person or company, as far as can be told."""
+    known = (set(_known_by(each.email, each.vat_number)) for each in (one, other))
+    return one.id == other.id or bool(set.intersection(*known))
+
+
 def _known_by(email: str | None, vat_number: str | None) -> Iterator[tuple[Kind, str]]:
     if email is not None:
         yield Kind.EMAIL, mailbox_of(email)

@@ -25,8 +25,11 @@ from subscriptions.schedule_phases import after_offers, phases_of
 from subscriptions.terms import terms_of
 
 
-async def grant_offer(tx: Tx, subscription_id: SubscriptionId, request: NewGrant) -> Granted:
-    """From the next period on. Idempotent: while the subscription holds the offer, that is the answer.
+async def grant_offer(
+    tx: Tx, subscription_id: SubscriptionId, request: NewGrant, *, again: bool = False
+) -> Granted:
+    """From the next period on. Idempotent: while the subscription holds the offer, that is the answer, unless
+    it is given `again`.
 
     By its reference it is given to customers who are not new, too; a code is for those it says.
     """
@@ -39,7 +42,7 @@ async def grant_offer(tx: Tx, subscription_id: SubscriptionId, request: NewGrant
     is_new = request.offer is not None or not await invoices.has_any(tx, customer.id)
 
     earlier = _running(held, wanted, subscription)
-    if earlier is not None:
+    if earlier is not None and not again:
         return Granted(is_new=False, redemption=earlier.redemption, subscription=subscription)
     check_asked(tx, wanted, customer)
     (asked,) = wanted.asked

@@ -21,6 +21,7 @@ from promotions.coupons.model import (
     CouponDetail,
     NewCoupon,
     NewCouponBatch,
+    NewReferralCode,
 )
 
 Code = Annotated[str | None, QueryParameter(description="The one with this code, however it is written.")]
@@ -62,6 +63,19 @@ async def create_coupon(tx: NamedDependency[Tx], offer: FromPath[str], data: JSO
 async def revoke_coupon(tx: NamedDependency[Tx], coupon: FromPath[str]) -> Coupon:
     """Revoke a coupon: nobody can use it any more, and who has used it keeps the offer."""
     return await revoking.revoke_coupon(tx, coupon)
+
+
+@command("/v1/customers/{customer}/referral_code", scope="customers:write")
+async def create_referral_code(
+    tx: NamedDependency[Tx], customer: FromPath[str], data: JSONBody[NewReferralCode]
+) -> Coupon:
+    """A customer's own code for an offer, with which they bring others; asked again, it is the same.
+
+    Once the first invoice that asks a newcomer for money is paid, `referrer_offer` is given to a subscription
+    of the customer that runs, or kept for their next. Never for themselves: not with the same mailbox or VAT
+    number either.
+    """
+    return await one.referral_code(tx, customer, data)
 
 
 @query("/v1/coupon_batches", scope="coupons:read")
@@ -114,6 +128,7 @@ ROUTES = [
     get_coupon,
     create_coupon,
     revoke_coupon,
+    create_referral_code,
     list_coupon_batches,
     get_coupon_batch,
     get_coupon_batch_codes,

@@ -16,7 +16,7 @@ from kernel.ids import Id
 from kernel.structs import Input, Value
 from kernel.text import Name
 from promotions.coupons.codes import Code, Prefix
-from promotions.model import Cap, CouponId, Offer, OfferId
+from promotions.model import Cap, CouponId, Offer, OfferId, RedemptionId
 
 LARGEST_BATCH = 100_000
 
@@ -45,6 +45,16 @@ class NewCoupon(Input, frozen=True, kw_only=True):
     metadata: Metadata = {}
 
 
+class NewReferralCode(Input, frozen=True, kw_only=True):
+    """`offer` is for whoever comes with the code, `referrer_offer` for the customer whose code it is.
+
+    By reference or id. The latter is given once the newcomer's first invoice that asks for money is paid.
+    """
+
+    offer: str
+    referrer_offer: str
+
+
 class NewCouponBatch(Input, frozen=True, kw_only=True):
     """So many codes, made up, each for one use: with `max_redemptions: null`, for any number."""
 
@@ -57,7 +67,10 @@ class NewCouponBatch(Input, frozen=True, kw_only=True):
 
 
 class Coupon(Value, frozen=True, kw_only=True):
-    """`redeemed` counts against `max_redemptions`, where there is such a cap."""
+    """`redeemed` counts against `max_redemptions`, where there is such a cap.
+
+    With a code of theirs a customer brings others: they are its `referrer`, and cannot use it themselves.
+    """
 
     id: CouponId
     offer_id: OfferId
@@ -70,12 +83,16 @@ class Coupon(Value, frozen=True, kw_only=True):
     status: CouponStatus
     metadata: dict[str, str]
     created_at: datetime
+    referrer_id: CustomerId | None = None
+    referrer_offer_id: OfferId | None = None
 
     @property
     def is_used_up(self) -> bool:
         return self.max_redemptions is not None and self.redeemed >= self.max_redemptions
 
     def is_for(self, customer_id: CustomerId | None) -> bool:
+        if self.referrer_id is not None and self.referrer_id == customer_id:
+            return False
         return self.customer_id is None or self.customer_id == customer_id
 
     def revoked(self) -> "Coupon":
@@ -123,3 +140,12 @@ class Attempts(Value, frozen=True, kw_only=True):
 
     failures: int
     counted_from: datetime
+
+
+class Referral(Value, frozen=True, kw_only=True):
+    """Who came with whose code, and what for."""
+
+    redemption_id: RedemptionId
+    newcomer_id: CustomerId
+    referrer_id: CustomerId
+    referrer_offer_id: OfferId

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from billing.parties.model import CustomerId
 from kernel.errors import Conflict, Invalid, TooMany
 from promotions.coupons.model import Attempts, Coupon, CouponStatus, NewCoupon, Unusable
-from promotions.model import Offer, OfferStatus
+from promotions.model import FreePeriod, Offer, OfferStatus
 
 WINDOW = timedelta(minutes=10)
 FREE = 10  # tries in vain of one customer or visitor
@@ -21,6 +21,23 @@ def check(request: NewCoupon, offer: Offer) -> None:
 def check_offer(offer: Offer) -> None:
     if offer.status is OfferStatus.ARCHIVED:
         raise Conflict("offer_state", "The offer is archived: it gets no more codes.")
+
+
+def check_referral(offer: Offer, reward: Offer, earlier: Coupon | None) -> None:
+    check_offer(offer)
+    check_offer(reward)
+    if isinstance(reward.benefit, FreePeriod):
+        raise Invalid(
+            "referrer_offer_free_period",
+            "The referrer is a customer already: give them money off, not days before the first invoice.",
+            param="referrer_offer",
+        )
+    if earlier is not None and earlier.referrer_offer_id != reward.id:
+        raise Conflict(
+            "referral_code_differs",
+            f"The customer has the code {earlier.code} for this offer, with another reward: revoke it first.",
+            param="referrer_offer",
+        )
 
 
 def usable(coupon: Coupon, customer_id: CustomerId | None, *, now: datetime) -> bool:

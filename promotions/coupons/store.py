@@ -9,8 +9,8 @@ from kernel.errors import not_found
 from kernel.paging import Page, Window, page_of
 from kernel.structs import Row, load
 from promotions.coupons.codes import normal
-from promotions.coupons.model import Attempts, Coupon, CouponBatch, CouponBatchId, Reached
-from promotions.model import CouponId, Offer, OfferId
+from promotions.coupons.model import Attempts, Coupon, CouponBatch, CouponBatchId, Reached, Referral
+from promotions.model import CouponId, Offer, OfferId, RedemptionId
 
 CSV_ROWS = 5_000
 
@@ -23,8 +23,8 @@ async def insert(tx: Tx, like: Coupon, codes: Mapping[CouponId, str]) -> int:
         """
         INSERT INTO coupons
             (tenant_id, id, offer_id, coupon_batch_id, code, normal_code, customer_id, max_redemptions,
-             expires_at, status, metadata, created_at)
-        SELECT $1, c.id, $5, $6, c.code, c.normal_code, $7, $8, $9, $10, $11, $12
+             expires_at, status, metadata, created_at, referrer_id, referrer_offer_id)
+        SELECT $1, c.id, $5, $6, c.code, c.normal_code, $7, $8, $9, $10, $11, $12, $13, $14
         FROM unnest($2::uuid[], $3::text[], $4::text[]) AS c (id, code, normal_code)
         ON CONFLICT (tenant_id, normal_code) DO NOTHING
         """,
@@ -40,6 +40,8 @@ async def insert(tx: Tx, like: Coupon, codes: Mapping[CouponId, str]) -> int:
         like.status,
         like.metadata,
         like.created_at,
+        like.referrer_id,
+        like.referrer_offer_id,
     )
     return int(done.rpartition(" ")[2])
 
@@ -54,7 +56,7 @@ async def coupon(tx: Tx, key: str) -> Coupon:
                           WHERE r.tenant_id = $1 AND r.coupon_id = c.id
                             AND r.status NOT IN ('released', 'expired'))
                     ELSE redeemed END AS redeemed,
-               expires_at, status, metadata, created_at
+               expires_at, status, metadata, created_at, referrer_id, referrer_offer_id
         FROM coupons c
         WHERE tenant_id = $1 AND (id = $2 OR normal_code = $3)
         """,
@@ -84,7 +86,7 @@ async def page(
                           WHERE r.tenant_id = $1 AND r.coupon_id = c.id
                             AND r.status NOT IN ('released', 'expired'))
                     ELSE redeemed END AS redeemed,
-               expires_at, status, metadata, created_at
+               expires_at, status, metadata, created_at, referrer_id, referrer_offer_id
         FROM coupons c
         WHERE tenant_id = $1 AND id < $2
           AND ($4::uuid IS NULL OR offer_id = $4)
@@ -132,6 +134,7 @@ async def reached(tx: Tx, codes: Collection[str]) -> dict[str, Reached]:
                c.id AS coupon_id, c.coupon_batch_id, c.code, c.customer_id, c.expires_at AS coupon_expires_at,
                c.max_redemptions AS coupon_max, c.redeemed AS coupon_redeemed, c.status AS coupon_status,
                c.metadata AS coupon_metadata, c.created_at AS coupon_created_at,
+               c.referrer_id, c.referrer_offer_id,
                o.id, o.reference, o.name, o.lane, o.benefit, o.conditions, o.duration, o.at_end,
                o.max_redemptions, o.redeemed, o.max_per_customer, o.budget_minor, o.spent_minor,
                o.budget_currency AS currency, o.status, o.metadata, o.created_at, o.one_per_identity,
@@ -160,8 +163,68 @@ def _reached(row: Row) -> Reached:
         "status": row["coupon_status"],
         "metadata": row["coupon_metadata"],
         "created_at": row["coupon_created_at"],
+        "referrer_id": row["referrer_id"],
+        "referrer_offer_id": row["referrer_offer_id"],
     }
     return Reached(coupon=load(coupon, Coupon), offer=load(row, Offer))
+
+
+# ── Who brings others ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def referral_code(tx: Tx, referrer_id: CustomerId, offer_id: OfferId) -> Coupon | None:
+    """The one of theirs that can be used."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, offer_id, coupon_batch_id, code, customer_id, max_redemptions,
+               CASE WHEN max_redemptions IS NULL
+                    THEN (SELECT count(*) FROM redemptions r
+                          WHERE r.tenant_id = $1 AND r.coupon_id = c.id
+                            AND r.status NOT IN ('released', 'expired'))
+                    ELSE redeemed END AS redeemed,
+               expires_at, status, metadata, created_at, referrer_id, referrer_offer_id
+        FROM coupons c
+        WHERE tenant_id = $1 AND referrer_id = $2 AND offer_id = $3 AND status = 'active'
+        """,
+        tx.tenant,
+        referrer_id,
+        offer_id,
+    )
+    return load(row, Coupon) if row else None
+
+
+async def referral_of(tx: Tx, redemption_id: RedemptionId) -> Referral | None:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT r.id AS redemption_id, r.customer_id AS newcomer_id, c.referrer_id, c.referrer_offer_id
+        FROM redemptions r
+        JOIN coupons c ON c.tenant_id = $1 AND c.id = r.coupon_id
+        WHERE r.tenant_id = $1 AND r.id = $2 AND c.referrer_id IS NOT NULL
+        """,
+        tx.tenant,
+        redemption_id,
+    )
+    return load(row, Referral) if row else None
+
+
+async def insert_referral(tx: Tx, referral: Referral) -> bool:
+    """False when that newcomer has been brought already, by whomever."""
+    inserted = await tx.conn.fetchval(
+        """
+        INSERT INTO referrals
+            (tenant_id, newcomer_id, redemption_id, referrer_id, referrer_offer_id, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (tenant_id, newcomer_id) DO NOTHING
+        RETURNING newcomer_id
+        """,
+        tx.tenant,
+        referral.newcomer_id,
+        referral.redemption_id,
+        referral.referrer_id,
+        referral.referrer_offer_id,
+        tx.now,
+    )
+    return inserted is not None
 
 
 # ── Batches ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -250,7 +313,7 @@ async def _after(tx: Tx, batch_id: CouponBatchId, after: CouponId) -> list[Coupo
                           WHERE r.tenant_id = $1 AND r.coupon_id = c.id
                             AND r.status NOT IN ('released', 'expired'))
                     ELSE redeemed END AS redeemed,
-               expires_at, status, metadata, created_at
+               expires_at, status, metadata, created_at, referrer_id, referrer_offer_id
         FROM coupons c
         WHERE tenant_id = $1 AND coupon_batch_id = $2 AND id > $3
         ORDER BY id

@@ -74,7 +74,7 @@ async def read(tx: Tx, request: NewEvaluation) -> Read:
             WHERE p.tenant_id = $1 AND (p.id = ANY ($8::uuid[]) OR p.reference = ANY ($9::text[]))
         ), coupon AS (
             SELECT id, offer_id, coupon_batch_id, code, normal_code, customer_id, max_redemptions, redeemed,
-                   expires_at, status, metadata, created_at
+                   expires_at, status, metadata, created_at, referrer_id, referrer_offer_id
             FROM coupons
             WHERE tenant_id = $1 AND normal_code = ANY ($12::text[])
         ), offer AS (
@@ -119,7 +119,8 @@ async def read(tx: Tx, request: NewEvaluation) -> Read:
                                   one_per_identity)
                       FROM offer) AS offers,
                ARRAY (SELECT ROW (normal_code, id, offer_id, coupon_batch_id, code, customer_id,
-                                  max_redemptions, redeemed, expires_at, status, metadata, created_at)
+                                  max_redemptions, redeemed, expires_at, status, metadata, created_at,
+                                  referrer_id, referrer_offer_id)
                       FROM coupon) AS coupons,
                ARRAY (SELECT ROW (offer_id, count(*))
                       FROM redemptions
@@ -199,7 +200,7 @@ def _coupon(row: list[Any]) -> Coupon:
 
 _COUPON = (
     "id offer_id coupon_batch_id code customer_id max_redemptions redeemed expires_at status "
-    "metadata created_at"
+    "metadata created_at referrer_id referrer_offer_id"
 ).split()
 _CUSTOMER = (
     "id reference name email language address vat_number siren legal_entity_id tax_rate_id payment_method "

@@ -51,6 +51,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
         await send(operation, path)
     await send("patch_offer", "offers/WELCOME", "PATCH")
     await send("patch_stacking_policy", "promotions/policy", "PATCH")
+    await send("create_referral_code", "customers/user-43/referral_code")
     await send("create_redemption", "redemptions")
     await send("create_coupon", "offers/WELCOME/coupons")
     await send("create_coupon_batch", "offers/WELCOME/coupon_batches")

@@ -53,6 +53,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_plan_version": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("49.00")),
     "create_rebate": lambda b, w: b.post("/v1/rebates", BODIES["create_rebate"](w)),
     "create_redemption": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
+    "create_referral_code": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_signup": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_subscription": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_tax_rate": lambda b, _: b.post("/v1/tax_rates", {**tax_rate("10"), "reference": "new"}),

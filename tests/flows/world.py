@@ -69,6 +69,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     },
     "create_rebate": lambda w: rebate("new", w["customer"]),
     "create_redemption": lambda w: {"customer": w["customer"], "offer": w["offer"]},
+    "create_referral_code": lambda w: {"offer": w["offer"], "referrer_offer": w["offer"]},
     "create_signup": lambda w: {
         "customer": customer("new", legal_entity=w["legal_entity"], tax_rate=w["tax_rate"]),
         "plan": w["plan"],

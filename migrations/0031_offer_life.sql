@@ -30,4 +30,5 @@ ALTER TABLE redemptions
 COMMENT ON COLUMN redemptions.converted_at IS 'the first invoice that asked for money was paid';
 COMMENT ON COLUMN redemptions.ended_at IS
     'what it gives is over then, which may be to come: the end of the last period that it served';
+GRANT UPDATE (remind_days_before) ON offers TO ristourne_app;
 GRANT UPDATE (converted_at, ended_at, reminded_at) ON redemptions TO ristourne_app;

@@ -256,7 +256,8 @@ class OfferChange(Input, frozen=True, kw_only=True):
 
     `conditions` are sent whole; only their times may differ, and `starts_at` only while nobody has redeemed
     it. A cap can be raised, lowered to what is used, or taken away with null; an offer made without one was
-    not counted, and gets none. The rest is fixed: it is taken only when it says what the offer says.
+    not counted, and gets none. Reminders change for those who get the offer from then on. The rest is fixed:
+    it is taken only when it says what the offer says.
     """
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
@@ -265,6 +266,7 @@ class OfferChange(Input, frozen=True, kw_only=True):
     max_redemptions: Cap | msgspec.UnsetType | None = msgspec.UNSET
     max_per_customer: CapPerCustomer | msgspec.UnsetType = msgspec.UNSET
     budget: Money | msgspec.UnsetType | None = msgspec.UNSET
+    remind_days_before: RemindDays | msgspec.UnsetType | None = msgspec.UNSET
     benefit: Benefit | msgspec.UnsetType = msgspec.UNSET
     duration: Duration | msgspec.UnsetType = msgspec.UNSET
     at_end: AtEnd | MoveTo | msgspec.UnsetType = msgspec.UNSET

@@ -13,13 +13,14 @@ from promotions import store
 from promotions.basket import Held
 from promotions.events import RedemptionExpired, RedemptionReleased, RedemptionRevoked
 from promotions.model import Redemption, RedemptionId, Status
+from promotions.store import TakenBack
 
 LAPSING = "lapse_reservation"
 
 
 async def release(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> None:
     """Its slot, its use of the code, what it spent of the budget and who had it are free again."""
-    released = await store.release(tx, redemption_ids) if redemption_ids else []
+    released = await _take_back(tx, redemption_ids, to=Status.RELEASED)
 
     outbox.publish(
         tx,
@@ -79,7 +80,8 @@ async def lapse_due(tx: Tx, redemption_id: RedemptionId) -> None:
 
 
 async def _lapse(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> None:
-    lapsed = await store.release(tx, redemption_ids, to=Status.EXPIRED) if redemption_ids else []
+    lapsed = await _take_back(tx, redemption_ids, to=Status.EXPIRED)
+
     outbox.publish(
         tx,
         *(
@@ -87,6 +89,24 @@ async def _lapse(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> None:
             for each in lapsed
         ),
     )
+
+
+async def _take_back(tx: Tx, redemption_ids: Sequence[RedemptionId], *, to: Status) -> list[TakenBack]:
+    """With all that they counted for.
+
+    One after the other, and of each the offer before the code before the identity: in the order in which they
+    are taken, so that nobody waits for who waits for them.
+    """
+    taken = []
+    for redemption_id in redemption_ids:
+        each = await store.take_back(tx, redemption_id, to=to)
+        if each is None:
+            continue
+        if each.coupon_id is not None:
+            await store.give_back_use(tx, each.coupon_id)
+        await store.forget_identities(tx, each.offer_id, each.customer_id)
+        taken.append(each)
+    return taken
 
 
 async def _locked(tx: Tx, redemption_id: RedemptionId) -> Redemption:

@@ -33,14 +33,18 @@ def check(request: NewOffer, *, now: datetime) -> None:
     _check_duration(request.duration, now=now)
     if isinstance(request.at_end, MoveTo) and isinstance(request.duration, Forever):
         raise Invalid("at_end_of_forever", "Nothing follows what never ends.", param="at_end")
-    if request.remind_days_before is not None and isinstance(request.duration, Forever):
-        raise Invalid(
-            "remind_of_forever", "What never ends has no end to remind of.", param="remind_days_before"
-        )
+    _check_reminder(request)
     _check_conditions(request.conditions)
     if request.budget is not None:
         _check_budget(request.budget, request.benefit)
     _check_currencies(request)
+
+
+def _check_reminder(offer: NewOffer | Offer) -> None:
+    if offer.remind_days_before is not None and isinstance(offer.duration, Forever):
+        raise Invalid(
+            "remind_of_forever", "What never ends has no end to remind of.", param="remind_days_before"
+        )
 
 
 def _check_benefit(request: NewOffer) -> None:
@@ -128,6 +132,7 @@ def changed(offer: Offer, change: OfferChange) -> Offer:
     _check_times_changed(offer, after)
     _check_cap_changed(offer, after)
     _check_budget_changed(offer, after)
+    _check_reminder(after)
     return after if after.budget is not None else replace(after, spent=None)
 
 

@@ -12,6 +12,7 @@ from promotions.engine import Held
 from promotions.identity import Digest
 from promotions.model import (
     NEXT,
+    CouponId,
     Offer,
     OfferId,
     Policy,
@@ -127,7 +128,8 @@ async def update_offer(tx: Tx, offer: Offer) -> None:
             budget_currency  = $8,
             spent_minor      = $9,
             status           = $10,
-            metadata         = $11
+            metadata         = $11,
+            remind_days_before = $12
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -141,6 +143,7 @@ async def update_offer(tx: Tx, offer: Offer) -> None:
         offer.spent.minor if offer.spent is not None else None,
         offer.status,
         offer.metadata,
+        offer.remind_days_before,
     )
 
 
@@ -536,56 +539,66 @@ async def change_policy(tx: Tx, change: PolicyChange) -> Policy:
 class TakenBack(Value, frozen=True, kw_only=True):
     id: RedemptionId
     offer_id: OfferId
+    coupon_id: CouponId | None
     customer_id: CustomerId
 
 
-async def release(
-    tx: Tx, redemption_ids: Sequence[RedemptionId], *, to: Status = Status.RELEASED
-) -> list[TakenBack]:
-    """Those that can still come into that state, with all that they counted for.
-
-    What a customer is known by stays while they hold the offer otherwise.
-    """
-    rows = await tx.conn.fetch(
+async def take_back(tx: Tx, redemption_id: RedemptionId, *, to: Status) -> TakenBack | None:
+    """With its slot and what it spent of the budget; None where it cannot come into that state any more."""
+    row = await tx.conn.fetchrow(
         """
         WITH released AS (
             UPDATE redemptions
             SET status = $3
-            WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status = ANY($4::text[])
+            WHERE tenant_id = $1 AND id = $2 AND status = ANY($4::text[])
             RETURNING id, offer_id, coupon_id, customer_id, given_minor
         ), offer AS (
             UPDATE offers o
-            SET redeemed = redeemed - CASE WHEN max_redemptions IS NULL THEN 0 ELSE r.slots END,
-                spent_minor = spent_minor - r.given
-            FROM (SELECT offer_id, count(*) AS slots, sum(given_minor) AS given
-                  FROM released
-                  GROUP BY offer_id) r
+            SET redeemed = redeemed - CASE WHEN max_redemptions IS NULL THEN 0 ELSE 1 END,
+                spent_minor = spent_minor - r.given_minor
+            FROM released r
             WHERE o.tenant_id = $1 AND o.id = r.offer_id
-        ), coupon AS (
-            UPDATE coupons c
-            SET redeemed = redeemed - CASE WHEN max_redemptions IS NULL THEN 0 ELSE r.uses END
-            FROM (SELECT coupon_id, count(*) AS uses FROM released GROUP BY coupon_id) r
-            WHERE c.tenant_id = $1 AND c.id = r.coupon_id
-        ), identity AS (
-            DELETE FROM redemption_identities i
-            USING released r
-            WHERE i.tenant_id = $1 AND i.offer_id = r.offer_id AND i.customer_id = r.customer_id
-              AND NOT EXISTS (
-                  SELECT FROM redemptions o
-                  WHERE o.tenant_id = $1 AND o.offer_id = r.offer_id AND o.customer_id = r.customer_id
-                    AND o.status NOT IN ('expired', 'released') AND o.id <> ALL($2::uuid[])
-              )
         )
-        SELECT id, offer_id, customer_id
+        SELECT id, offer_id, coupon_id, customer_id
         FROM released
-        ORDER BY id
         """,
         tx.tenant,
-        redemption_ids,
+        redemption_id,
         to,
         [status for status, following in NEXT.items() if to in following],
     )
-    return [load(row, TakenBack) for row in rows]
+    return load(row, TakenBack) if row else None
+
+
+async def give_back_use(tx: Tx, coupon_id: CouponId) -> None:
+    """Of a code whose uses are counted."""
+    await tx.conn.execute(
+        """
+        UPDATE coupons
+        SET redeemed = redeemed - 1
+        WHERE tenant_id = $1 AND id = $2 AND max_redemptions IS NOT NULL
+        """,
+        tx.tenant,
+        coupon_id,
+    )
+
+
+async def forget_identities(tx: Tx, offer_id: OfferId, customer_id: CustomerId) -> None:
+    """Of a customer who holds the offer no more."""
+    await tx.conn.execute(
+        """
+        DELETE FROM redemption_identities
+        WHERE tenant_id = $1 AND offer_id = $2 AND customer_id = $3
+          AND NOT EXISTS (
+              SELECT FROM redemptions r
+              WHERE r.tenant_id = $1 AND r.offer_id = $2 AND r.customer_id = $3
+                AND r.status NOT IN ('released', 'expired')
+          )
+        """,
+        tx.tenant,
+        offer_id,
+        customer_id,
+    )
 
 
 async def revoke(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> list[TakenBack]:
@@ -594,7 +607,7 @@ async def revoke(tx: Tx, redemption_ids: Sequence[RedemptionId]) -> list[TakenBa
         UPDATE redemptions
         SET status = 'revoked'
         WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status IN ('redeemed', 'exhausted')
-        RETURNING id, offer_id, customer_id
+        RETURNING id, offer_id, coupon_id, customer_id
         """,
         tx.tenant,
         redemption_ids,

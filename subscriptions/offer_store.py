@@ -103,6 +103,7 @@ async def mark_converted(tx: Tx, invoice_id: InvoiceId) -> list[Converted]:
 
 
 async def standing(tx: Tx, subscription_id: SubscriptionId) -> list[Standing]:
+    """In the order in which offers are locked."""
     rows = await tx.conn.fetch(
         """
         SELECT r.id,
@@ -118,8 +119,8 @@ async def standing(tx: Tx, subscription_id: SubscriptionId) -> list[Standing]:
          AND (l.period_start >= r.applies_from OR l.period_start > r.redeemed_at)
         JOIN invoice_settlements t ON t.tenant_id = l.tenant_id AND t.invoice_id = l.invoice_id
         WHERE s.tenant_id = $1 AND s.id = $2 AND r.status IN ('redeemed', 'exhausted') AND t.total_minor > 0
-        GROUP BY r.id
-        ORDER BY r.id
+        GROUP BY r.id, r.offer_id
+        ORDER BY r.offer_id, r.id
         """,
         tx.tenant,
         subscription_id,
@@ -133,6 +134,7 @@ async def counts(tx: Tx, offer_id: OfferId) -> Counts:
         """
         WITH redeemed AS (
             SELECT r.status, r.converted_at, s.ended_at AS left_at,
+                   r.reserved_at IS NULL OR r.currency IS NOT NULL AS has_started,
                    CASE WHEN o.benefit ->> 'type' = 'free_period' THEN r.applies_from
                         ELSE COALESCE(r.ended_at, r.ends_at) END AS over_at
             FROM redemptions r
@@ -142,7 +144,7 @@ async def counts(tx: Tx, offer_id: OfferId) -> Counts:
             WHERE r.tenant_id = $1 AND r.offer_id = $2
         )
         SELECT count(*) AS offered,
-               count(*) FILTER (WHERE status NOT IN ('reserved', 'expired')) AS started,
+               count(*) FILTER (WHERE has_started) AS started,
                count(converted_at) AS converted,
                count(*) FILTER (WHERE status IN ('redeemed', 'exhausted')
                                   AND over_at <= LEAST($3, left_at)) AS ended,

@@ -71,7 +71,7 @@ MAY_CHANGE = {
     "coupons": "redeemed status",
     "offers": (
         "name conditions max_redemptions redeemed max_per_customer budget_minor budget_currency spent_minor "
-        "status metadata"
+        "status metadata remind_days_before"
     ),
     "stacking_policies": "percentages comes_first cumulative_lanes",
     "rebate_contracts": "name ends_on refund when_negative metadata",

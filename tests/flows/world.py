@@ -92,7 +92,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "customer": w["customer"],
         "lines": [{"description": "y", "unit_price": "0.01", "tax_rate": w["tax_rate"]}],
     },
-    "patch_offer": lambda _: {"name": "New name", "max_per_customer": 2},
+    "patch_offer": lambda _: {"name": "New name", "max_per_customer": 2, "remind_days_before": 5},
     "patch_rebate": lambda _: {"name": "New name", "ends_on": "2027-01-01"},
     "patch_settings": lambda _: {"refund_mode": "manual"},
     "patch_stacking_policy": lambda _: {"percentages": "full_amount", "cumulative_lanes": [2]},

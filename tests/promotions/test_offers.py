@@ -51,6 +51,7 @@ async def told(tx: Tx) -> list[str]:
         (an_offer(), OfferChange(name=Name("Another name"))),
         (an_offer(), OfferChange(metadata={"campaign": "spring"})),
         (an_offer(), OfferChange(max_per_customer=3)),
+        (an_offer(), OfferChange(remind_days_before=7)),
         (an_offer(), OfferChange(conditions=Conditions(starts_at=NOON))),
         (USED, OfferChange(conditions=Conditions(ends_at=NOON))),
         (USED, OfferChange(max_redemptions=11)),

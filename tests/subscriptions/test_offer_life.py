@@ -12,8 +12,11 @@ from msgspec.structs import replace
 
 from billing.credit_notes.model import Reason
 from billing.invoices.model import Invoice
-from kernel.database import Tx
+from billing.parties.change_customer import change_customer
+from billing.parties.model import CustomerChange
+from kernel.database import Pool, Tx, transaction
 from kernel.events import type_of
+from kernel.ids import TenantId
 from kernel.structs import Row
 from promotions import store as promotions
 from promotions.create_offer import create_offer
@@ -27,6 +30,7 @@ from promotions.model import (
     Duration,
     Forever,
     NewOffer,
+    NewReservation,
     Once,
     Periods,
     Redemption,
@@ -34,6 +38,7 @@ from promotions.model import (
     Status,
 )
 from promotions.release import release, revoke
+from promotions.reserve import reserve
 from refunds.cancel_subscription import cancel_subscription
 from refunds.model import NewCancellation
 from subscriptions.add_charge import add_charge
@@ -47,7 +52,7 @@ from subscriptions.remind import remind
 from subscriptions.sign_up import sign_up
 from tests.makers import NOON, euros
 from tests.promotions.offers import a_new_offer, days, percent
-from tests.shop import a_credit, a_payment, at
+from tests.shop import a_credit, a_payment, at, while_open
 from tests.subscriptions.plans import a_charge, a_shop_with_a_plan, a_signup, renewed, signed_up
 
 ONCE = Once()
@@ -177,6 +182,26 @@ async def test_who_was_released_may_come_again(tx: Tx) -> None:
     assert again.is_new
 
 
+async def test_who_comes_while_an_identity_is_given_back_waits_and_gets_the_offer(
+    pool: Pool, tenant: TenantId
+) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        first = await signed_up(tx, offer=a_new_offer(percent("50"), one_per_identity=True))
+        later = await sign_up(tx, a_signup(customer="user-78"))
+        same_mailbox = CustomerChange(email=first.customer.email)
+        await change_customer(tx, later.customer.reference, same_mailbox)
+        note = await a_credit(tx, invoice_of(first))
+
+    granted = await while_open(
+        pool,
+        tenant,
+        lambda tx: release_offers(tx, note.id),
+        lambda tx: grant_offer(tx, later.subscription.id, NewGrant(offer="WELCOME")),
+    )
+
+    assert granted.is_new
+
+
 async def test_an_identity_is_free_when_its_customer_holds_the_offer_no_more(tx: Tx) -> None:
     offer = a_new_offer(percent("50"), max_per_customer=2, one_per_identity=True)
     signup = await signed_up(tx, offer=offer)
@@ -294,6 +319,17 @@ async def test_what_was_credited_is_no_revenue(tx: Tx) -> None:
 
     figures = await offer_figures(tx, "WELCOME")
     assert (figures.given, figures.revenue) == ((euros(29_00),), (euros(14_50),))
+
+
+async def test_who_had_it_reserved_and_did_not_take_it_has_not_started(tx: Tx) -> None:
+    signup = await signed_up(tx)
+    await create_offer(tx, a_new_offer())
+    wanted = NewReservation(customer=str(signup.customer.id), offer="WELCOME")
+    await release(tx, [(await reserve(tx, wanted)).id])
+    await reserve(tx, wanted)
+
+    figures = await offer_figures(tx, "WELCOME")
+    assert (figures.offered, figures.started, figures.released, figures.running) == (2, 0, 1, 0)
 
 
 async def test_an_offer_nobody_has_has_no_rate(tx: Tx) -> None:

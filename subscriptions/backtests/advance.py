@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from billing.parties import store as parties
 from billing.parties.model import CustomerId
 from kernel.database import Tx
+from kernel.decimals import Measure
 from kernel.errors import DomainError
 from kernel.money import Money, zero
 from kernel.periods import local_date
@@ -177,7 +178,8 @@ def _below_next_tier(period: PeriodAccrual) -> Iterable[Cliff]:
     else:
         assert tier.more_quantity is not None, "what is missing is an amount or a quantity"
         whole = period.quantity.micro + tier.more_quantity.micro
-        near, was, wanted = tier.more_quantity.micro * 10 <= whole, str(period.quantity), f"{whole / 10**6:g}"
+        near, was = tier.more_quantity.micro * 10 <= whole, str(period.quantity)
+        wanted = str(Measure(Measure(whole).scaleb(-6)))
     if near:
         largest = max(period.customers, key=lambda each: each.volume.minor)
         yield Cliff(

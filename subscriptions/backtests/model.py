@@ -6,7 +6,7 @@ queued ──▶ running ──▶ done | failed
 A worker goes through the invoices, some customers at a time, and keeps its mark: another goes on from there.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -22,6 +22,7 @@ from kernel.text import Reference
 from promotions.model import NewOffer
 from promotions.rebates.model import NewRebateContract
 
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 LISTED = 20  # winners, and customers below a threshold
 DIFFERENCES_LISTED = 100
 
@@ -74,8 +75,12 @@ class NewBackTest(Input, frozen=True, kw_only=True):
                 "Try one thing: an offer, a programme, or the rules in force.",
                 param="offer",
             )
-        if self.ends_at <= self.starts_at:
-            raise Invalid("back_test_dates", "A back-test ends after it starts.", param="ends_at")
+        if not EARLIEST <= self.starts_at < self.ends_at <= LATEST:
+            raise Invalid(
+                "back_test_dates",
+                f"A back-test ends after it starts, and lies between {EARLIEST.year} and {LATEST.year}.",
+                param="ends_at",
+            )
         if self.programme is not None and self.customers:
             raise Invalid(
                 "back_test_of_one", "The programme says whom it is for: leave this out.", param="customers"

@@ -316,7 +316,8 @@ def _cliff(offer: Offer, code: str, basket: Basket, invoice: PastInvoice) -> Cli
         units = offer.conditions.min_quantity
         assert units is not None, "no quantity is too low where none is wanted"
         has = sum(line.quantity.micro for line in lines if line.recurring and line.quantity)
-        near, was, wanted = has * 100 >= units.micro * NEAR_PERCENT, f"{has / 10**6:g}", str(units)
+        was, wanted = str(Measure(Measure(has).scaleb(-6))), str(units)
+        near = has * 100 >= units.micro * NEAR_PERCENT
     if not near:
         return None
     return Cliff(

@@ -1,6 +1,6 @@
 """What was billed can be decided again, and what would have been can be tried."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from billing.parties import store as parties
 from kernel.database import Tx
-from kernel.decimals import Rate
+from kernel.decimals import Quantity, Rate
 from kernel.errors import Conflict, DomainError
 from kernel.text import Name, Reference
 from promotions.coupons.codes import Code
@@ -23,7 +23,7 @@ from subscriptions.backtests.advance import advance
 from subscriptions.backtests.create_back_test import cancel_back_test, create_back_test
 from subscriptions.backtests.discounts import discounts_of
 from subscriptions.backtests.model import BackTest, BackTestStatus, Findings, NewBackTest, Rules
-from subscriptions.model import NewSignup, Subscription
+from subscriptions.model import NewSignup, PriceModel, Subscription
 from subscriptions.sign_up import sign_up
 from tests.makers import EUR, NOON, euros
 from tests.promotions.offers import a_new_offer, fixed, percent
@@ -166,6 +166,16 @@ async def test_who_stays_just_below_a_threshold_is_told(tx: Tx) -> None:
     assert (cliff.was, cliff.wanted) == ("95.00 EUR", "100.00 EUR")
 
 
+async def test_a_quantity_below_a_threshold_is_told_to_its_last_decimal(tx: Tx) -> None:
+    await a_shop(tx)
+    await a_plan(tx, "seats", a_price("0.10", model=PriceModel.PER_UNIT))
+    await sign_up(tx, a_signup(plan="seats", quantity="999999.000001"))
+
+    findings = await found(tx, offer=a_draft(conditions=Conditions(min_quantity=Quantity(1_000_000))))
+
+    assert [(cliff.was, cliff.wanted) for cliff in findings.cliffs] == [("999999.000001", "1000000")]
+
+
 async def test_only_the_customers_that_are_named_are_tried(tx: Tx) -> None:
     await a_shop_with_a_plan(tx)
     await a_year_of(tx, "user-1", "user-2", months=2)
@@ -268,6 +278,8 @@ async def test_a_programme_is_tried_period_by_period(tx: Tx) -> None:
         ({}, "back_test_of_one"),
         ({"offer": a_draft(), "rules": Rules.IN_FORCE}, "back_test_of_one"),
         ({"offer": a_draft(), "ends_at": NOON - timedelta(days=2)}, "back_test_dates"),
+        ({"offer": a_draft(), "starts_at": datetime(1, 1, 1, tzinfo=UTC)}, "back_test_dates"),
+        ({"offer": a_draft(), "ends_at": datetime(9999, 12, 31, tzinfo=UTC)}, "back_test_dates"),
         ({"offer": a_draft(), "customers": ("never",)}, "customer_not_found"),
         ({"offer": a_draft(Percent(percent=Rate(0)))}, "benefit_nothing"),
     ],

@@ -6,17 +6,19 @@ proves little; so each cap is also met by one whose rival holds the last slot an
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
 import pytest
+from msgspec.structs import replace
 
 from billing.parties import store as parties
 from billing.parties.model import Customer
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict
 from kernel.ids import TenantId
+from kernel.money import Money
 from kernel.text import Reference
 from promotions import store
 from promotions.coupons import store as coupons
@@ -29,7 +31,7 @@ from promotions.duration import Serving
 from promotions.engine import Basket
 from promotions.model import Status
 from promotions.redeem import Asked, grant, redeem
-from tests.makers import EUR, NOON
+from tests.makers import EUR, NOON, euros
 from tests.promotions.offers import a_new_offer
 from tests.shop import a_shop, another_customer, while_open
 
@@ -54,12 +56,19 @@ async def has(tx: Tx, customer: Customer, asked: Asked, *, locked: bool = True) 
     await redeem(tx, [grant(asked, customer.id, BASKET, FROM_NOW, now=tx.now)], customer)
 
 
+async def spends(tx: Tx, customer: Customer, asked: Asked, amount: Money) -> None:
+    """With a first invoice from which the offer takes so much."""
+    held = grant(asked, customer.id, BASKET, FROM_NOW, now=tx.now)
+    billed = replace(held, redemption=replace(held.redemption, given=amount))
+    await redeem(tx, [billed], customer)
+
+
 async def by_code(tx: Tx, customer: Customer, code: str) -> None:
     found = (await coupons.reached(tx, [code]))[code]
     await has(tx, customer, Asked(offer=found.offer, coupon=found.coupon))
 
 
-async def answers(pool: Pool, tenant: TenantId, attempts: list[Attempt]) -> dict[str, int]:
+async def answers(pool: Pool, tenant: TenantId, attempts: Sequence[Attempt]) -> dict[str, int]:
     """How many were given what they asked for, and how many were refused with which code."""
 
     async def answer(attempt: Attempt) -> str:
@@ -81,9 +90,9 @@ async def kept(pool: Pool, tenant: TenantId) -> int:
     return found
 
 
-async def an_offer(pool: Pool, tenant: TenantId, reference: str, **caps: int) -> Asked:
+async def an_offer(pool: Pool, tenant: TenantId, reference: str, **caps: int | Money) -> Asked:
     async with transaction(pool, tenant, now=NOON) as tx:
-        request = a_new_offer(reference=reference, **caps)  # type: ignore[arg-type]  # caps are numbers
+        request = a_new_offer(reference=reference, **caps)  # type: ignore[arg-type]  # by name
         return Asked(offer=await create_offer(tx, request))
 
 
@@ -135,6 +144,22 @@ async def test_a_code_is_used_exactly_as_often_as_it_may_be(
             assert (await coupons.coupon(tx, code)).redeemed == 50
 
 
+@pytest.mark.timeout(60 + 10 * TRIES)
+async def test_a_budget_is_spent_exactly_and_no_cent_more(
+    pool: Pool, tenant: TenantId, crowd: list[Customer]
+) -> None:
+    """Of 1000.00, with 9.99 each, 100 have it, and 1.00 is left."""
+    for n in range(TRIES):
+        asked = await an_offer(pool, tenant, f"O-{n}", budget=euros(1000_00))
+        spending = [partial(spends, customer=guest, asked=asked, amount=euros(9_99)) for guest in crowd]
+        said = await answers(pool, tenant, spending)
+
+        assert said == {"redeemed": 100, "offer_budget_spent": 100}
+        assert await kept(pool, tenant) == 100 * (n + 1)
+        async with transaction(pool, tenant, now=NOON) as tx:
+            assert (await store.offer(tx, f"O-{n}")).spent == euros(999_00)
+
+
 # ── The last one, while another has it in hand ──────────────────────────────────────────────────────────
 
 
@@ -170,6 +195,14 @@ async def test_the_last_use_of_a_code_is_not_given_twice(
     await a_code(pool, tenant, "ANY", "ONE", uses=1)
     one, other = (partial(by_code, customer=guest, code="ONE") for guest in crowd[:2])
     assert await meanwhile(pool, tenant, one, other) == "coupon_invalid"
+
+
+async def test_the_last_of_a_budget_is_not_spent_twice(
+    pool: Pool, tenant: TenantId, crowd: list[Customer]
+) -> None:
+    asked = await an_offer(pool, tenant, "ONE", budget=euros(10_00))
+    one, other = (partial(spends, customer=guest, asked=asked, amount=euros(6_00)) for guest in crowd[:2])
+    assert await meanwhile(pool, tenant, one, other) == "offer_budget_spent"
 
 
 async def test_a_code_that_is_revoked_meanwhile_is_not_used(

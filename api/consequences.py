@@ -256,6 +256,9 @@ WHEN_DUE: Mapping[str, Consequence] = {
     SETTLING: settle_rebate_when_due,
 }
 
+# What may be over a million rows, and takes its time.
+SLOW = frozenset({SETTLING})
+
 # What the outbox and the worker go by: kinds of job are the names of the functions above.
 KINDS_BY_EVENT: Mapping[str, Sequence[str]] = {
     type_of(event): [consequence.__name__ for consequence in consequences]

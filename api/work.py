@@ -8,13 +8,15 @@ moves the clock on when it advances and nothing is left to do where it stands.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
 
 from api import billing, clockwork, due
-from api.consequences import BY_KIND, KINDS_BY_EVENT, Work
+from api.consequences import BY_KIND, KINDS_BY_EVENT, SLOW, Work
 from api.house import House
 from kernel import clocks, directory, jobs, outbox
 from kernel.clocks import Clock
@@ -24,6 +26,8 @@ from kernel.structs import Value
 
 LANES = 4  # jobs of one tenant that run side by side
 JOB_SECONDS = 45.0  # less than the lease of a job or a clock, so that nobody else takes it meanwhile
+SLOW_SECONDS = 1800.0  # of the few kinds that are SLOW: they keep their lease while they run
+KEEP_SECONDS = 20.0
 SHIFT_SECONDS = 10.0  # then nothing more is begun; what is left is found by the next to look
 
 log = structlog.get_logger("worker")
@@ -132,7 +136,7 @@ async def _run(work: Work) -> None:
     job = work.job
     line = log.bind(tenant=str(work.door.tenant), job=str(job.id), kind=job.kind, attempt=job.attempt)
     try:
-        async with asyncio.timeout(JOB_SECONDS):
+        async with _in_time(work):
             again = await BY_KIND[job.kind](work)
     except Exception as error:  # noqa: BLE001 - see above
         line.warning("job failed", error=name_of(error))
@@ -140,6 +144,27 @@ async def _run(work: Work) -> None:
     else:
         line.info("job done" if again is None else "job to be looked at again")
         await (_finish(work) if again is None else _later(work, again))
+
+
+@asynccontextmanager
+async def _in_time(work: Work) -> AsyncIterator[None]:
+    if work.job.kind not in SLOW:
+        async with asyncio.timeout(JOB_SECONDS):
+            yield
+        return
+    keeping = asyncio.create_task(_keep(work))
+    try:
+        async with asyncio.timeout(SLOW_SECONDS):
+            yield
+    finally:
+        keeping.cancel()
+
+
+async def _keep(work: Work) -> None:
+    while True:
+        await asyncio.sleep(KEEP_SECONDS)
+        async with work.door.open() as tx:
+            await jobs.keep(tx, work.job)
 
 
 def name_of(error: Exception) -> str:

@@ -136,6 +136,21 @@ async def claim(tx: Tx, *, lease: timedelta = LEASE) -> Job | None:
     return load(row, Job) if row else None
 
 
+async def keep(tx: Tx, job: Job, *, lease: timedelta = LEASE) -> None:
+    """Ours for longer, unless somebody else has it by now."""
+    await tx.conn.execute(
+        """
+        UPDATE jobs
+        SET due_at = $4
+        WHERE tenant_id = $1 AND id = $2 AND attempt = $3 AND state = 'running'
+        """,
+        tx.tenant,
+        job.id,
+        job.attempt,
+        tx.wall + lease,
+    )
+
+
 async def finish(tx: Tx, job: Job) -> None:
     await _settle(tx, job, state="done", due=None, error=None)
 

@@ -243,6 +243,35 @@ async def test_an_error_is_kept_without_what_it_says_of_a_person(
     assert await states_of(pool, tenant) == [("waiting", 1, name)]
 
 
+@pytest.mark.parametrize(
+    ("slow", "becomes"),
+    [(frozenset({"work"}), ("done", 1, None)), (frozenset(), ("waiting", 1, "TimeoutError"))],
+)
+async def test_a_slow_job_has_its_time_and_keeps_its_lease(
+    pool: Pool,
+    tenant: TenantId,
+    teach: Teach,
+    monkeypatch: pytest.MonkeyPatch,
+    slow: frozenset[str],
+    becomes: tuple[str, int, str | None],
+) -> None:
+    kept = []
+
+    async def keep(_: Tx, job: jobs.Job) -> None:
+        kept.append(job.kind)
+
+    monkeypatch.setattr(work, "SLOW", slow)
+    monkeypatch.setattr(work, "JOB_SECONDS", 0.1)
+    monkeypatch.setattr(work, "KEEP_SECONDS", 0.02)
+    monkeypatch.setattr(jobs, "keep", keep)
+    teach(lambda _: asyncio.sleep(0.4))
+    await a_job(pool, tenant)
+    await drain(a_house(pool))
+
+    assert await states_of(pool, tenant) == [becomes]
+    assert set(kept) == slow
+
+
 async def test_a_job_that_is_given_up_is_told_and_may_be_revived(
     pool: Pool, tenant: TenantId, teach: Teach
 ) -> None:

@@ -55,6 +55,17 @@ async def test_a_job_that_is_running_is_left_alone_until_its_lease_ends(tx: Tx) 
     assert (await claimed(at(tx, NOON + LEASE))).attempt == 2
 
 
+async def test_a_lease_that_is_kept_ends_later_and_nobody_keeps_what_another_has(tx: Tx) -> None:
+    await a_job(tx)
+    first = await claimed(tx)
+    await jobs.keep(at(tx, NOON + LEASE - SECOND), first)
+
+    assert await jobs.claim(at(tx, NOON + LEASE)) is None
+    await claimed(at(tx, NOON + 2 * LEASE))
+    await jobs.keep(at(tx, NOON + 3 * LEASE - SECOND), first)
+    assert (await claimed(at(tx, NOON + 3 * LEASE))).attempt == 3
+
+
 async def test_a_job_that_is_done_does_not_come_back(tx: Tx) -> None:
     await a_job(tx)
     await jobs.finish(tx, await claimed(tx))

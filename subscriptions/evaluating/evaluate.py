@@ -191,7 +191,8 @@ def _sorted_out(
     """Those that this customer can have, and why not the others: what they had before counts last."""
     had, refusals = [], []
     for each in asked:
-        refusal = engine.refusal_of(basket, InReach(offer=each.offer), now=now) or _had(each.offer, found)
+        reach = _in_reach(each, found, now=now)
+        refusal = engine.refusal_of(basket, reach, now=now) or _had(reach, found)
         if refusal is None:
             had.append(each)
         else:
@@ -199,8 +200,14 @@ def _sorted_out(
     return had, refusals
 
 
-def _had(offer: Offer, found: Read) -> Refusal | None:
-    if found.redeemed.get(offer.id, 0) >= offer.max_per_customer:
+def _in_reach(asked: Asked, found: Read, *, now: datetime) -> InReach:
+    until = found.reserved.get(asked.offer.id)
+    return InReach(offer=asked.offer, reserved=until is not None and now < until)
+
+
+def _had(reach: InReach, found: Read) -> Refusal | None:
+    offer = reach.offer
+    if found.redeemed.get(offer.id, 0) - reach.reserved >= offer.max_per_customer:
         return refused(
             offer, "offer_redeemed_before", "The customer has used this offer as often as they may."
         )
@@ -327,9 +334,8 @@ def _of_lines(
         lines=tuple(_in_basket(line) for line in request.lines),
     )
     can_have, refusals = _sorted_out(asked, basket, found, now=now)
-    decision = engine.evaluate(
-        basket, [InReach(offer=each.offer) for each in can_have], found.policy, now=now
-    )
+    reach = [_in_reach(each, found, now=now) for each in can_have]
+    decision = engine.evaluate(basket, reach, found.policy, now=now)
     invoice = ready_to_issue(
         ToIssue(
             id=InvoiceId.new(),

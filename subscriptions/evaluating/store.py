@@ -27,7 +27,10 @@ K = TypeVar("K", bound=Id)
 
 
 class Read(Value, frozen=True, kw_only=True):
-    """What was found of that which was asked for; coupons by the text that codes are looked for by."""
+    """What was found of that which was asked for; coupons by the text that codes are looked for by.
+
+    `redeemed` is how often the customer has had an offer, a time it is `reserved` until then among them.
+    """
 
     clock: datetime | None
     customer: Customer | None
@@ -40,6 +43,7 @@ class Read(Value, frozen=True, kw_only=True):
     offers: tuple[Offer, ...]
     coupons: dict[str, Coupon]
     redeemed: dict[OfferId, int]
+    reserved: dict[OfferId, datetime]
     known: frozenset[OfferId]
     attempts: Attempts | None
     policy: Policy
@@ -122,7 +126,9 @@ async def read(tx: Tx, request: NewEvaluation) -> Read:
                                   max_redemptions, redeemed, expires_at, status, metadata, created_at,
                                   referrer_id, referrer_offer_id)
                       FROM coupon) AS coupons,
-               ARRAY (SELECT ROW (offer_id, count(*))
+               ARRAY (SELECT ROW (offer_id, count(*),
+                                  max(COALESCE(reserved_until, 'infinity'))
+                                      FILTER (WHERE status = 'reserved'))
                       FROM redemptions
                       WHERE tenant_id = $1 AND customer_id = (SELECT id FROM customer)
                         AND offer_id IN (SELECT id FROM offer) AND status NOT IN ('released', 'expired')
@@ -185,7 +191,8 @@ def _read(row: Any, newcomer: Newcomer) -> Read:
         plans=tuple(_plans(row["plans"], row["prices"])),
         offers=tuple(map(_offer, row["offers"])),
         coupons={code: _coupon(each) for code, *each in row["coupons"]},
-        redeemed={OfferId.of(offer_id): times for offer_id, times in row["redemptions"]},
+        redeemed={OfferId.of(offer_id): times for offer_id, times, _ in row["redemptions"]},
+        reserved={OfferId.of(offer_id): until for offer_id, _, until in row["redemptions"] if until},
         known=frozenset(map(OfferId.of, row["known"])),
         attempts=next((Attempts(failures=times, counted_from=at) for times, at in row["attempts"]), None),
         policy=next(map(_policy, row["policies"]), Policy()),

@@ -30,11 +30,13 @@ from promotions.model import (
     Months,
     MoveTo,
     NewOffer,
+    NewReservation,
     Percentages,
     Periods,
     PolicyChange,
 )
 from promotions.pause_offer import pause_offer
+from promotions.reserve import reserve
 from subscriptions.evaluating.evaluate import evaluate
 from subscriptions.evaluating.model import AskedLine, Evaluation, Newcomer, NewEvaluation
 from subscriptions.grant_offer import grant_offer
@@ -42,7 +44,7 @@ from subscriptions.model import BillingAnchor, NewAddon, NewGrant, NewSignup, St
 from subscriptions.sign_up import sign_up
 from tests.makers import NOON, euros
 from tests.promotions.offers import a_new_offer, days, fixed, percent
-from tests.shop import REVERSED, a_shop, at
+from tests.shop import REVERSED, a_shop, another_customer, at
 from tests.subscriptions.plans import (
     a_new_customer,
     a_plan,
@@ -243,6 +245,22 @@ async def test_free_days_come_before_the_first_invoice(tx: Tx) -> None:
     assert answer.period is not None
     assert answer.period.start == answer.billed_at
     assert (answer.total, answer.refused) == (euros(34_80), ())
+
+
+async def test_what_is_reserved_for_somebody_is_there_for_them_and_for_nobody_else(tx: Tx) -> None:
+    await a_shop(tx)
+    await a_plan(tx, "flat")
+    await another_customer(tx, "user-43")
+    await create_offer(tx, a_new_offer(percent("50"), max_redemptions=1))
+    await reserve(tx, NewReservation(customer="user-42", offer="WELCOME", expires_in_seconds=60))
+    wanted: dict[str, Any] = {"plan": "flat", "offers": ("WELCOME",)}
+    in_a_basket: dict[str, Any] = {"lines": (AskedLine(amount=euros(10_00)),), "offers": ("WELCOME",)}
+
+    assert (await asked(tx, customer="user-42", **wanted)).discount == euros(14_50)
+    assert (await asked(tx, customer="user-42", **in_a_basket)).discount == euros(5_00)
+    assert reasons(await asked(tx, customer="user-43", **wanted)) == {"WELCOME": "offer_sold_out"}
+    lapsed = at(tx, NOON + timedelta(seconds=60))
+    assert reasons(await asked(lapsed, customer="user-42", **wanted)) == {"WELCOME": "offer_sold_out"}
 
 
 async def test_lines_of_a_basket_need_no_plan(tx: Tx) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "InReach",
     "Refusal",
     "Share",
+    "budget_spent",
     "evaluate",
     "free_days",
     "is_used_up",
@@ -107,7 +108,7 @@ def _best(eligible: Sequence[InReach], rest: Rest) -> tuple[list[Allocation], li
         if _is_within_budget(each.offer, off[0]):
             offs.append((off[0], each, off))
         else:
-            refusals.append(_budget_spent(each.offer))
+            refusals.append(budget_spent(each.offer))
     if not offs:
         return [], refusals
 
@@ -131,7 +132,7 @@ def _all(eligible: Sequence[InReach], rest: Rest) -> tuple[list[Allocation], lis
         if _is_within_budget(each.offer, off[0]):
             allocations.append(_allocation(each, off, rest))
         else:
-            refusals.append(_budget_spent(each.offer))
+            refusals.append(budget_spent(each.offer))
     return allocations, refusals
 
 
@@ -142,7 +143,7 @@ def _is_within_budget(offer: Offer, minor: int) -> bool:
     return spent + minor <= offer.budget.minor
 
 
-def _budget_spent(offer: Offer) -> Refusal:
+def budget_spent(offer: Offer) -> Refusal:
     return refused(offer, BUDGET_SPENT, "What would come off is more than is left of the offer's budget.")
 
 

@@ -123,15 +123,9 @@ async def _check(tx: Tx, held: Held, kept: Kept) -> None:
 def check(kept: Kept) -> None:
     """Raises Conflict: the transaction is not to be committed."""
     if not kept.has_place:
-        raise Conflict(
-            "offer_redeemed_before", "The customer has used this offer as often as they may.", param="offer"
-        )
+        raise redeemed_before()
     if not kept.is_theirs:
-        raise Conflict(
-            "offer_identity_used",
-            "Somebody with this e-mail address or VAT number has used this offer before.",
-            param="offer",
-        )
+        raise identity_used()
     if kept.has_slot and not kept.has_code:
         raise code_invalid()
 
@@ -140,8 +134,21 @@ def no_slot(offer: Offer) -> Conflict:
     """Which of its caps the offer has reached, read after somebody else has."""
     if offer.max_redemptions is not None and offer.redeemed >= offer.max_redemptions:
         return Conflict("offer_sold_out", "The offer has been used as often as it may be.", param="offer")
+    spent = engine.budget_spent(offer)
+    return Conflict(spent.code, spent.detail, param="offer")
+
+
+def redeemed_before() -> Conflict:
     return Conflict(
-        engine.BUDGET_SPENT, "What would come off is more than is left of the offer's budget.", param="offer"
+        "offer_redeemed_before", "The customer has used this offer as often as they may.", param="offer"
+    )
+
+
+def identity_used() -> Conflict:
+    return Conflict(
+        "offer_identity_used",
+        "Somebody with this e-mail address or VAT number has used this offer before.",
+        param="offer",
     )
 
 

@@ -410,22 +410,6 @@ async def spend(tx: Tx, spent: Mapping[OfferId, Money]) -> None:
     )
 
 
-async def redemptions(tx: Tx, customer_id: CustomerId) -> list[Redemption]:
-    rows = await tx.conn.fetch(
-        """
-        SELECT id, offer_id, coupon_id, customer_id, status, periods_used, applies_from, ends_at, served_at,
-               CASE WHEN currency IS NOT NULL THEN given_minor END AS given_minor, currency, redeemed_at,
-               converted_at, ended_at, reserved_at, reserved_until
-        FROM redemptions
-        WHERE tenant_id = $1 AND customer_id = $2
-        ORDER BY id
-        """,
-        tx.tenant,
-        customer_id,
-    )
-    return [load(row, Redemption) for row in rows]
-
-
 async def redemption(tx: Tx, redemption_id: RedemptionId) -> Redemption:
     row = await tx.conn.fetchrow(
         """

@@ -16,7 +16,7 @@ from billing.tax.treatment import Taxed
 from kernel import clocks
 from kernel.database import Tx
 from kernel.decimals import Quantity, UnitPrice
-from kernel.errors import Conflict, not_found
+from kernel.errors import Conflict, DomainError, not_found
 from kernel.money import Currency, total, zero
 from kernel.periods import Period
 from kernel.structs import Value
@@ -29,7 +29,7 @@ from promotions.coupons.codes import normal
 from promotions.coupons.model import Coupon
 from promotions.engine import Basket, BasketLine, Decision, Held, InReach, Refusal
 from promotions.model import FreePeriod, Offer, OfferId
-from promotions.redeem import Asked, code_invalid, granted
+from promotions.redeem import Asked, code_invalid, granted, identity_used, redeemed_before
 from subscriptions import plan_store, renew
 from subscriptions import store as subscriptions
 from subscriptions.beginning import Begun, begin
@@ -208,16 +208,15 @@ def _in_reach(asked: Asked, found: Read, *, now: datetime) -> InReach:
 def _had(reach: InReach, found: Read) -> Refusal | None:
     offer = reach.offer
     if found.redeemed.get(offer.id, 0) - reach.reserved >= offer.max_per_customer:
-        return refused(
-            offer, "offer_redeemed_before", "The customer has used this offer as often as they may."
-        )
+        return _refused_as(offer, redeemed_before())
     if offer.one_per_identity and offer.id in found.known:
-        return refused(
-            offer,
-            "offer_identity_used",
-            "Somebody with this e-mail address or VAT number has used this offer before.",
-        )
+        return _refused_as(offer, identity_used())
     return None
+
+
+def _refused_as(offer: Offer, told: DomainError) -> Refusal:
+    """In the words in which a signup would be refused."""
+    return refused(offer, told.code, told.detail)
 
 
 # ── A plan, as a signup begins with it ──────────────────────────────────────────────────────────────────

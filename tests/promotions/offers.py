@@ -4,9 +4,13 @@ from typing import TypedDict, Unpack
 
 from msgspec.structs import replace
 
+from billing.parties.model import CustomerId
+from kernel.database import Tx
 from kernel.decimals import Quantity, Rate
 from kernel.money import Currency, Money
+from kernel.paging import Window
 from kernel.text import Name, Reference
+from promotions import store
 from promotions.model import (
     AtEnd,
     Benefit,
@@ -24,6 +28,7 @@ from promotions.model import (
     Once,
     Per,
     Percent,
+    Redemption,
 )
 from tests.makers import EUR, NOON
 
@@ -91,3 +96,10 @@ def an_offer(
         created_at=NOON,
     )
     return replace(offer, **fields)
+
+
+async def redemptions_of(tx: Tx, customer_id: CustomerId) -> list[Redemption]:
+    """All that a customer has or had, the first before the others."""
+    page = await store.page_of_redemptions(tx, Window(), customer_id=customer_id, offer_id=None, status=None)
+    assert page.next_cursor is None, "there are more than a page of them"
+    return list(reversed(page.data))

@@ -32,7 +32,7 @@ from promotions.engine import Basket
 from promotions.model import Status
 from promotions.redeem import Asked, grant, redeem
 from tests.makers import EUR, NOON, euros
-from tests.promotions.offers import a_new_offer
+from tests.promotions.offers import a_new_offer, redemptions_of
 from tests.shop import a_shop, another_customer, while_open
 
 Attempt: TypeAlias = Callable[[Tx], Awaitable[object]]
@@ -258,7 +258,7 @@ async def test_a_place_that_was_released_is_free_again(tx: Tx) -> None:
     with pytest.raises(Conflict):
         await has(tx, customer, asked)
 
-    first, second = await store.redemptions(tx, customer.id)
+    first, second = await redemptions_of(tx, customer.id)
     for given_up in (first, second):
         await store.count_periods(tx, [given_up.to(Status.RELEASED)])
         await has(tx, customer, asked)

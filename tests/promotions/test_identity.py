@@ -18,7 +18,7 @@ from promotions.identity import digests_of, mailbox_of, vat_number_of
 from promotions.model import Conditions, Offer
 from promotions.redeem import Asked, grant, redeem
 from tests.makers import NOON, a_customer
-from tests.promotions.offers import a_new_offer
+from tests.promotions.offers import a_new_offer, redemptions_of
 from tests.shop import a_shop, another_customer, while_open
 
 WELCOME = Conditions(new_customers_only=True)
@@ -113,7 +113,7 @@ async def test_each_offer_asks_for_itself(tx: Tx) -> None:
     for reference in ("ONE", "TWO"):
         await take(tx, await create_offer(tx, a_new_offer(reference=reference, conditions=WELCOME)), customer)
 
-    assert len(await store.redemptions(tx, customer.id)) == 2
+    assert len(await redemptions_of(tx, customer.id)) == 2
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from promotions.model import (
 from promotions.redeem import Asked, grant
 from promotions.redeem import redeem as redeem_held
 from tests.makers import EUR, NOON, euros
-from tests.promotions.offers import a_new_offer, days, fixed, percent
+from tests.promotions.offers import a_new_offer, days, fixed, percent, redemptions_of
 from tests.shop import a_shop, another_customer
 
 USD = Currency("USD")
@@ -122,7 +122,7 @@ async def test_redeeming_counts_against_the_cap(tx: Tx) -> None:
     offer = await create_offer(tx, a_new_offer(max_redemptions=1))
     redemption = await redeem(tx, offer, customer, BASKET)
 
-    assert await store.redemptions(tx, customer.id) == [redemption]
+    assert await redemptions_of(tx, customer.id) == [redemption]
     assert (await store.offer(tx, "WELCOME")).redeemed == 1
     other = await another_customer(tx)
     with pytest.raises(Conflict) as refused:

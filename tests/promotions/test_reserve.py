@@ -29,7 +29,7 @@ from subscriptions.model import NewGrant, NewSubscription
 from subscriptions.sign_up import sign_up, subscribe
 from tests.books import assert_sound
 from tests.makers import NOON, euros
-from tests.promotions.offers import a_new_offer, fixed
+from tests.promotions.offers import a_new_offer, fixed, redemptions_of
 from tests.shop import another_customer, at, while_open
 from tests.subscriptions.plans import a_shop_with_a_plan, a_signup
 
@@ -175,7 +175,7 @@ async def test_what_is_kept_without_an_end_comes_with_the_next_subscription_by_i
 
     assert signup.invoice is not None
     assert signup.invoice.net == euros(19_00)
-    (redemption,) = await store.redemptions(tx, signup.customer.id)
+    (redemption,) = await redemptions_of(tx, signup.customer.id)
     assert (redemption.offer_id, redemption.status) == (offer.id, Status.EXHAUSTED)
     assert (await sign_up(tx, a_signup(customer="user-42"))).is_new is False
 
@@ -184,7 +184,7 @@ async def test_what_is_kept_waits_where_it_does_not_fit(tx: Tx) -> None:
     await _kept(tx, conditions=Conditions(plans=(Reference("other"),)))
     signup = await sign_up(tx, a_signup(customer="user-42"))
 
-    (redemption,) = await store.redemptions(tx, signup.customer.id)
+    (redemption,) = await redemptions_of(tx, signup.customer.id)
     assert redemption.status is Status.RESERVED
     assert signup.subscription.redemption_ids == ()
 

@@ -22,7 +22,7 @@ from subscriptions.model import NewGrant, Signup
 from subscriptions.sign_up import sign_up
 from tests.books import assert_sound
 from tests.makers import NOON, euros
-from tests.promotions.offers import a_new_offer, fixed, percent
+from tests.promotions.offers import a_new_offer, fixed, percent, redemptions_of
 from tests.shop import at, while_open
 from tests.subscriptions.metering import a_meter, a_record, per_unit, used
 from tests.subscriptions.plans import a_plan, a_price, a_shop_with_a_plan, a_signup, net_of, renewed
@@ -73,7 +73,7 @@ async def test_a_period_without_budget_does_not_use_the_offer_up(tx: Tx) -> None
     *_, last = await with_a_grant_each(tx, 4)
     await bill_chunk(at(tx, DUE))
 
-    (redemption,) = await promotions.redemptions(tx, last.customer.id)
+    (redemption,) = await redemptions_of(tx, last.customer.id)
     assert (redemption.periods_used, redemption.given) == (0, euros(0))
 
 

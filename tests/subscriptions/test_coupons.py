@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
-from promotions import store as promotions
 from promotions.coupons.codes import Code
 from promotions.coupons.create_coupon import create_coupon
 from promotions.coupons.model import Coupon, NewCoupon
@@ -20,7 +19,7 @@ from subscriptions.model import NewGrant, NewSubscription, Signup
 from subscriptions.sign_up import sign_up, subscribe
 from tests.books import assert_sound
 from tests.makers import NOON, euros
-from tests.promotions.offers import a_new_offer, fixed, percent
+from tests.promotions.offers import a_new_offer, fixed, percent, redemptions_of
 from tests.shop import at
 from tests.subscriptions.plans import a_shop_with_a_plan, a_signup, net_of, renewed
 
@@ -49,7 +48,7 @@ async def test_a_code_brings_its_offer_however_it_is_written(tx: Tx) -> None:
 
     assert signup.invoice is not None
     assert signup.invoice.net == euros(19_00)
-    (redemption,) = await promotions.redemptions(tx, signup.customer.id)
+    (redemption,) = await redemptions_of(tx, signup.customer.id)
     assert redemption.coupon_id == coupon.id
 
 

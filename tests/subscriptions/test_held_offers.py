@@ -44,7 +44,7 @@ from subscriptions.resume import resume_subscription
 from subscriptions.sign_up import sign_up
 from tests.books import assert_sound
 from tests.makers import NOON, euros
-from tests.promotions.offers import a_new_offer, days, fixed, percent
+from tests.promotions.offers import a_new_offer, days, fixed, percent, redemptions_of
 from tests.shop import a_payment, at
 from tests.subscriptions.plans import (
     a_plan,
@@ -389,7 +389,7 @@ async def test_who_holds_an_offer_twice_uses_up_one_and_then_the_other(tx: Tx) -
 
     assert await nets(tx, signup, 4) == [14_50, 14_50, 14_50, 14_50, 29_00]
 
-    each = await promotions.redemptions(tx, signup.customer.id)
+    each = await redemptions_of(tx, signup.customer.id)
     assert [(one.periods_used, one.given, one.status) for one in each] == [
         (2, euros(29_00), Status.EXHAUSTED)
     ] * 2
@@ -408,7 +408,7 @@ async def test_a_change_goes_on_with_the_one_of_two_that_served_the_period(tx: T
 
     assert change.invoice is not None
     assert (change.invoice.lines[0].amount, change.invoice.net) == (euros(29_00), euros(14_50))
-    first, second = await promotions.redemptions(tx, signup.customer.id)
+    first, second = await redemptions_of(tx, signup.customer.id)
     assert (first.periods_used, first.given) == (1, euros(14_50))
     assert (second.periods_used, second.given) == (1, euros(29_00))
     assert (await promotions.offer(tx, "WELCOME")).spent == euros(43_50)

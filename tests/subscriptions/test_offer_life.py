@@ -51,7 +51,7 @@ from subscriptions.release_offers import release_offers
 from subscriptions.remind import remind
 from subscriptions.sign_up import sign_up
 from tests.makers import NOON, euros
-from tests.promotions.offers import a_new_offer, days, percent
+from tests.promotions.offers import a_new_offer, days, percent, redemptions_of
 from tests.shop import a_credit, a_payment, at, while_open
 from tests.subscriptions.plans import a_charge, a_shop_with_a_plan, a_signup, renewed, signed_up
 
@@ -61,7 +61,7 @@ HALF = a_new_offer(percent("50"), duration=Periods(count=3), conditions=Conditio
 
 
 async def redemption_of(tx: Tx, signup: Signup) -> Redemption:
-    (redemption,) = await promotions.redemptions(tx, signup.customer.id)
+    (redemption,) = await redemptions_of(tx, signup.customer.id)
     return redemption
 
 

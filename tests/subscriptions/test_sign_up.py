@@ -26,7 +26,7 @@ from subscriptions.sign_up import sign_up, subscribe
 from tests.billing.test_documents import pages_of
 from tests.books import assert_sound
 from tests.makers import EUR, NOON, euros
-from tests.promotions.offers import a_new_offer, days, fixed, percent
+from tests.promotions.offers import a_new_offer, days, fixed, percent, redemptions_of
 from tests.shop import a_transaction, at, while_open
 from tests.subscriptions.plans import (
     a_plan,
@@ -198,7 +198,7 @@ async def test_after_its_periods_the_plans_price_holds(tx: Tx) -> None:
         nets.append(net_of(renewal))
 
     assert nets == [14_50, 14_50, 14_50, 29_00]
-    (redemption,) = await promotions.redemptions(tx, signup.customer.id)
+    (redemption,) = await redemptions_of(tx, signup.customer.id)
     assert (redemption.status, redemption.periods_used) == (RedemptionStatus.EXHAUSTED, 3)
 
 

@@ -23,8 +23,10 @@ from billing.invoices import model as invoices
 from billing.invoices import totals
 from billing.invoices.model import (
     Collection,
+    DocumentReference,
     Invoice,
     InvoiceId,
+    InvoiceKind,
     Line,
     LineId,
     PricedLine,
@@ -180,6 +182,8 @@ class InvoiceFields(TypedDict, total=False):
     vat_due: VatDue
     collection: Collection
     note: str | None
+    kind: InvoiceKind
+    references: tuple[DocumentReference, ...]
 
 
 def an_invoice(

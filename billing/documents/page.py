@@ -101,7 +101,7 @@ def of_invoice(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> Page:
     return Page(
         language=invoice.language,
         issued_on=invoice.issued_on,
-        title=words.invoice,
+        title=words.invoices[invoice.kind],
         number=invoice.number,
         page_word=words.page,
         seller=invoice.seller.name,
@@ -115,6 +115,7 @@ def of_invoice(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> Page:
             Fact(words.due_on, formats.long_date(invoice.due_on)),
             Fact(words.supplied_on, _supplied_on(invoice, p)),
             Fact(words.currency, invoice.currency),
+            *_refers_to(invoice, p),
         ],
         columns=columns,
         rows=[_row(line, invoice, discounted, p) for line in invoice.lines],
@@ -214,6 +215,18 @@ def _supplied_on(invoice: Invoice, p: Print) -> str:
     first = min(periods, key=lambda period: period.start)
     last = max(periods, key=lambda period: period.end)
     return p.formats.period(type(first)(first.start, last.end), p.zone)
+
+
+def _refers_to(invoice: Invoice, p: Print) -> list[Fact]:
+    """The earlier documents that it corrects, takes back or deducts, each with its date."""
+    labels = p.words.references[invoice.kind]
+    return [
+        Fact(
+            labels[each.kind],
+            p.words.original_invoice_of.format(number=each.number, date=p.formats.long_date(each.issued_on)),
+        )
+        for each in invoice.references
+    ]
 
 
 def _row(line: Line, invoice: Invoice, discounted: bool, p: Print) -> Row:

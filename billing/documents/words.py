@@ -5,6 +5,7 @@ The French ones are only printed for sellers in France. What stands in braces is
 """
 
 from billing.credit_notes.model import Reason
+from billing.invoices.model import DocumentKind, InvoiceKind
 from billing.parties.model import Language, VatDue
 from billing.tax.model import Category, TaxBehavior
 from kernel.structs import Value
@@ -21,7 +22,7 @@ class PriceWords(Value, frozen=True, kw_only=True):
 
 
 class Words(Value, frozen=True, kw_only=True):
-    invoice: str
+    invoices: dict[InvoiceKind, str]
     credit_note: str
     page: str
 
@@ -38,6 +39,7 @@ class Words(Value, frozen=True, kw_only=True):
     currency: str
     original_invoice: str
     original_invoice_of: str
+    references: dict[InvoiceKind, dict[DocumentKind, str]]
     contract: str
     rebate_period: str
     source: str
@@ -97,8 +99,19 @@ class Words(Value, frozen=True, kw_only=True):
     deduction: str
 
 
+def _each(invoice: str, credit_note: str) -> dict[DocumentKind, str]:
+    return {DocumentKind.INVOICE: invoice, DocumentKind.CREDIT_NOTE: credit_note}
+
+
 FRENCH = Words(
-    invoice="Facture",
+    invoices={
+        InvoiceKind.STANDARD: "Facture",
+        InvoiceKind.DEPOSIT: "Facture d’acompte",
+        InvoiceKind.FINAL: "Facture de solde",
+        InvoiceKind.CORRECTED: "Facture rectificative",
+        InvoiceKind.REVERSAL: "Facture",
+        InvoiceKind.IMPORTED: "Facture",
+    },
     credit_note="Facture d’avoir",
     page="Page",
     billed_to="Facturé à",
@@ -111,6 +124,14 @@ FRENCH = Words(
     currency="Devise",
     original_invoice="Facture d’origine",
     original_invoice_of="{number} du {date}",
+    references={
+        InvoiceKind.STANDARD: _each("Facture", "Avoir"),
+        InvoiceKind.DEPOSIT: _each("Facture", "Avoir"),
+        InvoiceKind.FINAL: _each("Acompte", "Avoir"),
+        InvoiceKind.CORRECTED: _each("Annule et remplace la facture", "Annulée par l’avoir"),
+        InvoiceKind.REVERSAL: _each("Facture d’origine", "Annule l’avoir"),
+        InvoiceKind.IMPORTED: _each("Facture", "Avoir"),
+    },
     contract="Contrat",
     rebate_period="Période",
     source="Facture {number} du {date}",
@@ -209,7 +230,14 @@ FRENCH = Words(
 )
 
 ENGLISH = Words(
-    invoice="Invoice",
+    invoices={
+        InvoiceKind.STANDARD: "Invoice",
+        InvoiceKind.DEPOSIT: "Deposit invoice",
+        InvoiceKind.FINAL: "Final invoice",
+        InvoiceKind.CORRECTED: "Corrected invoice",
+        InvoiceKind.REVERSAL: "Invoice",
+        InvoiceKind.IMPORTED: "Invoice",
+    },
     credit_note="Credit note",
     page="Page",
     billed_to="Billed to",
@@ -222,6 +250,14 @@ ENGLISH = Words(
     currency="Currency",
     original_invoice="Original invoice",
     original_invoice_of="{number} of {date}",
+    references={
+        InvoiceKind.STANDARD: _each("Invoice", "Credit note"),
+        InvoiceKind.DEPOSIT: _each("Invoice", "Credit note"),
+        InvoiceKind.FINAL: _each("Deposit", "Credit note"),
+        InvoiceKind.CORRECTED: _each("Cancels and replaces invoice", "Cancelled by credit note"),
+        InvoiceKind.REVERSAL: _each("Original invoice", "Takes back credit note"),
+        InvoiceKind.IMPORTED: _each("Invoice", "Credit note"),
+    },
     contract="Contract",
     rebate_period="Period",
     source="Invoice {number} of {date}",

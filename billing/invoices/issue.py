@@ -62,6 +62,8 @@ def _invoice(ready: Ready, numbered: Numbered, tx: Tx) -> Invoice:
         metadata=ready.metadata,
         issued_at=tx.now,
         settlement=_unsettled(ready, tx),
+        kind=ready.kind,
+        references=ready.references,
     )
 
 

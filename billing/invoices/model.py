@@ -52,6 +52,31 @@ class Status(StrEnum):
     WRITTEN_OFF = "written_off"
 
 
+class InvoiceKind(StrEnum):
+    """What an invoice is for. Each is a document of its own, in the series of its seller's invoices."""
+
+    STANDARD = "standard"
+    DEPOSIT = "deposit"  # money in advance (acompte)
+    FINAL = "final"  # everything, less the deposits that it deducts
+    CORRECTED = "corrected"  # in place of an invoice that a credit note has taken back
+    REVERSAL = "reversal"  # takes back a wrong credit note
+    IMPORTED = "imported"  # issued elsewhere, under a number that is not of our series
+
+
+class DocumentKind(StrEnum):
+    INVOICE = "invoice"
+    CREDIT_NOTE = "credit_note"
+
+
+class DocumentReference(Value, frozen=True, kw_only=True):
+    """An earlier document that this one refers to, as its page names it (EN 16931 BG-3)."""
+
+    kind: DocumentKind
+    id: str
+    number: str
+    issued_on: date
+
+
 class Allowance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A part of a discount that came off one line (EN 16931 BG-27). `source` says whose it is."""
 
@@ -155,6 +180,8 @@ class Invoice(Value, frozen=True, kw_only=True):
     metadata: dict[str, str]
     issued_at: datetime
     settlement: InvoiceSettlement
+    kind: InvoiceKind = InvoiceKind.STANDARD
+    references: tuple[DocumentReference, ...] = ()
 
 
 class NewLine(Input, frozen=True, kw_only=True):

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 
 from billing.invoices import issuable, totals
-from billing.invoices.model import Collection, InvoiceId, Line, LineId, PricedLine, Status
+from billing.invoices.model import (
+    Collection,
+    DocumentReference,
+    InvoiceId,
+    InvoiceKind,
+    Line,
+    LineId,
+    PricedLine,
+    Status,
+)
 from billing.invoices.totals import Totals
 from billing.ledger import postings
 from billing.ledger.model import Posting
@@ -25,6 +34,8 @@ class ToIssue(Value, frozen=True, kw_only=True):
     collection: Collection
     note: str | None = None
     metadata: dict[str, str] = {}
+    kind: InvoiceKind = InvoiceKind.STANDARD
+    references: tuple[DocumentReference, ...] = ()
 
 
 class Ready(Value, frozen=True, kw_only=True):
@@ -42,6 +53,8 @@ class Ready(Value, frozen=True, kw_only=True):
     postings: Sequence[Posting]
     note: str | None
     metadata: dict[str, str]
+    kind: InvoiceKind
+    references: tuple[DocumentReference, ...]
 
 
 def ready_to_issue(request: ToIssue) -> Ready:
@@ -63,6 +76,8 @@ def ready_to_issue(request: ToIssue) -> Ready:
         postings=booked,
         note=request.note,
         metadata=request.metadata,
+        kind=request.kind,
+        references=request.references,
     )
 
 

@@ -99,7 +99,8 @@ async def find_many(tx: Tx, ids: Sequence[InvoiceId], *, with_lines: bool = True
         """
         SELECT i.id, i.number, i.legal_entity_id, i.customer_id, i.currency, i.language, i.issued_on,
                i.due_on, i.seller, i.buyer, i.vat_due, i.time_zone, i.collection, i.tax_behavior, i.net_minor,
-               i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at,
+               i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
+               i.refers_to AS "references",
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at
         FROM invoices i
         JOIN invoice_settlements s ON s.tenant_id = i.tenant_id AND s.invoice_id = i.id

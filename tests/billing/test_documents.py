@@ -12,7 +12,14 @@ from msgspec.structs import replace
 from billing.credit_notes.model import CreditNote, Destination, Reason, Rebate
 from billing.documents import keep, render
 from billing.documents.words import ENGLISH, FRENCH, Words
-from billing.invoices.model import Collection, Invoice, Status
+from billing.invoices.model import (
+    Collection,
+    DocumentKind,
+    DocumentReference,
+    Invoice,
+    InvoiceKind,
+    Status,
+)
 from billing.parties.model import Customer, Language, VatDue
 from billing.settlement.model import Deduction
 from billing.tax.model import Category, TaxBehavior, TaxGroup
@@ -319,6 +326,20 @@ def test_very_many_invoices_are_counted_per_rate_of_vat() -> None:
 
     assert "12,345 invoices issued from 1 January 2026 to 31 December 2026 VAT 5.50 %" in text
     assert "F2026-000001" not in text
+
+
+def test_a_corrected_invoice_names_what_it_replaces_and_what_took_that_back() -> None:
+    replaced = DocumentReference(
+        kind=DocumentKind.INVOICE, id="inv", number="F2026-000007", issued_on=date(2026, 3, 2)
+    )
+    note = replace(replaced, kind=DocumentKind.CREDIT_NOTE, number="A2026-000003")
+    corrected = an_invoice(kind=InvoiceKind.CORRECTED, references=(replaced, note))
+
+    text = text_of(corrected)
+
+    assert "Facture rectificative F2026-000001" in text
+    assert "Annule et remplace la facture F2026-000007 du 2 mars 2026" in text
+    assert "Annulée par l’avoir A2026-000003 du 2 mars 2026" in text
 
 
 def test_a_seller_who_opted_for_debits_says_so() -> None:

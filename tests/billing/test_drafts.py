@@ -4,7 +4,20 @@ import pytest
 
 from billing.invoices import draft as drafts
 from billing.invoices import store
-from billing.invoices.model import Draft, DraftChange, Invoice, NewDiscount, NewDraft, NewLine
+from billing.invoices.issue import issue_invoice
+from billing.invoices.model import (
+    DocumentKind,
+    DocumentReference,
+    Draft,
+    DraftChange,
+    Invoice,
+    InvoiceId,
+    InvoiceKind,
+    NewDiscount,
+    NewDraft,
+    NewLine,
+)
+from billing.invoices.ready import ToIssue
 from billing.parties.change_customer import change_customer
 from billing.parties.model import CustomerChange
 from billing.tax.add_tax_rate import add_tax_rate
@@ -16,8 +29,8 @@ from kernel.ids import TenantId
 from kernel.money import Currency, Money
 from kernel.text import Name, Note, Reference
 from tests.books import assert_sound
-from tests.makers import EUR, NOON, euros
-from tests.shop import a_shop, another_customer, while_open
+from tests.makers import EUR, NOON, euros, three_lines
+from tests.shop import a_shop, an_issued_invoice, another_customer, default_seller, while_open
 
 
 def a_line(price: str = "100.00", quantity: str = "1", *, tax_rate: str | None = None) -> NewLine:
@@ -171,3 +184,28 @@ async def test_issuing_the_same_draft_twice_at_once_is_one_invoice(pool: Pool, t
 
     with pytest.raises(NotFound):
         await while_open(pool, tenant, issue, issue)
+
+
+async def test_what_an_invoice_is_for_and_refers_to_is_kept(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    first = await an_issued_invoice(tx, customer)
+    reference = DocumentReference(
+        kind=DocumentKind.INVOICE, id=str(first.id), number=first.number, issued_on=first.issued_on
+    )
+    request = ToIssue(
+        id=InvoiceId.new(),
+        entity=await default_seller(tx),
+        customer=customer,
+        currency=EUR,
+        tax_behavior=first.tax_behavior,
+        lines=three_lines(),
+        collection=first.collection,
+        kind=InvoiceKind.CORRECTED,
+        references=(reference,),
+    )
+
+    issued = await issue_invoice(tx, request)
+
+    assert (first.kind, first.references) == (InvoiceKind.STANDARD, ())
+    assert (issued.kind, issued.references) == (InvoiceKind.CORRECTED, (reference,))
+    assert await store.get(tx, issued.id) == issued

@@ -278,7 +278,7 @@ def a_credit_note(
     invoice = invoice or an_invoice()
     lines = [a_credit_line(line) for line in invoice.lines] if lines is None else lines
     amounts = rules.amounts_of(((line.tax, line.amount) for line in lines), invoice.currency)
-    taxes = rules.taxes_credited(amounts, {}, invoice.tax_behavior)
+    taxes = rules.taxes_credited(amounts, {}, invoice.tax_behavior, billed=invoice.taxes)
     net = total((line.net for line in lines), invoice.currency)
     tax = total((group.tax for group in taxes), invoice.currency)
     note = CreditNote(

@@ -84,11 +84,15 @@ def work_out(
     *,
     earlier: Mapping[LineId, Credited],
     earlier_taxes: Mapping[TaxGroup, GroupTax],
+    billed: Sequence[GroupTax],
     currency: Currency,
     behavior: TaxBehavior,
     reason: Reason,
 ) -> Credit:
-    """Credit the requested lines, or everything that is left. Raises Invalid or Conflict."""
+    """Credit the requested lines, or everything that is left. Raises Invalid or Conflict.
+
+    `billed` is the VAT of the invoice.
+    """
     line_credits = (
         everything_left(lines, earlier)
         if requested is None
@@ -97,7 +101,7 @@ def work_out(
     if reason in LEAVES_VOLUME:
         line_credits = [_off_the_price(credit) for credit in line_credits]
     credited = [(credit.line.tax, credit.amount) for credit in line_credits]
-    taxes = rules.taxes_credited(rules.amounts_of(credited, currency), earlier_taxes, behavior)
+    taxes = rules.taxes_credited(rules.amounts_of(credited, currency), earlier_taxes, behavior, billed=billed)
     net = total((group.base for group in taxes), currency)
     tax = total((group.tax for group in taxes), currency)
     if not net + tax:

@@ -51,6 +51,7 @@ async def issue_credit_note(
         request.lines,
         earlier=earlier,
         earlier_taxes=earlier_taxes,
+        billed=invoice.taxes,
         currency=invoice.currency,
         behavior=invoice.tax_behavior,
         reason=request.reason,

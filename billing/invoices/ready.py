@@ -17,13 +17,16 @@ from billing.invoices.totals import Totals
 from billing.ledger import postings
 from billing.ledger.model import Posting
 from billing.parties.model import Customer, LegalEntity
-from billing.tax.model import TaxBehavior
+from billing.tax.model import GroupTax, TaxBehavior
 from kernel.money import Currency, Money, total, zero
 from kernel.structs import Value
 
 
 class ToIssue(Value, frozen=True, kw_only=True):
-    """Everything an invoice says that its number does not decide. The entity is the customer's."""
+    """Everything an invoice says that its number does not decide. The entity is the customer's.
+
+    `taxes` is VAT it comes with, in place of what its rates come to.
+    """
 
     id: InvoiceId
     entity: LegalEntity
@@ -36,6 +39,7 @@ class ToIssue(Value, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     kind: InvoiceKind = InvoiceKind.STANDARD
     references: tuple[DocumentReference, ...] = ()
+    taxes: tuple[GroupTax, ...] | None = None
 
 
 class Ready(Value, frozen=True, kw_only=True):
@@ -59,7 +63,7 @@ class Ready(Value, frozen=True, kw_only=True):
 
 def ready_to_issue(request: ToIssue) -> Ready:
     """Added up, checked and ready to be booked. Raises Conflict where the law wants more said."""
-    sums = totals.totals_of(request.lines, request.currency, request.tax_behavior)
+    sums = totals.totals_of(request.lines, request.currency, request.tax_behavior, given=request.taxes)
     issuable.check(request.entity.seller, request.customer.buyer, sums.taxes, request.currency)
     booked = [each for each in postings.invoice_issued(sums, request.entity.vat_due) if each.amount]
     assert not total((each.amount for each in booked), request.currency), "an invoice balances"

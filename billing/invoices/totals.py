@@ -32,13 +32,25 @@ class Totals(Value, frozen=True, kw_only=True):
     taxes: tuple[GroupTax, ...]
 
 
-def totals_of(priced: Sequence[PricedLine], currency: Currency, behavior: TaxBehavior) -> Totals:
-    """Where no VAT is charged, net and gross are one, and the invoice has net prices."""
+def totals_of(
+    priced: Sequence[PricedLine],
+    currency: Currency,
+    behavior: TaxBehavior,
+    *,
+    given: Sequence[GroupTax] | None = None,
+) -> Totals:
+    """Where no VAT is charged, net and gross are one, and the invoice has net prices.
+
+    `given` is VAT that the invoice comes with, in place of what its rates come to.
+    """
     lines = without_waived_tax(priced, currency, behavior)
     if not any(line.tax.rate for line in lines):
         behavior = TaxBehavior.EXCLUSIVE
     billed = [(line.tax, line.billed) for line in lines]
-    taxes = rules.taxes_on(rules.amounts_of(billed, currency), behavior)
+    amounts = rules.amounts_of(billed, currency)
+    taxes = (
+        rules.taxes_on(amounts, behavior) if given is None else rules.taxes_given(amounts, given, behavior)
+    )
     net = total((group.base for group in taxes), currency)
     tax = total((group.tax for group in taxes), currency)
     check_amount(net + tax)

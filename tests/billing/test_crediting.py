@@ -41,6 +41,7 @@ class Credits:
             requested or None,
             earlier=self.lines,
             earlier_taxes=self.taxes,
+            billed=self.invoice.taxes,
             currency=self.invoice.currency,
             behavior=self.invoice.tax_behavior,
             reason=reason,

@@ -30,12 +30,17 @@ def a_rate(
 
 
 def credited_one_by_one(
-    group: TaxGroup, amounts: list[int], behavior: TaxBehavior = EXCLUSIVE
+    group: TaxGroup,
+    amounts: list[int],
+    behavior: TaxBehavior = EXCLUSIVE,
+    billed: GroupTax | None = None,
 ) -> list[GroupTax]:
     earlier: dict[TaxGroup, GroupTax] = {}
     taxes = []
     for amount in amounts:
-        (tax,) = rules.taxes_credited({group: euros(amount)}, earlier, behavior)
+        (tax,) = rules.taxes_credited(
+            {group: euros(amount)}, earlier, behavior, billed=[billed] if billed else []
+        )
         before = earlier.get(group, GroupTax(group=group, base=euros(0), tax=euros(0)))
         earlier[group] = GroupTax(group=group, base=before.base + tax.base, tax=before.tax + tax.tax)
         taxes.append(tax)
@@ -100,6 +105,63 @@ def test_net_and_vat_of_all_parts_are_those_of_the_whole(
     assert sum(tax.base.minor for tax in taxes) == whole.base.minor
     assert sum(tax.tax.minor for tax in taxes) == whole.tax.minor
     assert all(tax.base.minor >= 0 and tax.tax.minor >= 0 for tax in taxes)
+
+
+def a_tax(net: int, tax: int, group: TaxGroup | None = None) -> GroupTax:
+    return GroupTax(group=group or vat("20"), base=euros(net), tax=euros(tax))
+
+
+@pytest.mark.parametrize("tax", [19_99, 20_00, 20_02])
+@pytest.mark.parametrize("behavior", TaxBehavior)
+def test_vat_that_an_invoice_came_with_is_credited_to_the_cent(tax: int, behavior: TaxBehavior) -> None:
+    billed = a_tax(100_00, tax)
+    whole = 100_00 if behavior is EXCLUSIVE else 100_00 + tax
+
+    taxes = credited_one_by_one(vat("20"), [50_00, 49_00, whole - 99_00], behavior, billed)
+
+    assert sum(each.tax.minor for each in taxes) == tax
+    assert sum(each.base.minor for each in taxes) == 100_00
+
+
+def test_vat_that_is_less_than_its_rate_is_used_up_before_the_last_credit() -> None:
+    taxes = credited_one_by_one(vat("20"), [99_98, 2], EXCLUSIVE, a_tax(100_00, 19_99))
+
+    assert [each.tax.minor for each in taxes] == [19_99, 0]  # 20 % of 99.98 would be 20.00
+
+
+@given(
+    st.integers(1, 1_000_000),
+    st.lists(st.integers(0, 10**6), min_size=1, max_size=20),
+    st.integers(-20, 20),
+    st.sampled_from(TaxBehavior),
+)
+def test_credits_of_given_vat_add_up_and_stay_within_it(
+    ppm: int, parts: list[int], off: int, behavior: TaxBehavior
+) -> None:
+    group = TaxGroup(Category.STANDARD, Rate(ppm))
+    (usual,) = rules.taxes_on({group: euros(sum(parts))}, behavior)
+    tax = min(max(usual.tax.minor + off, 0), sum(parts))
+    net = sum(parts) if behavior is EXCLUSIVE else sum(parts) - tax
+
+    taxes = credited_one_by_one(group, parts, behavior, a_tax(net, tax, group))
+
+    assert sum(each.tax.minor for each in taxes) == tax
+    assert sum(each.base.minor for each in taxes) == net
+    assert all(each.base.minor >= 0 and each.tax.minor >= 0 for each in taxes)
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [[], [a_tax(99_99, 20_00)], [a_tax(100_00, 20_00)] * 2, [a_tax(100_00, 20_00), a_tax(1, 0, vat("5.5"))]],
+)
+def test_given_vat_is_of_what_was_billed(given_: list[GroupTax]) -> None:
+    amounts = {vat("20"): euros(100_00)}
+
+    assert rules.taxes_given(amounts, [a_tax(100_00, 20_01)], EXCLUSIVE) == (a_tax(100_00, 20_01),)
+    assert rules.taxes_given(amounts, [a_tax(83_34, 16_66)], INCLUSIVE) == (a_tax(83_34, 16_66),)
+    with pytest.raises(Invalid) as refused:
+        rules.taxes_given(amounts, given_, EXCLUSIVE)
+    assert refused.value.code == "taxes_do_not_add_up"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Each noun has a class of its own, so that one id cannot be taken for another. Th
 the prefix, an underscore, and 128 bits in 26 characters of Crockford's base32.
 """
 
+from datetime import UTC, datetime
 from typing import ClassVar, Self
 from uuid import UUID
 
@@ -73,6 +74,12 @@ class Id:
     @property
     def uuid(self) -> UUID:
         return UUID(bytes=self.bytes)
+
+    @property
+    def made_at(self) -> datetime:
+        """The wall time at which `new` made it, to the millisecond."""
+        assert self.uuid.version == 7, "an id that was given holds no time"
+        return datetime.fromtimestamp(int.from_bytes(self.bytes[:6], "big") / 1000, UTC)
 
     def __str__(self) -> str:
         number = int.from_bytes(self.bytes, "big")

@@ -6,7 +6,7 @@ id before anything is sent: a worker that died after the call finds its answer t
 
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNote
-from billing.gateways.model import Gateway, Outcome
+from billing.gateways.model import Gateway, Outcome, RefundIntent
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceId
@@ -31,11 +31,9 @@ async def send_refund(door: Door, gateway: Gateway, refund_id: RefundId) -> bool
         refund, payment = await start_refund(tx, refund_id)
     if refund.status is not Status.PENDING:
         return True
-    assert payment.gateway_reference is not None, "a payment that succeeded has a reference"
 
-    outcome = await gateway.find_refund(refund.id) or await gateway.refund(
-        refund.id, payment.gateway_reference, refund.amount
-    )
+    intent = intent_of(refund, payment)
+    outcome = await gateway.find_refund(intent) or await gateway.refund(intent)
 
     async with door.open() as tx:
         await finish_refund(tx, refund_id, outcome)
@@ -52,6 +50,17 @@ async def start_refund(tx: Tx, refund_id: RefundId) -> tuple[Refund, Payment]:
         refund = refund.to(Status.PENDING)
         await store.update(tx, refund)
     return refund, payment
+
+
+def intent_of(refund: Refund, payment: Payment) -> RefundIntent:
+    """What the gateway is sent, and asked for."""
+    assert payment.gateway_reference is not None, "a payment that succeeded has a reference"
+    return RefundIntent(
+        id=refund.id,
+        charge=payment.gateway_reference,
+        amount=refund.amount,
+        requested_at=refund.id.made_at,
+    )
 
 
 async def finish_refund(tx: Tx, refund_id: RefundId, outcome: Outcome) -> None:

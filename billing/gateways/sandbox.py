@@ -16,10 +16,8 @@ Any other payment method fails with payment_method_unknown.
 
 import secrets
 
-from billing.gateways.model import GatewayTimeout, Outcome, Status
+from billing.gateways.model import ChargeIntent, GatewayTimeout, Outcome, RefundIntent, Status
 from kernel.database import Pool
-from kernel.ids import Id
-from kernel.money import Money
 from kernel.structs import Row
 
 LATE_SECONDS = 2
@@ -47,9 +45,9 @@ class Sandbox:
     def name(self) -> str:
         return "sandbox"
 
-    async def charge(self, our_id: Id, amount: Money, payment_method: str) -> Outcome:
-        status = _CHARGES.get(payment_method, Status.FAILED)
-        failure = "card_declined" if payment_method in _CHARGES else "payment_method_unknown"
+    async def charge(self, intent: ChargeIntent) -> Outcome:
+        status = _CHARGES.get(intent.payment_method, Status.FAILED)
+        failure = "card_declined" if intent.payment_method in _CHARGES else "payment_method_unknown"
         row = await self._pool.fetchrow(
             """
             INSERT INTO sandbox.charges
@@ -59,19 +57,19 @@ class Sandbox:
             RETURNING id, status, failure_code
             """,
             f"ch_{secrets.token_hex(12)}",
-            our_id,
-            payment_method,
-            amount.currency,
-            amount.minor,
+            intent.id,
+            intent.payment_method,
+            intent.amount.currency,
+            intent.amount.minor,
             status,
             failure if status is Status.FAILED else None,
             LATE_SECONDS if status is Status.PENDING else None,
         )
-        if payment_method == "pm_sandbox_timeout":
+        if intent.payment_method == "pm_sandbox_timeout":
             raise GatewayTimeout("The sandbox was told not to answer.")
         return _outcome(row)
 
-    async def find_charge(self, our_id: Id) -> Outcome | None:
+    async def find_charge(self, intent: ChargeIntent) -> Outcome | None:
         row = await self._pool.fetchrow(
             """
             UPDATE sandbox.charges
@@ -80,13 +78,13 @@ class Sandbox:
             WHERE our_id = $1
             RETURNING id, status, failure_code
             """,
-            our_id,
+            intent.id,
         )
         return _outcome(row) if row else None
 
-    async def refund(self, our_id: Id, charge_reference: str, amount: Money) -> Outcome:
+    async def refund(self, intent: RefundIntent) -> Outcome:
         charge = await self._pool.fetchrow(
-            "SELECT id, token FROM sandbox.charges WHERE id = $1", charge_reference
+            "SELECT id, token FROM sandbox.charges WHERE id = $1", intent.charge
         )
         behaviour = charge["token"] if charge else ""
         status = _REFUNDS.get(behaviour, Status.SUCCEEDED)
@@ -107,9 +105,9 @@ class Sandbox:
             RETURNING id, status, failure_code
             """,
             f"re_{secrets.token_hex(12)}",
-            our_id,
-            charge_reference,
-            amount.minor,
+            intent.id,
+            intent.charge,
+            intent.amount.minor,
             status,
             "refund_declined" if status is Status.FAILED else None,
             LATE_SECONDS if status is Status.PENDING else None,
@@ -120,7 +118,7 @@ class Sandbox:
             raise GatewayTimeout("The sandbox was told not to answer.")
         return _outcome(row)
 
-    async def find_refund(self, our_id: Id) -> Outcome | None:
+    async def find_refund(self, intent: RefundIntent) -> Outcome | None:
         row = await self._pool.fetchrow(
             """
             UPDATE sandbox.refunds
@@ -129,7 +127,7 @@ class Sandbox:
             WHERE our_id = $1
             RETURNING id, status, failure_code
             """,
-            our_id,
+            intent.id,
         )
         return _outcome(row) if row else None
 

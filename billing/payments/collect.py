@@ -5,7 +5,7 @@ gateway is asked what it knows of that id before anything is sent again.
 """
 
 from billing.dunning.begin import begin
-from billing.gateways.model import Gateway, Outcome
+from billing.gateways.model import ChargeIntent, Gateway, Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceId
@@ -53,9 +53,8 @@ async def collect_payment(door: Door, gateway: Gateway, event_id: EventId, invoi
     if payment is None or payment.status is not Status.PENDING:
         return True
 
-    outcome = await gateway.find_charge(payment.id) or await gateway.charge(
-        payment.id, payment.amount, payment.payment_method or ""
-    )
+    intent = intent_of(payment)
+    outcome = await gateway.find_charge(intent) or await gateway.charge(intent)
 
     async with door.open() as tx:
         await finish_payment(tx, payment, outcome)
@@ -95,6 +94,17 @@ async def start_payment(tx: Tx, gateway: str, payment_id: PaymentId, invoice_id:
     await store.insert(tx, payment)
     await settle(tx, invoice, pending=due)
     return payment
+
+
+def intent_of(payment: Payment) -> ChargeIntent:
+    """What the gateway is sent, and asked for."""
+    return ChargeIntent(
+        id=payment.id,
+        amount=payment.amount,
+        payment_method=payment.payment_method or "",
+        customer=None,
+        requested_at=payment.id.made_at,
+    )
 
 
 async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:

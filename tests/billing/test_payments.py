@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from billing.gateways.model import Gateway, GatewayTimeout, Outcome
+from billing.gateways.model import ChargeIntent, Gateway, GatewayTimeout, Outcome
 from billing.gateways.sandbox import Sandbox
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceSettlement, Status
@@ -19,7 +19,7 @@ from billing.payments.model import Status as PaymentStatus
 from billing.payments.record import record_payment
 from kernel.database import Pool, Tx, leave_behind, transaction
 from kernel.errors import Conflict, DomainError, Invalid
-from kernel.ids import EventId, Id, TenantId
+from kernel.ids import EventId, TenantId
 from kernel.money import Currency, Money
 from kernel.text import Name
 from tests.books import assert_sound
@@ -318,8 +318,8 @@ async def test_a_worker_that_died_after_the_call_finds_its_answer(
     pool: Pool, tenant: TenantId, sell: Sell
 ) -> None:
     class Dies(Sandbox):
-        async def charge(self, our_id: Id, amount: Money, payment_method: str) -> Outcome:
-            await super().charge(our_id, amount, payment_method)
+        async def charge(self, intent: ChargeIntent) -> Outcome:
+            await super().charge(intent)
             raise ConnectionError
 
     invoice = await sell("pm_sandbox_ok")

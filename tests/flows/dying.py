@@ -23,13 +23,11 @@ from api.app import create_app
 from api.house import House
 from api.settings import Settings
 from api.work import drain
-from billing.gateways.model import Outcome
+from billing.gateways.model import ChargeIntent, Outcome, RefundIntent
 from billing.gateways.sandbox import Sandbox
 from kernel import database
 from kernel.database import Tx, open_pool
-from kernel.ids import Id
 from kernel.jobs import LEASE
-from kernel.money import Money
 from notifications.mailer import Mailer
 
 T = TypeVar("T")
@@ -61,11 +59,11 @@ def create_dying_app() -> Litestar:
 class LastCall(Sandbox):
     """A provider whose answer nobody lives to hear."""
 
-    async def charge(self, our_id: Id, amount: Money, payment_method: str) -> Outcome:
-        return await last_act(super().charge(our_id, amount, payment_method))
+    async def charge(self, intent: ChargeIntent) -> Outcome:
+        return await last_act(super().charge(intent))
 
-    async def refund(self, our_id: Id, charge_reference: str, amount: Money) -> Outcome:
-        return await last_act(super().refund(our_id, charge_reference, amount))
+    async def refund(self, intent: RefundIntent) -> Outcome:
+        return await last_act(super().refund(intent))
 
 
 def die_at_commit(number: int) -> None:

@@ -21,11 +21,9 @@ from api.settings import Settings
 from api.stack.embedded import free_port
 from api.stack.processes import Process, Program
 from api.work import drain
-from billing.gateways.model import Outcome
+from billing.gateways.model import ChargeIntent, Outcome, RefundIntent
 from billing.gateways.sandbox import Sandbox
-from kernel.ids import Id
 from kernel.jobs import LEASE
-from kernel.money import Money
 from kernel.periods import plus_months
 from tests import servers
 from tests.flows.backend import Backend, Json, customer, euros, legal_entity, plan, tax_rate
@@ -88,13 +86,13 @@ class Counting(Sandbox):
 
     calls = 0
 
-    async def charge(self, our_id: Id, amount: Money, payment_method: str) -> Outcome:
+    async def charge(self, intent: ChargeIntent) -> Outcome:
         self.calls += 1
-        return await super().charge(our_id, amount, payment_method)
+        return await super().charge(intent)
 
-    async def refund(self, our_id: Id, charge_reference: str, amount: Money) -> Outcome:
+    async def refund(self, intent: RefundIntent) -> Outcome:
         self.calls += 1
-        return await super().refund(our_id, charge_reference, amount)
+        return await super().refund(intent)
 
 
 @pytest.mark.parametrize("die", ["before", "after"])

@@ -1,5 +1,6 @@
 """Ids: 128 bits behind a prefix, one kind never taken for another."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -27,6 +28,12 @@ def test_the_text_keeps_the_order_of_time() -> None:
 
     assert [str(each) for each in ids] == sorted(str(each) for each in ids)
     assert ids == sorted(ids)
+
+
+def test_an_id_knows_when_it_was_made() -> None:
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+
+    assert before <= CustomerId.new().made_at <= datetime.now(UTC)
 
 
 def test_the_first_and_the_last_id_are_read() -> None:

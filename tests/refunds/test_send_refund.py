@@ -7,15 +7,14 @@ import pytest
 
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNoteSettlement, NewCreditNote, Reason
-from billing.gateways.model import Gateway, GatewayTimeout, Outcome
+from billing.gateways.model import Gateway, GatewayTimeout, Outcome, RefundIntent
 from billing.gateways.sandbox import Sandbox
 from billing.parties.model import RefundMode
 from billing.payments import store as payments
 from billing.payments.collect import collect_payment
 from kernel import jobs
 from kernel.database import Pool, Tx, transaction
-from kernel.ids import EventId, Id, TenantId
-from kernel.money import Money
+from kernel.ids import EventId, TenantId
 from refunds import store
 from refunds.credit_invoice import credit_invoice
 from refunds.give_back import SENDING
@@ -116,8 +115,8 @@ async def test_a_refund_whose_answer_was_lost_is_looked_up_and_not_sent_again(
 
 async def test_a_worker_that_died_after_the_call_finds_its_answer(pool: Pool, tenant: TenantId) -> None:
     class Dies(Sandbox):
-        async def refund(self, our_id: Id, charge_reference: str, amount: Money) -> Outcome:
-            await super().refund(our_id, charge_reference, amount)
+        async def refund(self, intent: RefundIntent) -> Outcome:
+            await super().refund(intent)
             raise ConnectionError
 
     refund = await a_refund(pool, tenant)

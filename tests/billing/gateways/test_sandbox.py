@@ -1,14 +1,13 @@
 """The sandbox keeps the promises of a gateway."""
 
 import pytest
+from msgspec.structs import replace
 
 from billing.gateways.model import Status
 from billing.gateways.sandbox import Sandbox
-from billing.payments.model import PaymentId
 from kernel.database import Pool
 from kernel.ids import Id
-from tests.billing.gateway_contract import Behaviour, GatewayContract
-from tests.makers import euros
+from tests.billing.gateways.contract import Behaviour, GatewayContract, back
 
 
 class SandboxBehaviour(Behaviour):
@@ -54,6 +53,6 @@ async def test_a_payment_method_it_does_not_know_fails(provider: Behaviour) -> N
 
 async def test_a_charge_it_does_not_know_cannot_be_given_back(provider: Behaviour) -> None:
     charge = await provider.charge(provider.ok)
-    outcome = await provider.gateway.refund(PaymentId.new(), charge.reference + "x", euros(1))
+    outcome = await provider.gateway.refund(replace(back(charge, 1), charge=charge.reference + "x"))
 
     assert (outcome.status, outcome.failure_code) == (Status.FAILED, "charge_not_refundable")

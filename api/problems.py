@@ -46,9 +46,14 @@ STATUS_OF_CODE: dict[str, int] = {
     "parameter_repeated": 400,
     "parameter_unknown": 400,
     "path_invalid": 400,
+    "provider_event_unreadable": 400,
     "quote_invalid": 400,
     "quote_stale": 412,
     "scope_missing": 403,
+    "signature_malformed": 400,
+    "signature_missing": 400,
+    "signature_not_now": 400,
+    "signature_wrong": 400,
     "content_type_unsupported": 415,
 }
 CODE_OF_STATUS: dict[int, str] = {

@@ -111,6 +111,7 @@ class Commands(ASGIMiddleware):
 
     async def _admit(self, tx: Tx, call: Call, row: DirectoryRow) -> None:
         caller = self._remembered(tx, call, row) or await self._look_up(tx, row)
+        tx.actor = str(caller.id)
         call.scope["state"].update(tx=tx, caller=caller, now=call.now)
         caller.check_usable(now=call.now)
         caller.check_scope(call.operation.scope)

@@ -42,6 +42,26 @@ def numbering(entity: LegalEntity, series: Series, *, now: datetime) -> Numberin
     return Numbering(form=form, year=today.year if "{year}" in form else 0, today=today)
 
 
+async def hold(tx: Tx, entity: LegalEntity, series: Series) -> None:
+    """Lock the series without a number, where a note is numbered before the invoice that replaces it.
+
+    Series are locked in one order, that of invoices before that of credit notes.
+    """
+    place = numbering(entity, series, now=tx.now)
+    await tx.conn.execute(
+        """
+        SELECT 1
+        FROM number_series
+        WHERE tenant_id = $1 AND legal_entity_id = $2 AND kind = $3 AND year = $4
+        FOR NO KEY UPDATE
+        """,
+        tx.tenant,
+        entity.id,
+        series,
+        place.year,
+    )
+
+
 async def take_number(tx: Tx, entity: LegalEntity, series: Series) -> Numbered:
     """The next number of the series, and the date to issue on."""
     place = numbering(entity, series, now=tx.now)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 import msgspec
 
-from kernel.events import Event, type_of
+from kernel.events import Event, documents_of, type_of
 from kernel.ids import EventId, TenantId
 from kernel.structs import Value, encode
 
@@ -54,9 +54,12 @@ class Tx:
     What was noted in `when_undone` is done when it is not kept, in a transaction of its own: see `undone`.
 
     `secret` keys the digests of what must not be read out of the database, which does not know it.
+
+    `actor` is who called for it, an API key; nobody did where a worker does what is due.
     """
 
     __slots__ = (
+        "actor",
         "answer",
         "conn",
         "due",
@@ -79,6 +82,7 @@ class Tx:
         self.events: list[Event] = []
         self.answer: Answer | None = None
         self.secret = b""
+        self.actor: str | None = None
         self.when_undone: list[Act] = []
 
     def go_by(self, clock: datetime) -> None:
@@ -229,8 +233,16 @@ async def undone(tx: Tx) -> None:
 async def _leave(tx: Tx) -> None:
     """The events in their order, the hint by which a worker looks inside the tenant for them, and the answer.
 
-    An older answer under the same key has lapsed, or nobody would have got here, and is replaced.
+    An older answer under the same key has lapsed, or nobody would have got here, and is replaced. What is
+    begun by nobody, thousands at once, is not looked up by its document: that says itself when it was issued.
     """
+    ids = [EventId.new() for _ in tx.events]
+    about = [
+        (event_id, document)
+        for event_id, event in zip(ids, tx.events, strict=True)
+        if tx.actor is not None or not event.begins
+        for document in documents_of(event)
+    ]
     await tx.conn.execute(
         """
         WITH hint AS (
@@ -248,9 +260,13 @@ async def _leave(tx: Tx) -> None:
                 headers     = EXCLUDED.headers,
                 body        = EXCLUDED.body,
                 created_at  = EXCLUDED.created_at
+        ), named AS (
+            INSERT INTO event_documents (tenant_id, event_id, document_id)
+            SELECT $1, d.event_id, d.document_id
+            FROM unnest($14::uuid[], $15::uuid[]) AS d (event_id, document_id)
         )
-        INSERT INTO events (tenant_id, id, type, data, created_at)
-        SELECT $1, e.id, e.type, e.data, $9
+        INSERT INTO events (tenant_id, id, type, data, created_at, actor)
+        SELECT $1, e.id, e.type, e.data, $9, $13
         FROM unnest($10::uuid[], $11::text[], $12::jsonb[]) WITH ORDINALITY AS e (id, type, data, n)
         ORDER BY e.n
         """,
@@ -259,9 +275,12 @@ async def _leave(tx: Tx) -> None:
         *(tx.answer or (None,) * 5),
         tx.wall,
         tx.now,
-        [EventId.new() for _ in tx.events],
+        ids,
         [type_of(event) for event in tx.events],
         tx.events,
+        tx.actor,
+        [event_id for event_id, _ in about],
+        [document for _, document in about],
     )
 
 

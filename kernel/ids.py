@@ -19,17 +19,22 @@ KINDS: dict[str, type["Id"]] = {}
 
 
 class Id:
-    """Subclass it with `prefix=`. asyncpg reads `.bytes`; JSON and people read `str(id)`."""
+    """Subclass it with `prefix=`. asyncpg reads `.bytes`; JSON and people read `str(id)`.
+
+    Of what is `logged`, the events that name it can be read as its activity log.
+    """
 
     __slots__ = ("bytes",)
 
     prefix: ClassVar[str]
+    logged: ClassVar[bool]
     schema: ClassVar[dict[str, object]]
 
-    def __init_subclass__(cls, *, prefix: str) -> None:
+    def __init_subclass__(cls, *, prefix: str, logged: bool = False) -> None:
         assert prefix not in KINDS, f"two kinds of id begin with {prefix}_"
         KINDS[prefix] = cls
         cls.prefix = prefix
+        cls.logged = logged
         cls.schema = {
             "type": "string",
             "pattern": f"^{prefix}_[0-7][{_ALPHABET}]{{25}}$",

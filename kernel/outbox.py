@@ -13,7 +13,7 @@ from datetime import datetime
 from kernel.database import Tx
 from kernel.errors import not_found
 from kernel.events import Event
-from kernel.ids import EventId, JobId
+from kernel.ids import EventId, Id, JobId
 from kernel.paging import Page, Window, page_of
 from kernel.structs import Value, load
 
@@ -28,11 +28,15 @@ class Pending(Value, frozen=True, kw_only=True):
 
 
 class PublishedEvent(Value, frozen=True, kw_only=True):
-    """An event as others read it. `data` holds ids and facts; who wants more reads the resource."""
+    """An event as others read it. `data` holds ids and facts; who wants more reads the resource.
+
+    `actor` is the API key that called for it, null for what happened by itself.
+    """
 
     id: EventId
     type: str
     data: dict[str, object]
+    actor: str | None
     created_at: datetime
 
 
@@ -57,7 +61,7 @@ async def dispatch(tx: Tx, consequences: Mapping[str, Sequence[str]], *, limit: 
 async def get(tx: Tx, event_id: EventId) -> PublishedEvent:
     row = await tx.conn.fetchrow(
         """
-        SELECT id, type, data, created_at
+        SELECT id, type, data, actor, created_at
         FROM events
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -72,7 +76,7 @@ async def get(tx: Tx, event_id: EventId) -> PublishedEvent:
 async def page(tx: Tx, window: Window, *, event_type: str | None = None) -> Page[PublishedEvent]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, type, data, created_at
+        SELECT id, type, data, actor, created_at
         FROM events
         WHERE tenant_id = $1 AND id < $2 AND ($4::text IS NULL OR type = $4)
         ORDER BY id DESC
@@ -82,6 +86,25 @@ async def page(tx: Tx, window: Window, *, event_type: str | None = None) -> Page
         window.before,
         window.rows,
         event_type,
+    )
+    return page_of(rows, PublishedEvent, window)
+
+
+async def page_about(tx: Tx, window: Window, document: Id) -> Page[PublishedEvent]:
+    """The activity log of one document."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT e.id, e.type, e.data, e.actor, e.created_at
+        FROM event_documents d
+        JOIN events e ON e.tenant_id = d.tenant_id AND e.id = d.event_id
+        WHERE d.tenant_id = $1 AND d.document_id = $4 AND d.event_id < $2
+        ORDER BY d.event_id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        document,
     )
     return page_of(rows, PublishedEvent, window)
 

@@ -28,7 +28,7 @@ from promotions.rebates.model import RebateContractId, RebateSettlement
 from subscriptions.model import NewAddons, Subscription
 
 
-class RefundId(Id, prefix="re"):
+class RefundId(Id, prefix="re", logged=True):
     """A refund."""
 
 

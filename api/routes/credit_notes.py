@@ -13,7 +13,9 @@ from billing.credit_notes import store
 from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote
 from billing.documents.keep import pdf_of
 from billing.invoices.model import InvoiceId
+from kernel import outbox
 from kernel.database import Tx
+from kernel.outbox import PublishedEvent
 from kernel.paging import Page, Window
 from refunds.credit_invoice import credit_invoice
 from refunds.model import GivenBack, NewManualRefund, Refund
@@ -39,6 +41,15 @@ async def list_credit_notes(
 async def get_credit_note(tx: NamedDependency[Tx], credit_note_id: FromPath[CreditNoteId]) -> CreditNote:
     """Read a credit note, and where it went."""
     return await store.get(tx, credit_note_id)
+
+
+@query("/v1/credit_notes/{credit_note_id}/activity", scope="credit_notes:read")
+async def get_credit_note_activity(
+    tx: NamedDependency[Tx], window: NamedDependency[Window], credit_note_id: FromPath[CreditNoteId]
+) -> Page[PublishedEvent]:
+    """Read what happened to a credit note, newest first: where it was applied, what went back."""
+    await store.get(tx, credit_note_id)
+    return await outbox.page_about(tx, window, credit_note_id)
 
 
 @query("/v1/credit_notes/{credit_note_id}/pdf", scope="credit_notes:read")
@@ -75,6 +86,7 @@ async def create_manual_refund(
 ROUTES = [
     list_credit_notes,
     get_credit_note,
+    get_credit_note_activity,
     get_credit_note_pdf,
     create_credit_note,
     create_manual_refund,

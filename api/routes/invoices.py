@@ -16,7 +16,9 @@ from billing.invoices.model import Invoice, InvoiceId
 from billing.payments.collect import request_payment
 from billing.payments.model import NewPayment, Payment
 from billing.payments.record import record_payment
+from kernel import outbox
 from kernel.database import Tx
+from kernel.outbox import PublishedEvent
 from kernel.paging import Page, Window
 from subscriptions.backtests.discounts import InvoiceDiscounts, discounts_of
 
@@ -39,6 +41,18 @@ async def get_invoice(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) 
 async def get_invoice_discounts(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> InvoiceDiscounts:
     """Read what came off an invoice, and why the other offers its customer held did not."""
     return await discounts_of(tx, invoice_id)
+
+
+@query("/v1/invoices/{invoice_id}/activity", scope="invoices:read")
+async def get_invoice_activity(
+    tx: NamedDependency[Tx], window: NamedDependency[Window], invoice_id: FromPath[InvoiceId]
+) -> Page[PublishedEvent]:
+    """Read what happened to an invoice, newest first: payments, credit notes, applications, refunds.
+
+    That a worker issued it, with many others, stands on the invoice itself.
+    """
+    await store.get(tx, invoice_id)
+    return await outbox.page_about(tx, window, invoice_id)
 
 
 @query("/v1/invoices/{invoice_id}/pdf", scope="invoices:read")
@@ -94,6 +108,7 @@ ROUTES = [
     list_invoices,
     get_invoice,
     get_invoice_discounts,
+    get_invoice_activity,
     get_invoice_pdf,
     create_payment,
     pay_invoice,

@@ -31,7 +31,7 @@ from kernel.structs import Input, Value
 from kernel.text import Name, Note, Reference
 
 
-class CreditNoteId(Id, prefix="cn"):
+class CreditNoteId(Id, prefix="cn", logged=True):
     """A credit note (avoir)."""
 
 

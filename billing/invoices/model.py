@@ -30,7 +30,7 @@ from kernel.structs import Input, Value
 from kernel.text import Name, Note, Reference
 
 
-class InvoiceId(Id, prefix="inv"):
+class InvoiceId(Id, prefix="inv", logged=True):
     """An invoice, draft or issued: issuing keeps the id."""
 
 

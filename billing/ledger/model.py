@@ -3,9 +3,10 @@
 from datetime import date, datetime
 from enum import StrEnum
 
-from billing.credit_notes.model import CreditNote
+from billing.credit_notes.model import CreditNote, CreditNoteId
 from billing.invoices.model import Invoice, InvoiceId
 from billing.parties.model import CustomerId, LegalEntityId
+from billing.payments.model import PaymentId
 from billing.tax.model import TaxGroup
 from kernel.ids import Id
 from kernel.money import Currency, Money
@@ -24,6 +25,10 @@ class Account(StrEnum):
     CREDIT_NOTES_TO_ISSUE = "4198"  # rebates earned, whose credit note is still to come
     VAT_TO_ADJUST = "44587"  # theirs, which no document has taken off yet
     EARLY_PAYMENT_DISCOUNTS = "665"
+    DEPOSITS = "4191"  # received before what they are for is invoiced
+    BAD_DEBT = "654"
+    SUSPENSE = "471"  # to be explained: what was settled where we do not see it
+    OPENING = "890"  # what was booked elsewhere before it was brought here
 
 
 class Source(StrEnum):
@@ -35,6 +40,10 @@ class Source(StrEnum):
     REFUND = "refund"
     APPLICATION = "application"  # of a credit note to another invoice, or its end
     REBATE_ACCRUAL = "rebate_accrual"  # at a closing, and its reversal the day after
+    USE = "use"  # of a credit note, marked by hand
+    DEPOSIT = "deposit"  # deducted from the invoice it was for
+    DISPUTE = "dispute"  # lost: the money went back to the customer
+    IMPORT = "import"  # a document issued elsewhere, and what had become of it there
 
 
 class EntryId(Id, prefix="led"):
@@ -48,7 +57,7 @@ class TransactionId(Id, prefix="ltx"):
 class Entry(Value, frozen=True, kw_only=True):
     """One line of the ledger: debit positive, credit negative. `document_id` is what made it necessary.
 
-    What is left of a rebate over many invoices is of no one of them.
+    It is in the books of an invoice, or of a note or a payment that is on no one invoice.
     """
 
     id: EntryId
@@ -56,6 +65,8 @@ class Entry(Value, frozen=True, kw_only=True):
     document: Source
     document_id: str
     invoice_id: InvoiceId | None
+    credit_note_id: CreditNoteId | None
+    payment_id: PaymentId | None
     customer_id: CustomerId
     account: Account
     tax: TaxGroup | None
@@ -67,21 +78,30 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 class Holder(Value, frozen=True, kw_only=True):
-    """Whose books: a customer's with a seller, and those of one invoice, if what is booked is of one."""
+    """Whose books: a customer's with a seller, and in them those of one document, if it is of one."""
 
     legal_entity_id: LegalEntityId
     customer_id: CustomerId
-    invoice_id: InvoiceId | None
     currency: Currency
+    invoice_id: InvoiceId | None = None
+    credit_note_id: CreditNoteId | None = None
+    payment_id: PaymentId | None = None
 
 
 def holder_of(document: Invoice | CreditNote) -> Holder:
-    """A note is booked on its invoice; what is left of one over many is of no one of them."""
+    """A note is booked on its invoice; one that is on no one invoice has books of its own."""
+    if isinstance(document, Invoice):
+        invoice_id: InvoiceId | None = document.id
+        credit_note_id: CreditNoteId | None = None
+    else:
+        invoice_id = document.invoice_id
+        credit_note_id = document.id if invoice_id is None else None
     return Holder(
         legal_entity_id=document.legal_entity_id,
         customer_id=document.customer_id,
-        invoice_id=document.id if isinstance(document, Invoice) else document.invoice_id,
         currency=document.currency,
+        invoice_id=invoice_id,
+        credit_note_id=credit_note_id,
     )
 
 

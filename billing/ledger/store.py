@@ -37,13 +37,13 @@ async def insert(
         INSERT INTO ledger_entries
             (tenant_id, id, transaction_id, legal_entity_id, document_id, document, invoice_id,
              customer_id, account, tax_category, tax_rate_ppm, tax_reason, currency, amount_minor,
-             label, booked_on, created_at)
+             label, booked_on, created_at, credit_note_id, payment_id)
         SELECT $1, e.id, e.transaction_id, e.legal_entity_id, $2, $3, e.invoice_id, e.customer_id, e.account,
-               e.category, e.rate, e.reason, e.currency, e.amount, $4, $5, $6
+               e.category, e.rate, e.reason, e.currency, e.amount, $4, $5, $6, e.credit_note_id, e.payment_id
         FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[], $12::text[], $13::text[],
-                    $14::int[], $15::text[], $16::text[], $17::bigint[])
+                    $14::int[], $15::text[], $16::text[], $17::bigint[], $18::uuid[], $19::uuid[])
              AS e (id, transaction_id, legal_entity_id, invoice_id, customer_id, account, category, rate,
-                   reason, currency, amount)
+                   reason, currency, amount, credit_note_id, payment_id)
         """,
         tx.tenant,
         document_id,
@@ -62,6 +62,8 @@ async def insert(
         [each.posting.tax and each.posting.tax.reason for each in booked],
         [each.holder.currency for each in booked],
         [each.posting.amount.minor for each in booked],
+        [each.holder.credit_note_id for each in booked],
+        [each.holder.payment_id for each in booked],
     )
 
 
@@ -93,8 +95,8 @@ async def page(tx: Tx, window: Window, *, document_id: str | None) -> Page[Entry
     wanted = None if document_id is None else _any_id(document_id)
     rows = await tx.conn.fetch(
         """
-        SELECT id, transaction_id, document, document_id, invoice_id, customer_id, account,
-               tax_category, tax_rate_ppm, tax_reason, currency, amount_minor, label, booked_on,
+        SELECT id, transaction_id, document, document_id, invoice_id, credit_note_id, payment_id, customer_id,
+               account, tax_category, tax_rate_ppm, tax_reason, currency, amount_minor, label, booked_on,
                created_at
         FROM ledger_entries
         WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR document_id = $4)
@@ -117,10 +119,10 @@ def _entry(row: Row) -> Entry:
 
 
 def _any_id(text: str) -> Id:
-    for prefix in _PREFIXES.values():
-        found = KINDS[prefix].read(text)
-        if found is not None:
-            return found
+    kind = KINDS.get(text.partition("_")[0])
+    found = kind.read(text) if kind is not None and kind.prefix in _PREFIXES.values() else None
+    if found is not None:
+        return found
     raise not_found("document", text)
 
 
@@ -132,6 +134,10 @@ _PREFIXES = {
     Source.REFUND: "re",
     Source.APPLICATION: "stl",
     Source.REBATE_ACCRUAL: "rba",
+    Source.USE: "cn",
+    Source.DEPOSIT: "stl",
+    Source.DISPUTE: "dsp",
+    Source.IMPORT: "inv",
 }
 
 

@@ -21,7 +21,7 @@ from kernel.structs import Input, Value
 from kernel.text import Name
 
 
-class PaymentId(Id, prefix="pay"):
+class PaymentId(Id, prefix="pay", logged=True):
     """A payment."""
 
 

@@ -80,7 +80,6 @@ async def _owed(tx: Tx, contract: RebateContract, on: date) -> dict[Holder, list
         Holder(
             legal_entity_id=customers[customer_id].legal_entity_id,
             customer_id=customer_id,
-            invoice_id=None,
             currency=contract.currency,
         ): _postings(net, bought[customer_id])
         for customer_id, net in due.items()

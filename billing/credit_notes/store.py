@@ -1,4 +1,4 @@
-"""Every SQL statement about credit notes. An issued note is only ever inserted and read."""
+"""Every SQL statement about credit notes, but for the one that writes those issued: record.py."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,13 +24,6 @@ from kernel.structs import Row, load
 
 # Of a note over many invoices; one on an invoice has no more lines than that.
 MOST_SHOWN = 1000
-
-
-async def insert(tx: Tx, note: CreditNote) -> None:
-    await _insert_head(tx, note)
-    await _insert_lines(tx, note)
-    await _insert_taxes(tx, note)
-    await _insert_settlement(tx, note)
 
 
 async def insert_over_many(tx: Tx, note: CreditNote) -> None:
@@ -313,80 +306,6 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
         note.metadata,
         note.issued_at,
         note.rebate,
-    )
-
-
-async def _insert_lines(tx: Tx, note: CreditNote) -> None:
-    lines = note.lines
-    await tx.conn.execute(
-        """
-        INSERT INTO credit_note_lines
-            (tenant_id, id, credit_note_id, invoice_line_id, position, description, quantity,
-             period_start, period_end, currency, included_tax_minor, net_minor, tax_category, tax_rate_ppm,
-             tax_reason, volume_minor, rebate_minor)
-        SELECT $1, l.id, $2, l.invoice_line_id, l.position, l.description, l.quantity, l.period_start,
-               l.period_end, $3, l.included_tax, l.net, l.category, l.rate, l.reason, l.volume,
-               -l.rebate_ended
-        FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::numeric[], $8::timestamptz[],
-                    $9::timestamptz[], $10::bigint[], $11::bigint[], $12::text[], $13::int[], $14::text[],
-                    $15::bigint[], $16::bigint[])
-             WITH ORDINALITY AS l (id, invoice_line_id, description, quantity, period_start, period_end,
-                                   included_tax, net, category, rate, reason, volume, rebate_ended, position)
-        """,
-        tx.tenant,
-        note.id,
-        note.currency,
-        [line.id for line in lines],
-        [line.invoice_line_id for line in lines],
-        [line.description for line in lines],
-        [line.quantity for line in lines],
-        [line.period and line.period.start for line in lines],
-        [line.period and line.period.end for line in lines],
-        [line.included_tax.minor for line in lines],
-        [line.net.minor for line in lines],
-        *columns_of([line.tax for line in lines]),
-        [line.volume.minor for line in lines],
-        [line.rebate_ended.minor for line in lines],
-    )
-
-
-async def _insert_taxes(tx: Tx, note: CreditNote) -> None:
-    """Of a note on one invoice: what it takes off in all is what it takes off that one."""
-    [source] = note.sources
-    await tx.conn.execute(
-        """
-        WITH source AS (
-            INSERT INTO credit_note_sources
-                (tenant_id, credit_note_id, currency, invoice_id, position, number, issued_on, net_minor,
-                 tax_minor, total_minor, to_invoice_minor)
-            VALUES ($1, $2, $3, $9, 1, $10, $11, $12, $13, $14, $15)
-        ), tax AS (
-            INSERT INTO credit_note_taxes
-                (tenant_id, credit_note_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
-            SELECT $1, $2, $3, t.category, t.rate, t.reason, t.base, t.tax
-            FROM unnest($4::text[], $5::int[], $6::text[], $7::bigint[], $8::bigint[])
-                 AS t (category, rate, reason, base, tax)
-            RETURNING category, rate_ppm, reason, base_minor, tax_minor
-        )
-        INSERT INTO credit_note_source_taxes
-            (tenant_id, credit_note_id, currency, invoice_id, category, rate_ppm, reason, base_minor,
-             tax_minor)
-        SELECT $1, $2, $3, $9, category, rate_ppm, reason, base_minor, tax_minor
-        FROM tax
-        """,
-        tx.tenant,
-        note.id,
-        note.currency,
-        *columns_of([tax.group for tax in note.taxes]),
-        [tax.base.minor for tax in note.taxes],
-        [tax.tax.minor for tax in note.taxes],
-        source.invoice_id,
-        source.number,
-        source.issued_on,
-        source.net.minor,
-        source.tax.minor,
-        source.total.minor,
-        source.to_invoice.minor,
     )
 
 

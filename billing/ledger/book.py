@@ -1,6 +1,6 @@
 """Booking what happened."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 
 from billing.credit_notes import store as credit_notes
@@ -8,10 +8,8 @@ from billing.credit_notes.model import CreditNote
 from billing.invoices.model import Invoice
 from billing.ledger import postings as rules
 from billing.ledger import store
-from billing.ledger.model import Account, Booked, Holder, Posting, Source, TransactionId, holder_of
-from billing.ledger.store import Balance
+from billing.ledger.model import Posting, Source, holder_of
 from billing.parties.model import VatDue
-from billing.tax.model import GroupTax, TaxGroup
 from kernel.database import Tx
 from kernel.ids import Id
 from kernel.money import Money, total
@@ -29,7 +27,9 @@ async def book(
 ) -> None:
     """Write one transaction in the books of a document; amounts of zero leave no entry."""
     assert not total((p.amount for p in postings), document.currency), f"{label} does not balance"
-    booked = in_one_transaction((holder_of(document), posting) for posting in postings if posting.amount)
+    booked = rules.in_one_transaction(
+        (holder_of(document), posting) for posting in postings if posting.amount
+    )
     if booked:
         await store.insert(tx, booked, source, document_id, label=label, booked_on=booked_on)
 
@@ -38,19 +38,12 @@ async def book_application(
     tx: Tx, note: CreditNote, other: Invoice, document_id: Id, amount: Money, *, label: str, booked_on: date
 ) -> None:
     """What is left of a note pays on another invoice; a negative amount is taken back from there."""
-    booked = in_one_transaction(
+    booked = rules.in_one_transaction(
         (holder_of(document), posting)
         for document, owed in ((note, amount), (other, -amount))
         for posting in rules.customer_owes(owed)
     )
     await store.insert(tx, booked, Source.APPLICATION, document_id, label=label, booked_on=booked_on)
-
-
-def in_one_transaction(booked: Iterable[tuple[Holder, Posting]]) -> list[Booked]:
-    transaction_id = TransactionId.new()
-    return [
-        Booked(transaction_id=transaction_id, holder=holder, posting=posting) for holder, posting in booked
-    ]
 
 
 async def release_vat(tx: Tx, invoice: Invoice, source: Source, document_id: Id, *, booked_on: date) -> None:
@@ -75,23 +68,11 @@ async def release_vat_of(
         each
         for invoice in invoices
         if invoice.id in balances
-        for each in in_one_transaction(
+        for each in rules.in_one_transaction(
             (holder_of(invoice), posting)
-            for posting in _fallen_due(invoice, balances[invoice.id], credited.get(invoice.id, {}))
+            for posting in rules.fallen_due(invoice, balances[invoice.id], credited.get(invoice.id, {}))
         )
     ]
 
     if booked:
         await store.insert(tx, booked, source, document_id, label="VAT due on receipts", booked_on=booked_on)
-
-
-def _fallen_due(
-    invoice: Invoice, balances: Sequence[Balance], credited: Mapping[TaxGroup, GroupTax]
-) -> list[Posting]:
-    return rules.vat_fallen_due(
-        invoice.taxes,
-        credited_tax={group: tax.tax for group, tax in credited.items()},
-        released={b.tax: -b.amount for b in balances if b.account is Account.VAT_COLLECTED and b.tax},
-        received=-total((b.moved for b in balances if b.account is Account.CUSTOMERS), invoice.currency),
-        left=invoice.total - invoice.settlement.credited,
-    )

@@ -119,3 +119,16 @@ class Booked(Value, frozen=True, kw_only=True):
     transaction_id: TransactionId
     holder: Holder
     posting: Posting
+
+
+class Balance(Value, frozen=True, kw_only=True):
+    """What an account holds of one invoice and VAT group.
+
+    `moved` is what of it came with money, or went with it: by payments, refunds and applications, and with
+    what is left of a rebate over many invoices, which is no longer of this one.
+    """
+
+    account: Account
+    tax: TaxGroup | None
+    amount: Money
+    moved: Money

@@ -9,14 +9,15 @@ with `received` net of refunds; the difference to what is booked so far is booke
 applied to another invoice is a refund on its own and a receipt on the other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from billing.credit_notes.model import CreditNote, Reason
+from billing.invoices.model import Invoice
 from billing.invoices.totals import Totals
-from billing.ledger.model import Account, Posting
+from billing.ledger.model import Account, Balance, Booked, Holder, Posting, TransactionId
 from billing.parties.model import VatDue
 from billing.tax.model import GroupTax, TaxGroup
-from kernel.money import Money, round_half_up, zero
+from kernel.money import Money, round_half_up, total, zero
 
 
 def invoice_issued(sums: Totals, vat_due: VatDue) -> list[Posting]:
@@ -39,11 +40,11 @@ def rebate_taken_off(net: Money, taxes: Iterable[GroupTax], *, paid: Money, vat_
     """What a rebate over many invoices takes off one of them. What of it had been paid leaves the invoice:
     the customer holds it on the note, which is of no one invoice."""
     taxes = list(taxes)
-    total = sum((tax.tax for tax in taxes), net)
+    whole = sum((tax.tax for tax in taxes), net)
     entries = [
         Posting(account=Account.REBATES_GRANTED, amount=net),
         *(_vat(tax, vat_due, sign=1) for tax in taxes),
-        Posting(account=Account.CUSTOMERS, amount=-total),
+        Posting(account=Account.CUSTOMERS, amount=-whole),
         Posting(account=Account.CUSTOMERS, amount=paid),
     ]
     return [entry for entry in entries if entry.amount]
@@ -78,6 +79,27 @@ def customer_owes(amount: Money) -> list[Posting]:
     return [Posting(account=Account.CUSTOMERS, amount=amount)]
 
 
+def fallen_due(
+    invoice: Invoice,
+    balances: Sequence[Balance],
+    credited: Mapping[TaxGroup, GroupTax],
+    *,
+    freed: Money | None = None,
+) -> list[Posting]:
+    """`invoice` carries its settlement as it is after the act, `credited` what notes took off it until then.
+
+    `freed` is what notes of others get back of it, where that is not in the balances yet.
+    """
+    received = -total((b.moved for b in balances if b.account is Account.CUSTOMERS), invoice.currency)
+    return vat_fallen_due(
+        invoice.taxes,
+        credited_tax={group: tax.tax for group, tax in credited.items()},
+        released={b.tax: -b.amount for b in balances if b.account is Account.VAT_COLLECTED and b.tax},
+        received=received - freed if freed else received,
+        left=invoice.total - invoice.settlement.credited,
+    )
+
+
 def vat_fallen_due(
     taxes: Iterable[GroupTax],
     *,
@@ -109,3 +131,10 @@ def due_of(tax: Money, *, received: Money, left: Money) -> Money:
 def _vat(tax: GroupTax, due: VatDue, *, sign: int) -> Posting:
     account = Account.VAT_COLLECTED if due is VatDue.ON_INVOICE else Account.VAT_WAITING
     return Posting(account=account, amount=Money(sign * tax.tax.minor, tax.tax.currency), tax=tax.group)
+
+
+def in_one_transaction(booked: Iterable[tuple[Holder, Posting]]) -> list[Booked]:
+    transaction_id = TransactionId.new()
+    return [
+        Booked(transaction_id=transaction_id, holder=holder, posting=posting) for holder, posting in booked
+    ]

@@ -4,28 +4,14 @@ from collections.abc import Sequence
 from datetime import date
 
 from billing.invoices.model import InvoiceId
-from billing.ledger.model import Account, Booked, Entry, EntryId, Source
+from billing.ledger.model import Balance, Booked, Entry, EntryId, Source
 from billing.tax.model import Category, TaxGroup
 from kernel.database import Tx
 from kernel.decimals import Rate
 from kernel.errors import not_found
 from kernel.ids import KINDS, Id
-from kernel.money import Money
 from kernel.paging import Page, Window, next_cursor
-from kernel.structs import Row, Value, load
-
-
-class Balance(Value, frozen=True, kw_only=True):
-    """What an account holds of one invoice and VAT group.
-
-    `moved` is what of it came with money, or went with it: by payments, refunds and applications, and with
-    what is left of a rebate over many invoices, which is no longer of this one.
-    """
-
-    account: Account
-    tax: TaxGroup | None
-    amount: Money
-    moved: Money
+from kernel.structs import Row, load
 
 
 async def insert(

@@ -16,7 +16,7 @@ from billing.invoices import store as invoices
 from billing.invoices.model import Invoice
 from billing.ledger import postings
 from billing.ledger import store as ledger
-from billing.ledger.book import in_one_transaction, release_vat_of
+from billing.ledger.book import release_vat_of
 from billing.ledger.model import Booked, Source, TransactionId, holder_of
 from billing.numbering import Numbered, Series, take_number
 from billing.parties.model import RefundMode
@@ -167,7 +167,9 @@ async def _take_off(tx: Tx, note: CreditNote) -> None:
         position += CHUNK
     left = note.total - note.destination.to_invoice
     if left:
-        [own] = in_one_transaction([(holder_of(note), posting) for posting in postings.customer_owes(-left)])
+        [own] = postings.in_one_transaction(
+            [(holder_of(note), posting) for posting in postings.customer_owes(-left)]
+        )
         await _book(tx, note, [msgspec.structs.replace(own, transaction_id=transaction_id)])
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from billing.ledger import store as ledger
-from billing.ledger.book import in_one_transaction
 from billing.ledger.model import Account, Holder, Posting, Source
+from billing.ledger.postings import in_one_transaction
 from billing.parties import store as parties
 from billing.parties.model import CustomerId
 from billing.rebates import store as lines

@@ -135,6 +135,13 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "refund": "manual",
     },
     "create_manual_refund": {"means": "transfer", "reference": "VIR 2026-12"},
+    "create_settlements": {
+        "credit_notes": [{"credit_note": "cn_01kax0000000000000000000a1"}],
+        "invoices": [
+            {"invoice": "inv_01kax0000000000000000000b1", "amount": {"minor": 1000, "currency": "EUR"}}
+        ],
+    },
+    "dissociate_settlement": {"amount": {"minor": 400, "currency": "EUR"}},
     "create_legal_entity": {
         "reference": "acme",
         "tax_rate": "fr-20",

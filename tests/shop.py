@@ -31,6 +31,7 @@ from billing.tax.model import Category, NewTaxRate, TaxBehavior
 from kernel.database import Door, Pool, Tx, begin, commit, rollback, transaction
 from kernel.decimals import Quantity, Rate
 from kernel.ids import TenantId
+from kernel.money import Currency
 from kernel.text import Email, Name, Reference
 from tests.makers import EUR, NOON, a_seller, an_address, euros, three_lines
 
@@ -146,12 +147,13 @@ async def an_issued_invoice(
     lines: Sequence[PricedLine] | None = None,
     *,
     tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE,
+    currency: Currency = EUR,
 ) -> Invoice:
     request = ToIssue(
         id=InvoiceId.new(),
         entity=await parties.legal_entity(tx, customer.legal_entity_id),
         customer=customer,
-        currency=EUR,
+        currency=currency,
         tax_behavior=tax_behavior,
         lines=three_lines() if lines is None else lines,
         collection=Collection.SEND_INVOICE,

@@ -4,6 +4,7 @@ from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.events import Event
+from kernel.money import Money
 
 
 class CreditNoteIssued(Event, frozen=True, kw_only=True, tag="credit_note.issued"):
@@ -15,11 +16,12 @@ class CreditNoteIssued(Event, frozen=True, kw_only=True, tag="credit_note.issued
 
 
 class CreditNoteApplied(Event, frozen=True, kw_only=True, tag="credit_note.applied"):
-    """To an invoice that is not the one it was issued on."""
+    """What was left of it pays on an invoice."""
 
     credit_note_id: CreditNoteId
     invoice_id: InvoiceId
     customer_id: CustomerId
+    amount: Money
 
 
 class CreditNoteDissociated(Event, frozen=True, kw_only=True, tag="credit_note.dissociated"):
@@ -28,3 +30,4 @@ class CreditNoteDissociated(Event, frozen=True, kw_only=True, tag="credit_note.d
     credit_note_id: CreditNoteId
     invoice_id: InvoiceId
     customer_id: CustomerId
+    amount: Money

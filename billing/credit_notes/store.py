@@ -69,6 +69,25 @@ async def lock(tx: Tx, credit_note_id: CreditNoteId) -> CreditNote:
     return await get(tx, credit_note_id)
 
 
+async def lock_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
+    """Newest first; locked one after the other, the oldest before the others."""
+    await tx.conn.execute(
+        """
+        SELECT 1
+        FROM credit_note_settlements
+        WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[])
+        ORDER BY credit_note_id
+        FOR NO KEY UPDATE
+        """,
+        tx.tenant,
+        ids,
+    )
+    found = await find_many(tx, ids)
+    for missing in set(ids) - {note.id for note in found}:
+        raise not_found("credit note", missing)
+    return found
+
+
 async def page(
     tx: Tx, window: Window, *, customer_id: CustomerId | None, invoice_id: InvoiceId | None
 ) -> Page[CreditNote]:

@@ -33,25 +33,40 @@ async def lock_with_sources(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
     return [invoice for invoice in locked if invoice.id in ids]
 
 
-async def apply_note(tx: Tx, note: CreditNote, invoice: Invoice, amount: Money) -> tuple[CreditNote, Invoice]:
-    """Both have been locked by the caller, as has the note's own invoice."""
-    own = await _own_invoice(tx, note.invoice_id)
+async def apply_note(
+    tx: Tx,
+    note: CreditNote,
+    invoice: Invoice,
+    amount: Money,
+    *,
+    settlement_id: SettlementId | None = None,
+) -> tuple[CreditNote, Invoice]:
+    """Both have been locked by the caller, as has the note's own invoice.
+
+    On that one, which is due again where its payment was taken from it, it is in the same books: nothing
+    is booked.
+    """
     assert (note.customer_id, note.legal_entity_id) == (invoice.customer_id, invoice.legal_entity_id)
-    assert note.invoice_id != invoice.id, "what a note takes off its own invoice is decided when it is issued"
     assert amount <= min(note.settlement.left, invoice.settlement.due), "no more than there is"
 
     used = used_with(note, applied=amount)
+    is_own = note.invoice_id == invoice.id
 
-    settlement_id = await store.insert(tx, invoice.id, amount, credit_note_id=note.id)
+    settlement_id = await store.insert(
+        tx, invoice.id, amount, credit_note_id=note.id, is_own=is_own, settlement_id=settlement_id
+    )
     await credit_notes.update_settlement(tx, used)
     after = await settle(tx, invoice, offset=amount)
-    await _book(
-        tx, note, own, after, settlement_id, amount, label=f"{note.number} applied to {invoice.number}"
-    )
-    await _release(tx, after, settlement_id)
+    if not is_own:
+        own = await _own_invoice(tx, note.invoice_id)
+        label = f"{note.number} applied to {invoice.number}"
+        await _book(tx, note, own, after, settlement_id, amount, label=label)
+        await _release(tx, after, settlement_id)
     outbox.publish(
         tx,
-        CreditNoteApplied(credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id),
+        CreditNoteApplied(
+            credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id, amount=amount
+        ),
     )
     return used, after
 
@@ -66,26 +81,31 @@ async def dissociate(tx: Tx, invoice: Invoice, applications: Sequence[Applicatio
     for application in sorted(applications, key=lambda each: each.id, reverse=True):
         part = min(left, application.amount)
         if part:
-            await _dissociate_part(tx, invoice, application, part)
+            await dissociate_part(tx, invoice, application, part)
             left -= part
     assert not left, "no more is taken back than was applied"
 
 
-async def _dissociate_part(tx: Tx, invoice: Invoice, application: Application, part: Money) -> None:
+async def dissociate_part(
+    tx: Tx, invoice: Invoice, application: Application, part: Money
+) -> SettlementId | None:
+    """What stays of the application is another one."""
     note = await credit_notes.get(tx, application.credit_note_id)
     own = await _own_invoice(tx, application.own_invoice_id)
     stays = application.amount - part
 
     await store.undo(tx, application.id)
-    if stays:
-        await store.insert(tx, invoice.id, stays, credit_note_id=note.id)
+    staying = await store.insert(tx, invoice.id, stays, credit_note_id=note.id) if stays else None
     await credit_notes.update_settlement(tx, used_with(note, applied=-part))
     label = f"{note.number} back from {invoice.number}"
     await _book(tx, note, own, invoice, application.id, -part, label=label)
     outbox.publish(
         tx,
-        CreditNoteDissociated(credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id),
+        CreditNoteDissociated(
+            credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id, amount=part
+        ),
     )
+    return staying
 
 
 async def _own_invoice(tx: Tx, invoice_id: InvoiceId | None) -> Invoice | None:
@@ -103,15 +123,15 @@ async def _book(
     *,
     label: str,
 ) -> None:
-    await book_application(tx, note, other, settlement_id, amount, label=label, booked_on=_day(tx, other))
+    await book_application(tx, note, other, settlement_id, amount, label=label, booked_on=day_of(tx, other))
     if own is not None:
         await _release(tx, own, settlement_id)
 
 
 async def _release(tx: Tx, invoice: Invoice, settlement_id: SettlementId) -> None:
-    await release_vat(tx, invoice, Source.APPLICATION, settlement_id, booked_on=_day(tx, invoice))
+    await release_vat(tx, invoice, Source.APPLICATION, settlement_id, booked_on=day_of(tx, invoice))
 
 
-def _day(tx: Tx, invoice: Invoice) -> date:
+def day_of(tx: Tx, invoice: Invoice) -> date:
     """Today, where the seller is; not before the invoice, whose series may be ahead of it."""
     return max(local_date(tx.now, ZoneInfo(invoice.time_zone)), invoice.issued_on)

@@ -1,15 +1,39 @@
 """A settlement is money or a credit note matched to an invoice: an edge of the settlement graph."""
 
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
 from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
+from billing.payments.model import PaymentId
 from kernel.ids import Id
 from kernel.money import Currency, Money
-from kernel.structs import Value
+from kernel.structs import Input, Value
 
 
 class SettlementId(Id, prefix="stl"):
     """One edge, from a payment or a credit note to an invoice."""
+
+
+class Settlement(Value, frozen=True, kw_only=True):
+    """An edge: `amount` of a payment or of a credit note settles an invoice, until it is undone.
+
+    `is_own`: what the note takes off an invoice that it is on. Of what is dissociated in part, one edge is
+    undone and another stays in its place.
+    """
+
+    id: SettlementId
+    invoice_id: InvoiceId
+    payment_id: PaymentId | None
+    credit_note_id: CreditNoteId | None
+    is_own: bool
+    currency: Currency
+    amount: Money
+    created_at: datetime
+    undone_at: datetime | None
 
 
 class Application(Value, frozen=True, kw_only=True):
@@ -34,3 +58,43 @@ class Balance(Value, frozen=True, kw_only=True):
 
     customer_id: CustomerId
     amounts: list[Money]
+
+
+class NoteToApply(Input, frozen=True, kw_only=True):
+    """A credit note, and how much of it: without `amount` as much as goes."""
+
+    credit_note: CreditNoteId
+    amount: Money | None = None
+
+
+class InvoiceToSettle(Input, frozen=True, kw_only=True):
+    """An invoice, and how much of it: without `amount` as much as goes."""
+
+    invoice: InvoiceId
+    amount: Money | None = None
+
+
+class NewSettlements(Input, frozen=True, kw_only=True):
+    """Credit notes to apply to invoices, in the order given; what has an amount comes first, and exactly."""
+
+    credit_notes: Annotated[list[NoteToApply], msgspec.Meta(min_length=1, max_length=100)]
+    invoices: Annotated[list[InvoiceToSettle], msgspec.Meta(min_length=1, max_length=100)]
+
+
+class Settled(Value, frozen=True, kw_only=True):
+    """What was matched, edge by edge."""
+
+    settlements: tuple[Settlement, ...]
+
+
+class NewDissociation(Input, frozen=True, kw_only=True):
+    """How much is taken back: without `amount` all of it."""
+
+    amount: Money | None = None
+
+
+class Dissociated(Value, frozen=True, kw_only=True):
+    """The edge that is undone, and the one that stays for the rest of it."""
+
+    undone: Settlement
+    stays: Settlement | None

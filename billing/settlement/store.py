@@ -6,9 +6,11 @@ from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import Invoice, InvoiceId
 from billing.parties.model import CustomerId
 from billing.payments.model import PaymentId
-from billing.settlement.model import Application, Deduction, SettlementId
+from billing.settlement.model import Application, Deduction, Settlement, SettlementId
 from kernel.database import Tx
+from kernel.errors import not_found
 from kernel.money import Money
+from kernel.paging import Page, Window, page_of
 from kernel.structs import load
 
 
@@ -20,9 +22,10 @@ async def insert(
     payment_id: PaymentId | None = None,
     credit_note_id: CreditNoteId | None = None,
     is_own: bool = False,
+    settlement_id: SettlementId | None = None,
 ) -> SettlementId:
     """`is_own`: what a credit note takes off an invoice that it is on."""
-    settlement_id = SettlementId.new()
+    settlement_id = settlement_id or SettlementId.new()
     await tx.conn.execute(
         """
         INSERT INTO settlements
@@ -41,6 +44,60 @@ async def insert(
         is_own,
     )
     return settlement_id
+
+
+async def get(tx: Tx, settlement_id: SettlementId) -> Settlement:
+    found = await find_many(tx, [settlement_id])
+    if not found:
+        raise not_found("settlement", settlement_id)
+    return found[0]
+
+
+async def find_many(tx: Tx, ids: Sequence[SettlementId]) -> list[Settlement]:
+    """In the order in which they were made."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, invoice_id, payment_id, credit_note_id, is_own, currency, amount_minor, created_at,
+               undone_at
+        FROM settlements
+        WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+        ORDER BY id
+        """,
+        tx.tenant,
+        ids,
+    )
+    return [load(row, Settlement) for row in rows]
+
+
+async def page(
+    tx: Tx,
+    window: Window,
+    *,
+    invoice_id: InvoiceId | None,
+    credit_note_id: CreditNoteId | None,
+    payment_id: PaymentId | None,
+) -> Page[Settlement]:
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, invoice_id, payment_id, credit_note_id, is_own, currency, amount_minor, created_at,
+               undone_at
+        FROM settlements
+        WHERE tenant_id = $1
+          AND id < $2
+          AND ($4::uuid IS NULL OR invoice_id = $4)
+          AND ($5::uuid IS NULL OR credit_note_id = $5)
+          AND ($6::uuid IS NULL OR payment_id = $6)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        invoice_id,
+        credit_note_id,
+        payment_id,
+    )
+    return page_of(rows, Settlement, window)
 
 
 async def undo(tx: Tx, settlement_id: SettlementId) -> None:

@@ -1,9 +1,11 @@
 """The examples in the documentation are true: every one of them is sent, in an order that makes sense."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from api import clock
@@ -31,8 +33,12 @@ async def furnished(pool: Pool, opened: Opened) -> None:
 async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 23, 12, tzinfo=UTC))
 
-    async def send(operation: str, path: str, method: str = "POST") -> dict[str, Any]:
-        response = await client.request(method, f"/v1/{path}", json=EXAMPLES[operation])
+    async def send(operation: str, path: str, method: str = "POST", **ids: str) -> dict[str, Any]:
+        """With `ids` in the place of those that the example names, by what these begin with."""
+        body = msgspec.json.encode(EXAMPLES[operation]).decode()
+        for example, ours in ids.items():
+            body = re.sub(rf"{example}_[0-9a-z]{{26}}", ours, body, count=1)
+        response = await client.request(method, f"/v1/{path}", json=msgspec.json.decode(body))
         assert response.is_success, f"{operation}: {response.text}"
         sent.add(operation)
         answer: dict[str, Any] = response.json()
@@ -78,6 +84,9 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     await send("pause_subscription", f"subscriptions/{subscribed['subscription']['id']}/pause")
     await send("cancel_subscription", f"subscriptions/{signup['subscription']['id']}/cancel")
 
+    matched = await send("create_settlements", "settlements", **await spendable(client))
+    await send("dissociate_settlement", f"settlements/{matched['settlements'][0]['id']}/dissociate")
+
     draft = await send("create_draft_invoice", "draft_invoices")
     await send("patch_draft_invoice", f"draft_invoices/{draft['id']}", "PATCH")
     key = await send("create_api_key", "api_keys")
@@ -90,3 +99,18 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     )
     assert response.status_code == 201
     assert sent | {"create_tax_rate"} == set(EXAMPLES)
+
+
+async def spendable(client: httpx.AsyncClient) -> dict[str, str]:
+    """A credit note of which something is left, and an invoice that is due."""
+
+    async def issued() -> str:
+        draft = (await client.post("/v1/draft_invoices", json=EXAMPLES["create_draft_invoice"])).json()
+        invoice = (await client.post(f"/v1/draft_invoices/{draft['id']}/issue")).json()
+        return str(invoice["id"])
+
+    paid, due = await issued(), await issued()
+    await client.post(f"/v1/invoices/{paid}/payments", json={"means": "transfer"})
+    credit = {"reason": "duplicate", "refund": "none"}
+    note = (await client.post(f"/v1/invoices/{paid}/credit_notes", json=credit)).json()
+    return {"cn": note["credit_note"]["id"], "inv": due}

@@ -54,11 +54,15 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_rebate": lambda b, w: b.post("/v1/rebates", BODIES["create_rebate"](w)),
     "create_redemption": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_referral_code": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
+    "create_settlements": lambda b, w: b.post(
+        f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(235_00)}
+    ),
     "create_signup": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_subscription": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_tax_rate": lambda b, _: b.post("/v1/tax_rates", {**tax_rate("10"), "reference": "new"}),
     "delete_charge": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/renew"),
     "delete_draft_invoice": lambda b, w: b.post(f"/v1/draft_invoices/{w['draft_invoice']}/issue"),
+    "dissociate_settlement": lambda b, w: b.post(f"/v1/settlements/{w['settlement']}/dissociate", {}),
     "grant_subscription_offer": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "issue_draft_invoice": lambda b, w: b.patch(
         f"/v1/draft_invoices/{w['draft_invoice']}",

@@ -70,6 +70,10 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "create_rebate": lambda w: rebate("new", w["customer"]),
     "create_redemption": lambda w: {"customer": w["customer"], "offer": w["offer"]},
     "create_referral_code": lambda w: {"offer": w["offer"], "referrer_offer": w["offer"]},
+    "create_settlements": lambda w: {
+        "credit_notes": [{"credit_note": w["create_settlements.credit_note"], "amount": euros(10_00)}],
+        "invoices": [{"invoice": w["invoice"]}],
+    },
     "create_signup": lambda w: {
         "customer": customer("new", legal_entity=w["legal_entity"], tax_rate=w["tax_rate"]),
         "plan": w["plan"],
@@ -84,6 +88,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "create_tax_rate": lambda _: {"reference": "new", "name": "TVA 10 %", "rate": "10"},
     "delete_charge": lambda _: None,
     "delete_draft_invoice": lambda _: None,
+    "dissociate_settlement": lambda _: {"amount": euros(5_00)},
     "grant_subscription_offer": lambda w: {"offer": w["offer"]},
     "issue_draft_invoice": lambda _: None,
     "migrate_plan": lambda _: {"when": "renewal"},
@@ -133,6 +138,8 @@ QUESTIONS: dict[str, Callable[[World], Json]] = {
 }
 # Fields of bodies that name a resource, and which.
 NAMED_IN_BODIES = {
+    "credit_note": "credit_note",
+    "invoice": "invoice",
     "customer": "customer",
     "plan": "plan",
     "offer": "offer",
@@ -220,6 +227,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     refund = await backend.post(
         f"/v1/credit_notes/{note['id']}/refunds", {"means": "check", "amount": euros(5_00)}
     )
+    matched = await _matched(backend, body)
     contract = await backend.post("/v1/rebates", rebate(named("rfa"), buyer["id"]))
     (event,) = (await backend.get("/v1/events", limit="1"))["data"]
     back_test = await backend.post("/v1/promotions/backtests", {**A_YEAR, "rules": "in_force"})
@@ -229,6 +237,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "charge": charged["charge"]["id"],
         "coupon": coupon["id"],
         "coupon_batch": batch["id"],
+        **matched,
         "credit_note": note["id"],
         "customer": buyer["id"],
         "document": invoice["id"],
@@ -255,6 +264,18 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
 async def _issued(backend: Backend, body: Json) -> Json:
     draft = await backend.post("/v1/draft_invoices", body)
     return await backend.post(f"/v1/draft_invoices/{draft['id']}/issue")
+
+
+async def _matched(backend: Backend, body: Json) -> World:
+    """A credit note of which something is left, and something that it has settled."""
+    paid, due = [await _issued(backend, body) for _ in range(2)]
+    await backend.post(f"/v1/invoices/{paid['id']}/payments", {"means": "transfer"})
+    note = await backend.credit(paid, refund="none")
+    applied = {"credit_note": note["id"], "amount": euros(20_00)}
+    made = await backend.post(
+        "/v1/settlements", {"credit_notes": [applied], "invoices": [{"invoice": due["id"]}]}
+    )
+    return {"create_settlements.credit_note": note["id"], "settlement": made["settlements"][0]["id"]}
 
 
 def _metered(world: World) -> list[Json]:

@@ -10,19 +10,23 @@ left after it, and the same share of the rebate ends: it takes `volume` off what
     volume = amount + rebate ended          left = line - amounts of all notes - rebates
 
 so that what is credited and what is still in force add up to the line, to the cent, in any order.
+
+Net of tax (CGI art. 272: the VAT of the invoice is not corrected) a credit is in a group of its own: it
+counts for what is left of a line, and not for what was credited of the invoice's VAT groups.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from billing.credit_notes.model import LEAVES_VOLUME, CreditShare, NewCreditLine, Reason
+from billing.credit_notes import by_total
+from billing.credit_notes.model import LEAVES_VOLUME, CreditShare, NewCreditLine, NewCreditNote
 from billing.invoices.model import Line, LineId
 from billing.tax import rules
-from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
-from kernel.decimals import Measure
+from billing.tax.model import NET_OF_TAX, GroupTax, TaxBehavior, TaxGroup
+from kernel.decimals import Measure, Rate
 from kernel.errors import Conflict, Invalid, not_found
-from kernel.money import Currency, Money, round_half_up, total, zero
+from kernel.money import Currency, Money, allocate, round_half_up, total, zero
 from kernel.structs import Value
 
 
@@ -57,10 +61,11 @@ class LineCredit(Value, frozen=True, kw_only=True):
     """What this note takes off one line, in the invoice's prices.
 
     `volume` is what it takes off the volume that rebates are counted on, `rebate_ended` the part of them
-    that goes with it.
+    that goes with it. `tax` is the group that it is credited in: that of the line, or net of tax.
     """
 
     line: Line
+    tax: TaxGroup
     amount: Money
     quantity: Measure | None
     volume: Money
@@ -80,45 +85,133 @@ class Credit(Value, frozen=True, kw_only=True):
 
 def work_out(
     lines: Sequence[Line],
-    requested: Sequence[NewCreditLine] | None,
+    request: NewCreditNote,
     *,
     earlier: Mapping[LineId, Credited],
     earlier_taxes: Mapping[TaxGroup, GroupTax],
     billed: Sequence[GroupTax],
     currency: Currency,
     behavior: TaxBehavior,
-    reason: Reason,
 ) -> Credit:
-    """Credit the requested lines, or everything that is left. Raises Invalid or Conflict.
+    """Credit what is asked for, or everything that is left. Raises Invalid or Conflict.
 
     `billed` is the VAT of the invoice.
     """
-    line_credits = (
-        everything_left(lines, earlier)
-        if requested is None
-        else [line_credit(request, lines, earlier, behavior) for request in _once_each(requested)]
-    )
-    if reason in LEAVES_VOLUME:
+    check_form(request, currency, behavior)
+
+    def taxed(amounts: Mapping[TaxGroup, Money]) -> tuple[GroupTax, ...]:
+        return rules.taxes_credited(amounts, earlier_taxes, behavior, billed=billed)
+
+    if request.total is not None and behavior is TaxBehavior.EXCLUSIVE and not request.net_of_tax:
+        line_credits, taxes = _with_tax(request.total, lines, earlier, taxed)
+    else:
+        line_credits = _asked(request, lines, earlier, behavior)
+        if request.net_of_tax:
+            line_credits = [msgspec.structs.replace(credit, tax=NET_OF_TAX) for credit in line_credits]
+        taxes = taxed(rules.amounts_of(_billed(line_credits), currency))
+    if request.reason in LEAVES_VOLUME:
         line_credits = [_off_the_price(credit) for credit in line_credits]
-    credited = [(credit.line.tax, credit.amount) for credit in line_credits]
-    taxes = rules.taxes_credited(rules.amounts_of(credited, currency), earlier_taxes, behavior, billed=billed)
+    return _added_up(line_credits, taxes, currency, behavior)
+
+
+def check_form(request: NewCreditNote, currency: Currency, behavior: TaxBehavior) -> None:
+    """What could not be credited of any invoice with such prices."""
+    if sum(part is not None for part in (request.lines, request.total, request.percent)) > 1:
+        raise Invalid(
+            "credit_by_one",
+            "Credit `lines`, a `total` or a `percent`: one of them, or none for all that is left.",
+            param="lines",
+        )
+    if request.total is not None and request.total.currency != currency:
+        raise Invalid(
+            "currency_mismatch",
+            f"The credit is in {request.total.currency}, the invoice in {currency}.",
+            param="total",
+        )
+    if request.net_of_tax and behavior is TaxBehavior.INCLUSIVE:
+        raise Invalid(
+            "net_of_tax_gross_prices",
+            "Prices that include VAT cannot be credited net of tax: leave `net_of_tax` out.",
+            param="net_of_tax",
+        )
+
+
+def _asked(
+    request: NewCreditNote,
+    lines: Sequence[Line],
+    earlier: Mapping[LineId, Credited],
+    behavior: TaxBehavior,
+) -> list[LineCredit]:
+    if request.lines is not None:
+        return [line_credit(each, lines, earlier, behavior) for each in _once_each(request.lines)]
+    if request.total is not None:
+        left = total((standing_of(line, earlier).left for line in lines), request.total.currency)
+        by_total.check(request.total, left)
+        return _over_lines(request.total, lines, earlier)
+    if request.percent is not None:
+        return _shares(request.percent, lines, earlier)
+    return everything_left(lines, earlier)
+
+
+def everything_left(lines: Sequence[Line], earlier: Mapping[LineId, Credited]) -> list[LineCredit]:
+    standing = [(line, standing_of(line, earlier)) for line in lines]
+    return [of_share(line, now, now.volume) for line, now in standing if now.left]
+
+
+def _shares(percent: Rate, lines: Sequence[Line], earlier: Mapping[LineId, Credited]) -> list[LineCredit]:
+    """The same share of each line as billed, as far as it is left."""
+    standing = [(line, standing_of(line, earlier)) for line in lines]
+    shares = [(line, now, min(percent.of(line.billed), now.left)) for line, now in standing]
+    return [_of_amount(line, now, amount) for line, now, amount in shares if amount]
+
+
+def _with_tax(
+    amount: Money,
+    lines: Sequence[Line],
+    earlier: Mapping[LineId, Credited],
+    taxed: Callable[[Mapping[TaxGroup, Money]], tuple[GroupTax, ...]],
+) -> tuple[list[LineCredit], tuple[GroupTax, ...]]:
+    """An amount with its VAT, in net prices: group by group, and each over its lines."""
+    left = rules.amounts_of(((line.tax, standing_of(line, earlier).left) for line in lines), amount.currency)
+    taxes = by_total.groups_of(amount, left, lambda group, base: taxed({group: base})[0].tax)
+    line_credits = [
+        credit
+        for tax in taxes
+        for credit in _over_lines(tax.base, [line for line in lines if line.tax == tax.group], earlier)
+    ]
+    return line_credits, taxes
+
+
+def _over_lines(amount: Money, lines: Sequence[Line], earlier: Mapping[LineId, Credited]) -> list[LineCredit]:
+    """In proportion to what is left of them. Where it is only VAT, the note says of which line."""
+    standing = [(line, now) for line in lines if (now := standing_of(line, earlier)).left]
+    parts = allocate(amount, [now.left.minor for _, now in standing])
+    credits_ = [_of_amount(line, now, part) for (line, now), part in zip(standing, parts, strict=True)]
+    return [credit for credit in credits_ if credit.amount] or credits_[:1]
+
+
+def _billed(line_credits: Sequence[LineCredit]) -> list[tuple[TaxGroup, Money]]:
+    return [(credit.tax, credit.amount) for credit in line_credits]
+
+
+def _added_up(
+    line_credits: Sequence[LineCredit],
+    taxes: tuple[GroupTax, ...],
+    currency: Currency,
+    behavior: TaxBehavior,
+) -> Credit:
     net = total((group.base for group in taxes), currency)
     tax = total((group.tax for group in taxes), currency)
     if not net + tax:
         raise Conflict("nothing_to_credit", "There is nothing left to credit on this invoice.")
     return Credit(
         lines=tuple(line_credits),
-        included_tax=tuple(rules.included_tax(credited, taxes, behavior)),
+        included_tax=tuple(rules.included_tax(_billed(line_credits), taxes, behavior)),
         taxes=taxes,
         net=net,
         tax=tax,
         total=net + tax,
     )
-
-
-def everything_left(lines: Sequence[Line], earlier: Mapping[LineId, Credited]) -> list[LineCredit]:
-    standing = [(line, standing_of(line, earlier)) for line in lines]
-    return [of_share(line, now, now.volume) for line, now in standing if now.left]
 
 
 def line_credit(
@@ -180,6 +273,7 @@ def _line_credit(
     rebate = round_half_up(ended * now.rebate.minor, now.reduced.minor) if now.reduced else 0
     return LineCredit(
         line=line,
+        tax=line.tax,
         amount=amount,
         quantity=quantity,
         volume=volume,

@@ -211,9 +211,11 @@ class CreditShare(NewCreditLine, frozen=True, kw_only=True):
 
 
 class NewCreditNote(Input, frozen=True, kw_only=True):
-    """Without `lines` everything that is left of the invoice is credited.
+    """All that is left of the invoice is credited; or `lines`, or an amount, or a share of each line.
 
-    `refund` overrides the tenant's refund mode; `refund_on` is the day of a deferred refund.
+    `total` is an amount with its VAT, spread over what is left of the lines; `percent` is taken of each line
+    as it was billed. `net_of_tax` leaves the VAT that was invoiced as it is (CGI art. 272); a `total` is then
+    without VAT. `refund` overrides the tenant's refund mode; `refund_on` is the day of a deferred refund.
     """
 
     reason: Reason
@@ -222,3 +224,6 @@ class NewCreditNote(Input, frozen=True, kw_only=True):
     refund: RefundMode | None = None
     refund_on: date | None = None
     metadata: Metadata = {}
+    total: Money | None = None
+    percent: Rate | None = None
+    net_of_tax: bool = False

@@ -82,13 +82,12 @@ def ready_on_invoice(
     _check(invoice, request)
     credit = crediting.work_out(
         invoice.lines,
-        request.lines,
+        request,
         earlier=so_far.lines,
         earlier_taxes=so_far.taxes,
         billed=invoice.taxes,
         currency=invoice.currency,
         behavior=invoice.tax_behavior,
-        reason=request.reason,
     )
     by_notes = total((each.amount for each in so_far.applied), invoice.currency)
     destination = destination_of(credit.total, invoice.settlement.due + by_notes, refund)
@@ -223,7 +222,7 @@ def _note(
                 net=line_credit.amount - included_tax,
                 volume=line_credit.volume,
                 rebate_ended=line_credit.rebate_ended,
-                tax=line_credit.line.tax,
+                tax=line_credit.tax,
             )
             for line_credit, included_tax in zip(credit.lines, credit.included_tax, strict=True)
         ),

@@ -15,7 +15,7 @@ from billing.documents.words import WORDS, Words
 from billing.invoices.model import Collection, Invoice, Line
 from billing.parties.model import Buyer, Language, Seller, VatDue
 from billing.settlement.model import Deduction
-from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
+from billing.tax.model import NET_OF_TAX, GroupTax, TaxBehavior, TaxGroup
 from kernel.decimals import Measure
 from kernel.money import Currency, Money
 from kernel.structs import Value
@@ -367,6 +367,8 @@ def _rate(group: TaxGroup, p: Print) -> str:
 
 def _mention(group: TaxGroup, words: Words) -> str:
     """Why no VAT is charged: the word the law wants and the seller's own reason, each said once."""
+    if group == NET_OF_TAX:
+        return words.net_of_tax
     word = words.mentions[group.category]
     if word.casefold() in group.reason.casefold():
         return group.reason

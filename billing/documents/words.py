@@ -71,6 +71,7 @@ class Words(Value, frozen=True, kw_only=True):
     amount_due: str
     amount_credited: str
     mentions: dict[Category, str]
+    net_of_tax: str
 
     # how it is paid, or given back
     payment: str
@@ -196,6 +197,7 @@ FRENCH = Words(
         Category.EXPORT: "Exportation exonérée",
         Category.OUT_OF_SCOPE: "Hors champ de la TVA",
     },
+    net_of_tax="Net de taxe\u00a0: la TVA de la facture d’origine n’est pas rectifiée",
     payment="Règlement",
     nothing_to_pay="Rien à payer\u00a0: cette facture est soldée dès son émission.",
     charged="Rien à faire de votre côté\u00a0: le montant est prélevé sur votre moyen de "
@@ -322,6 +324,7 @@ ENGLISH = Words(
         Category.EXPORT: "Exempt export",
         Category.OUT_OF_SCOPE: "Outside the scope of VAT",
     },
+    net_of_tax="Net of tax: the VAT of the original invoice is not corrected",
     payment="Payment",
     nothing_to_pay="Nothing to pay: this invoice is settled from the day it was issued.",
     charged="Nothing to do on your side: the amount is charged to your registered payment method.",

@@ -43,6 +43,10 @@ class TaxGroup(msgspec.Struct, frozen=True, order=True, gc=False):
     reason: str = ""
 
 
+# What is credited without correcting the VAT that was invoiced (CGI art. 272, "net de taxe").
+NET_OF_TAX = TaxGroup(Category.OUT_OF_SCOPE, Rate(0), "net_of_tax")
+
+
 class TaxTreatment(Value, frozen=True, kw_only=True):
     """What a sale is charged, and the VAT its gross price was made with that this customer is not charged."""
 

@@ -13,7 +13,9 @@ from billing.invoices.model import Invoice, Status
 from billing.payments.collect import start_payment
 from billing.payments.model import PaymentId
 from billing.settlement.balance import balance_of
+from billing.tax.model import NET_OF_TAX
 from kernel.database import Pool, Tx, transaction
+from kernel.decimals import Rate
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from kernel.ids import TenantId
 from kernel.text import Note
@@ -34,6 +36,10 @@ from tests.shop import (
 
 def amounts_of(note: CreditNote) -> tuple[int, int, int]:
     return note.net.minor, note.tax.minor, note.total.minor
+
+
+async def a_credit_of(tx: Tx, invoice: Invoice, request: NewCreditNote) -> CreditNote:
+    return await issue_credit_note(tx, await invoices.lock(tx, invoice.id), request, refund=a_refunding())
 
 
 async def an_invoice_in_a_shop(tx: Tx, **shop: str) -> Invoice:
@@ -75,6 +81,43 @@ async def test_a_note_is_read_back_as_it_was_issued(tx: Tx) -> None:
         "F2026-000001",
         invoice.issued_on,
     )
+
+
+# ── By total, by percentage, net of tax ─────────────────────────────────────────────────────────────────
+
+
+async def test_a_total_a_percentage_and_the_rest_are_the_invoice(tx: Tx) -> None:
+    invoice = await an_invoice_in_a_shop(tx)
+    await a_payment(tx, invoice, 100_00)
+
+    notes = [
+        await a_credit_of(tx, invoice, NewCreditNote(reason=Reason.COMMERCIAL_GESTURE, total=euros(50_00))),
+        await a_credit_of(tx, invoice, NewCreditNote(reason=Reason.EARLY_PAYMENT, percent=Rate.parse("2"))),
+        await a_credit(tx, invoice),
+    ]
+
+    assert [note.total.minor for note in notes] == [50_00, 3_59, 126_17]
+    assert sum(note.tax.minor for note in notes) == 24_76
+    assert (await accounts_of(tx)).get("665") == 3_10
+    await assert_sound(tx)
+
+
+async def test_net_of_tax_the_vat_stays_due_on_what_was_received(tx: Tx) -> None:
+    """10.00 of the 100.00 are credited without the 2.00 of VAT on them, which the rest leaves too."""
+    invoice = await an_issued_invoice(tx, await a_shop(tx), [a_line(price="100.00")])
+    await a_payment(tx, invoice)
+    line = by_amount(invoice.lines[0], 10_00)
+
+    note = await a_credit_of(
+        tx, invoice, NewCreditNote(reason=Reason.COMMERCIAL_GESTURE, lines=[line], net_of_tax=True)
+    )
+    assert amounts_of(note) == (10_00, 0, 10_00)
+    assert (note.lines[0].tax, note.taxes[0].group) == (NET_OF_TAX, NET_OF_TAX)
+    assert await store.get(tx, note.id) == note
+    await assert_sound(tx)
+
+    assert amounts_of(await a_credit(tx, invoice)) == (90_00, 18_00, 108_00)
+    await assert_sound(tx)
 
 
 # ── What is still due comes first ───────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import permutations
+from typing import TypedDict, Unpack
 
 import msgspec
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.credit_notes.crediting import Credit, Credited, standing_of, work_out
-from billing.credit_notes.model import CreditShare, NewCreditLine, Reason
+from billing.credit_notes.model import CreditShare, NewCreditLine, NewCreditNote, Reason
 from billing.invoices.model import Invoice, Line, LineId
-from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
-from kernel.decimals import Quantity
+from billing.tax.model import NET_OF_TAX, GroupTax, TaxBehavior, TaxGroup
+from kernel.decimals import Quantity, Rate
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
+from kernel.money import Currency, Money
 from tests.makers import EUR, REVERSE_CHARGE, a_line, an_invoice, euros, vat, with_discount
 from tests.shop import by_amount, by_quantity, the_rest_of
 
@@ -23,6 +25,12 @@ def nothing_of(line: Line) -> Credited:
     return Credited(
         invoice_line_id=line.id, amount=euros(0), quantity=Quantity(0), volume=euros(0), rebate=euros(0)
     )
+
+
+class More(TypedDict, total=False):
+    total: Money
+    percent: Rate
+    net_of_tax: bool
 
 
 class Credits:
@@ -34,17 +42,18 @@ class Credits:
         self.taxes: dict[TaxGroup, GroupTax] = {}
         self.total = 0
 
-    def credit(self, *requested: NewCreditLine, reason: Reason = Reason.CANCELLATION) -> tuple[int, int]:
+    def credit(
+        self, *requested: NewCreditLine, reason: Reason = Reason.CANCELLATION, **more: Unpack[More]
+    ) -> tuple[int, int]:
         """Net and VAT of one more credit note."""
         credit = work_out(
             self.invoice.lines,
-            requested or None,
+            NewCreditNote(reason=reason, lines=list(requested) or None, **more),
             earlier=self.lines,
             earlier_taxes=self.taxes,
             billed=self.invoice.taxes,
             currency=self.invoice.currency,
             behavior=self.invoice.tax_behavior,
-            reason=reason,
         )
         self._remember(credit)
         return credit.net.minor, credit.tax.minor
@@ -276,6 +285,135 @@ def test_any_split_in_any_order_adds_up_to_the_invoice(invoice: Invoice, data: s
     if credits_.total < invoice.total.minor:
         credits_.credit()
     credits_.assert_all_is_credited()
+
+
+# ── By total, by percentage, and net of tax ─────────────────────────────────────────────────────────────
+
+
+def test_a_total_is_spread_over_what_is_left_with_its_vat() -> None:
+    """100.00 off 179.76: 74.78 of the 134.34 at 20 %, 25.22 of the 45.43 at 5.5 %."""
+    credits_ = Credits(an_invoice())
+
+    assert credits_.credit(total=euros(100_00)) == (62_26 + 23_96, 12_46 + 1_32)
+    assert credits_.credit(total=euros(79_76))[0] == 155_00 - 86_22
+    credits_.assert_all_is_credited()
+
+
+@pytest.mark.parametrize("behavior", TaxBehavior)
+def test_a_note_over_a_total_comes_to_it_whatever_the_rounding(behavior: TaxBehavior) -> None:
+    """At 20 % no net amount comes to 0.03 with its VAT: a cent of VAT comes before the rest."""
+    credits_ = Credits(an_invoice([a_line(price="0.05")], tax_behavior=behavior))
+
+    each = [credits_.credit(total=euros(1)) for _ in range(credits_.invoice.total.minor)]
+
+    assert [net + tax for net, tax in each] == [1] * credits_.invoice.total.minor
+    credits_.assert_all_is_credited()
+
+
+def test_not_one_cent_more_than_what_is_left_of_the_invoice() -> None:
+    credits_ = Credits(an_invoice())
+    credits_.credit(total=euros(100_00))
+
+    for minor, code in ((79_77, "credit_exceeds_invoice"), (0, "credit_not_positive")):
+        with pytest.raises(DomainError) as refused:
+            credits_.credit(total=euros(minor))
+        assert refused.value.code == code
+
+
+def test_a_percentage_is_of_each_line_as_it_was_billed() -> None:
+    """2 % of 86.11, 43.06 and 25.83."""
+    credits_ = Credits(an_invoice())
+
+    assert credits_.credit(percent=Rate.parse("2")) == (1_72 + 86 + 52, 45 + 5)
+    assert credits_.credit(percent=Rate.parse("2")) == (1_72 + 86 + 52, 45 + 4)
+    assert credits_.credit(percent=Rate.parse("100"))[0] == 155_00 - 2 * 3_10
+    credits_.assert_all_is_credited()
+
+
+def test_net_of_tax_the_vat_of_that_part_stays_due() -> None:
+    """10.00 of 86.11 net of tax; of the rest all the VAT, which is 20 % of 101.94 and not of 111.94."""
+    invoice = an_invoice()
+    credits_ = Credits(invoice)
+
+    assert credits_.credit(by_amount(invoice.lines[0], 10_00), net_of_tax=True) == (10_00, 0)
+    assert credits_.taxes.keys() == {NET_OF_TAX}
+    assert credits_.credit() == (145_00, 20_39 + 2_37)
+    assert credits_.total == 179_76 - 2_00
+
+
+def test_a_total_net_of_tax_is_without_vat() -> None:
+    credits_ = Credits(an_invoice())
+
+    assert credits_.credit(total=euros(100_00), net_of_tax=True) == (100_00, 0)
+    with pytest.raises(Conflict, match=r"55\.00"):
+        credits_.credit(total=euros(55_01), net_of_tax=True)
+
+
+def test_what_is_asked_for_is_asked_in_one_way() -> None:
+    credits_ = Credits(an_invoice())
+    line = credits_.invoice.lines[0]
+    for asked in (
+        {"total": euros(1), "percent": Rate.parse("1")},
+        {"total": Money(1, Currency("USD"))},
+    ):
+        with pytest.raises(Invalid):
+            credits_.credit(**asked)
+    with pytest.raises(Invalid, match="one of them"):
+        credits_.credit(by_amount(line, 1), total=euros(1))
+    with pytest.raises(Invalid, match="net_of_tax"):
+        Credits(an_invoice(tax_behavior=TaxBehavior.INCLUSIVE)).credit(net_of_tax=True)
+
+
+def credited_somehow(data: st.DataObject, credits_: Credits) -> None:
+    """One more note: a line by amount or quantity, a total, a percentage, or something net of tax."""
+    invoice = credits_.invoice
+    match data.draw(st.sampled_from(["line", "total", "percent", "net", "net total"])):
+        case "line":
+            credits_.credit(a_part(data, credits_))
+        case "total":
+            minor = data.draw(st.integers(1, max(invoice.total.minor - credits_.total, 1)))
+            before = credits_.total
+            credits_.credit(total=euros(minor))
+            assert credits_.total - before == minor
+        case "percent":
+            credits_.credit(percent=Rate(data.draw(st.integers(1, 1_000_000))))
+        case "net":
+            credits_.credit(a_part(data, credits_), net_of_tax=True)
+        case _:
+            minor = data.draw(st.integers(1, max(invoice.net.minor // 2, 1)))
+            credits_.credit(total=euros(minor), net_of_tax=True)
+
+
+@given(invoices(), st.data())
+def test_any_mix_of_credits_and_then_the_rest_are_the_invoice_less_the_vat_of_what_was_net_of_tax(
+    invoice: Invoice, data: st.DataObject
+) -> None:
+    credits_ = Credits(invoice)
+    for _ in range(data.draw(st.integers(0, 8))):
+        with suppress(Conflict, Invalid):  # nothing is left of that, or prices are gross
+            credited_somehow(data, credits_)
+        for tax in invoice.taxes:
+            so_far = credits_.taxes.get(tax.group)
+            if so_far:
+                ahead = so_far.tax.minor - tax.group.rate.of(so_far.base).minor
+                assert so_far.base <= tax.base
+                assert 0 <= so_far.tax.minor <= tax.tax.minor
+                assert invoice.tax_behavior is TaxBehavior.INCLUSIVE or ahead in (0, 1)
+    with suppress(Conflict):
+        credits_.credit()
+
+    assert {each.invoice_line_id: each.amount for each in credits_.lines.values() if each.amount} == {
+        line.id: line.billed for line in invoice.lines if line.billed
+    }
+    net_of_tax = credits_.taxes.pop(NET_OF_TAX, None)
+    if net_of_tax is None:
+        credits_.assert_all_is_credited()
+    else:
+        assert sum(tax.base.minor for tax in credits_.taxes.values()) == (
+            invoice.net.minor - net_of_tax.base.minor
+        )
+        for tax in credits_.taxes.values():
+            assert tax.tax in (tax.group.rate.of(tax.base), tax.group.rate.of(tax.base) + euros(1))
 
 
 def test_the_vat_of_a_line_without_vat_is_nothing() -> None:

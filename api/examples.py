@@ -141,6 +141,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
             {"invoice": "inv_01kax0000000000000000000b1", "amount": {"minor": 1000, "currency": "EUR"}}
         ],
     },
+    "mark_credit_note_used": {"reason": "Deducted from what they paid for 2023."},
     "dissociate_settlement": {"amount": {"minor": 400, "currency": "EUR"}},
     "create_legal_entity": {
         "reference": "acme",

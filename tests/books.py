@@ -84,7 +84,8 @@ async def _assert_settled(tx: Tx, invoice: Row) -> None:
     )
     assert (invoice["credited_minor"], paid) == (credited, received)
     applied = await _applied_net(tx, key)
-    assert receivable == total - received - credited + refunded - applied + await _moved(tx, key)
+    given = refunded + await _marked(tx, key)
+    assert receivable == total - received - credited + given - applied + await _moved(tx, key)
     settled = paid + offset
     expected = "settled" if settled == total else "partly_settled" if settled else "open"
     assert invoice["status"] == expected
@@ -108,7 +109,8 @@ async def assert_owed(tx: Tx) -> None:
             GROUP BY i.customer_id, i.currency
         ) i ON i.customer_id = k.customer_id AND i.currency = k.currency
         LEFT JOIN (
-            SELECT c.customer_id, c.currency, sum(s.total_minor - s.applied_minor - s.refunded_minor) AS rest
+            SELECT c.customer_id, c.currency,
+                   sum(s.total_minor - s.applied_minor - s.refunded_minor - s.marked_minor) AS rest
             FROM credit_notes c JOIN credit_note_settlements s ON s.credit_note_id = c.id
             GROUP BY c.customer_id, c.currency
         ) n ON n.customer_id = k.customer_id AND n.currency = k.currency
@@ -127,7 +129,11 @@ async def _assert_used(tx: Tx, note: Row) -> None:
     )
 
     assert (note["applied_minor"], note["refunded_minor"], note["held_minor"]) == (applied, refunded, held)
-    used = applied + refunded
+    marked = await _sum(
+        tx, "ledger_entries WHERE document_id = $1 AND document = 'use' AND account = '411'", key
+    )
+    assert note["marked_minor"] == marked
+    used = applied + refunded + marked
     assert used + held + note["promised_minor"] <= total
     assert note["status"] == ("used" if used == total else "partly_used" if used else "unused")
 
@@ -138,7 +144,8 @@ async def _assert_vat(tx: Tx, invoice: Row) -> None:
     received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
     refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
     left = invoice["total_minor"] - invoice["credited_minor"]
-    money = received - refunded + await _applied_net(tx, key) - await _moved(tx, key)
+    money = received - refunded - await _marked(tx, key)
+    money += await _applied_net(tx, key) - await _moved(tx, key)
     share = min(Fraction(1), Fraction(money, left)) if left else Fraction(0)
     credited = _by_group(
         await _rows(
@@ -175,6 +182,16 @@ async def _applied_net(tx: Tx, invoice_id: object) -> int:
     """
     came = await _sum(tx, f"{applications} s.invoice_id = $1", invoice_id)
     return came - await _sum(tx, f"{applications} c.invoice_id = $1", invoice_id)
+
+
+async def _marked(tx: Tx, invoice_id: object) -> int:
+    """What of its notes was settled elsewhere."""
+    return await _sum(
+        tx,
+        "credit_notes c JOIN credit_note_settlements s ON s.credit_note_id = c.id WHERE c.invoice_id = $1",
+        invoice_id,
+        column="marked_minor",
+    )
 
 
 async def _moved(tx: Tx, invoice_id: object) -> int:

@@ -355,5 +355,6 @@ def _unused(amount: Money) -> credit_notes.CreditNoteSettlement:
         refunded=nothing,
         held=nothing,
         promised=nothing,
+        marked=nothing,
         left=amount,
     )

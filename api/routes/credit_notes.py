@@ -13,6 +13,9 @@ from billing.credit_notes import store
 from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote
 from billing.documents.keep import pdf_of
 from billing.invoices.model import InvoiceId
+from billing.settlement.applicable import invoices_for
+from billing.settlement.mark_used import mark_used
+from billing.settlement.model import ApplicableInvoice, NewUse
 from kernel import outbox
 from kernel.database import Tx
 from kernel.outbox import PublishedEvent
@@ -83,7 +86,28 @@ async def create_manual_refund(
     return await record_refund(tx, credit_note_id, data)
 
 
+@query("/v1/credit_notes/{credit_note_id}/applicable_invoices", scope="credit_notes:read")
+async def get_applicable_invoices(
+    tx: NamedDependency[Tx], window: NamedDependency[Window], credit_note_id: FromPath[CreditNoteId]
+) -> Page[ApplicableInvoice]:
+    """The invoices that what is left of a credit note could settle, newest first.
+
+    Of the same customer, seller and currency, with what each would take. POST /v1/settlements applies it.
+    """
+    return await invoices_for(tx, credit_note_id, window)
+
+
+@command("/v1/credit_notes/{credit_note_id}/mark_used", scope="settlements:write")
+async def mark_credit_note_used(
+    tx: NamedDependency[Tx], credit_note_id: FromPath[CreditNoteId], data: JSONBody[NewUse]
+) -> CreditNote:
+    """Say that what is left of a credit note, or a part of it, was settled where we do not see it."""
+    return await mark_used(tx, credit_note_id, data)
+
+
 ROUTES = [
+    get_applicable_invoices,
+    mark_credit_note_used,
     list_credit_notes,
     get_credit_note,
     get_credit_note_activity,

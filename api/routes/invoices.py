@@ -16,6 +16,8 @@ from billing.invoices.model import Invoice, InvoiceId
 from billing.payments.collect import request_payment
 from billing.payments.model import NewPayment, Payment
 from billing.payments.record import record_payment
+from billing.settlement.applicable import notes_for
+from billing.settlement.model import ApplicableNote
 from kernel import outbox
 from kernel.database import Tx
 from kernel.outbox import PublishedEvent
@@ -53,6 +55,18 @@ async def get_invoice_activity(
     """
     await store.get(tx, invoice_id)
     return await outbox.page_about(tx, window, invoice_id)
+
+
+@query("/v1/invoices/{invoice_id}/applicable_credit_notes", scope="invoices:read")
+async def get_applicable_credit_notes(
+    tx: NamedDependency[Tx], window: NamedDependency[Window], invoice_id: FromPath[InvoiceId]
+) -> Page[ApplicableNote]:
+    """The credit notes of which something is left that could settle an invoice, newest first.
+
+    Of the same customer, seller and currency, with what would be taken of each. POST /v1/settlements applies
+    them.
+    """
+    return await notes_for(tx, invoice_id, window)
 
 
 @query("/v1/invoices/{invoice_id}/pdf", scope="invoices:read")
@@ -105,6 +119,7 @@ async def resume_invoice_dunning(tx: NamedDependency[Tx], invoice_id: FromPath[I
 
 
 ROUTES = [
+    get_applicable_credit_notes,
     list_invoices,
     get_invoice,
     get_invoice_discounts,

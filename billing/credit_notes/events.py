@@ -31,3 +31,12 @@ class CreditNoteDissociated(Event, frozen=True, kw_only=True, tag="credit_note.d
     invoice_id: InvoiceId
     customer_id: CustomerId
     amount: Money
+
+
+class CreditNoteMarkedUsed(Event, frozen=True, kw_only=True, tag="credit_note.marked_used"):
+    """Somebody said that so much of it was settled elsewhere."""
+
+    credit_note_id: CreditNoteId
+    customer_id: CustomerId
+    amount: Money
+    reason: str

@@ -99,7 +99,9 @@ class Destination(Value, frozen=True, kw_only=True):
 class CreditNoteSettlement(Value, frozen=True, kw_only=True):
     """Where the note went. `promised` goes back by hand, `held` is on its way back, `left` is spendable.
 
-    `applied + refunded + held + promised + left = total`
+    `marked` was used where we do not see it, as somebody has said.
+
+    `applied + refunded + held + promised + marked + left = total`
     """
 
     status: Status
@@ -107,6 +109,7 @@ class CreditNoteSettlement(Value, frozen=True, kw_only=True):
     refunded: Money
     held: Money
     promised: Money
+    marked: Money
     left: Money
 
 

@@ -136,6 +136,7 @@ def unused(note_total: Money, *, to_invoice: Money) -> CreditNoteSettlement:
         refunded=nothing,
         held=nothing,
         promised=nothing,
+        marked=nothing,
         left=note_total - to_invoice,
     )
 

@@ -125,7 +125,8 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
                c.time_zone, c.reason, c.reason_text, c.rebate, c.refund_mode, c.refund_on, c.to_invoice_minor,
                c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.tax_behavior,
                c.net_minor, c.tax_minor, c.total_minor, c.metadata, c.issued_at,
-               s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.status
+               s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.marked_minor,
+               s.status
         FROM credit_notes c
         JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
         WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])
@@ -190,7 +191,8 @@ async def update_settlement(tx: Tx, note: CreditNote) -> None:
     await tx.conn.execute(
         """
         UPDATE credit_note_settlements
-        SET applied_minor = $3, refunded_minor = $4, held_minor = $5, promised_minor = $6, status = $7
+        SET applied_minor = $3, refunded_minor = $4, held_minor = $5, promised_minor = $6,
+            marked_minor = $7, status = $8
         WHERE tenant_id = $1 AND credit_note_id = $2
         """,
         tx.tenant,
@@ -199,6 +201,7 @@ async def update_settlement(tx: Tx, note: CreditNote) -> None:
         note.settlement.refunded.minor,
         note.settlement.held.minor,
         note.settlement.promised.minor,
+        note.settlement.marked.minor,
         note.settlement.status,
     )
 
@@ -222,7 +225,7 @@ def _note(
 
 
 def _settlement(row: Row) -> CreditNoteSettlement:
-    used = row["applied_minor"] + row["refunded_minor"] + row["held_minor"] + row["promised_minor"]
+    used = sum(row[f"{part}_minor"] for part in ("applied", "refunded", "held", "promised", "marked"))
     return load({**dict(row.items()), "left_minor": row["total_minor"] - used}, CreditNoteSettlement)
 
 

@@ -74,6 +74,14 @@ def money_given_back(amount: Money) -> list[Posting]:
     ]
 
 
+def used_elsewhere(amount: Money) -> list[Posting]:
+    """What a customer had to their credit was settled where we do not see it: that is to be explained."""
+    return [
+        Posting(account=Account.CUSTOMERS, amount=amount),
+        Posting(account=Account.SUSPENSE, amount=-amount),
+    ]
+
+
 def customer_owes(amount: Money) -> list[Posting]:
     """One side of an application: the customer owes more on this invoice, or less."""
     return [Posting(account=Account.CUSTOMERS, amount=amount)]

@@ -59,9 +59,11 @@ async def balances_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> dict[InvoiceI
         """
         SELECT invoice_id, account, tax_category, tax_rate_ppm, tax_reason, currency,
                sum(amount_minor)::bigint AS amount_minor,
-               COALESCE(sum(amount_minor) FILTER (WHERE document IN ('payment', 'refund', 'application')
-                                                  OR (document = 'credit_note' AND account = '411'
-                                                      AND amount_minor > 0)), 0)::bigint AS moved_minor
+               COALESCE(sum(amount_minor)
+                            FILTER (WHERE document IN ('payment', 'refund', 'application', 'use')
+                                       OR (document = 'credit_note' AND account = '411'
+                                           AND amount_minor > 0)),
+                        0)::bigint AS moved_minor
         FROM ledger_entries
         WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
         GROUP BY invoice_id, account, tax_category, tax_rate_ppm, tax_reason, currency

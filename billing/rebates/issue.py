@@ -122,6 +122,7 @@ def _note(
             refunded=nothing,
             held=nothing,
             promised=nothing,
+            marked=nothing,
             left=sums.total - destination.to_invoice,
         ),
     )

@@ -11,7 +11,6 @@ from billing.settlement.apply import apply_note
 from billing.settlement.model import (
     InvoiceToSettle,
     NewSettlements,
-    NoteToApply,
     Settled,
     SettlementId,
 )
@@ -36,7 +35,10 @@ async def match_documents(tx: Tx, request: NewSettlements) -> Settled:
 
     check_alike([*notes, *settled])
     matches = spread(
-        [side_of_note(*each) for each in zip(notes, request.credit_notes, strict=True)],
+        [
+            amount_of_note(note, asked.amount, param="credit_notes")
+            for note, asked in zip(notes, request.credit_notes, strict=True)
+        ],
         [side_of_invoice(*each) for each in zip(settled, request.invoices, strict=True)],
     )
 
@@ -82,20 +84,19 @@ def check_alike(documents: Sequence[CreditNote | Invoice]) -> None:
             raise Invalid("seller_mismatch", f"{first.number} and {other.number} are not of the same seller.")
 
 
-def side_of_note(note: CreditNote, asked: NoteToApply) -> Side:
+def amount_of_note(note: CreditNote, asked: Money | None, *, param: str) -> Side:
+    """What is to be used of a note: at most what is left of it."""
     left = note.settlement.left
     if not left:
         raise Conflict(
             "nothing_left",
             f"Nothing is left of {note.number}: what is not used yet is held by refunds, or promised.",
-            param="credit_notes",
+            param=param,
         )
-    side = _side(note.number, asked.amount, left, param="credit_notes")
+    side = _side(note.number, asked, left, param=param)
     if side.amount > left:
         raise Conflict(
-            "settlement_exceeds_left",
-            f"{left} is left of {note.number}, not {side.amount}.",
-            param="credit_notes",
+            "settlement_exceeds_left", f"{left} is left of {note.number}, not {side.amount}.", param=param
         )
     return side
 

@@ -1,6 +1,6 @@
 """A settlement is money or a credit note matched to an invoice: an edge of the settlement graph."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 import msgspec
@@ -12,6 +12,7 @@ from billing.payments.model import PaymentId
 from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.structs import Input, Value
+from kernel.text import Note
 
 
 class SettlementId(Id, prefix="stl"):
@@ -34,6 +35,30 @@ class Settlement(Value, frozen=True, kw_only=True):
     amount: Money
     created_at: datetime
     undone_at: datetime | None
+
+
+class ApplicableNote(Value, frozen=True, kw_only=True):
+    """A credit note of which something is left; the invoice asked about would take `amount` of it."""
+
+    credit_note_id: CreditNoteId
+    number: str
+    issued_on: date
+    currency: Currency
+    total: Money
+    left: Money
+    amount: Money
+
+
+class ApplicableInvoice(Value, frozen=True, kw_only=True):
+    """An invoice that is due; of the credit note asked about, `amount` would settle it."""
+
+    invoice_id: InvoiceId
+    number: str
+    due_on: date
+    currency: Currency
+    total: Money
+    due: Money
+    amount: Money
 
 
 class Application(Value, frozen=True, kw_only=True):
@@ -85,6 +110,13 @@ class Settled(Value, frozen=True, kw_only=True):
     """What was matched, edge by edge."""
 
     settlements: tuple[Settlement, ...]
+
+
+class NewUse(Input, frozen=True, kw_only=True):
+    """Why a credit note counts as used, and how much of it: without `amount` all that is left."""
+
+    reason: Note
+    amount: Money | None = None
 
 
 class NewDissociation(Input, frozen=True, kw_only=True):

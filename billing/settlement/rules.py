@@ -46,6 +46,7 @@ def used_with(
     refunded: Money | None = None,
     held: Money | None = None,
     promised: Money | None = None,
+    marked: Money | None = None,
 ) -> CreditNote:
     """The note after these amounts were added to its settlement; `held` and `promised` may go down."""
     before = note.settlement
@@ -53,13 +54,15 @@ def used_with(
     after_refunded = before.refunded + refunded if refunded else before.refunded
     after_held = before.held + held if held else before.held
     after_promised = before.promised + promised if promised else before.promised
-    used = after_applied + after_refunded
+    after_marked = before.marked + marked if marked else before.marked
+    used = after_applied + after_refunded + after_marked
     settlement = credit_notes.CreditNoteSettlement(
         status=status_of(used=used, total=note.total),
         applied=after_applied,
         refunded=after_refunded,
         held=after_held,
         promised=after_promised,
+        marked=after_marked,
         left=note.total - used - after_held - after_promised,
     )
     return msgspec.structs.replace(note, settlement=settlement)

@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 
-from billing.credit_notes.model import CreditNoteId
+from billing.credit_notes.model import CreditNote, CreditNoteId
 from billing.invoices.model import Invoice, InvoiceId
 from billing.parties.model import CustomerId
 from billing.payments.model import PaymentId
-from billing.settlement.model import Application, Deduction, Settlement, SettlementId
+from billing.settlement.model import (
+    ApplicableInvoice,
+    ApplicableNote,
+    Application,
+    Deduction,
+    Settlement,
+    SettlementId,
+)
 from kernel.database import Tx
 from kernel.errors import not_found
 from kernel.money import Money
@@ -165,13 +172,72 @@ async def deducted_at_issue(tx: Tx, invoice: Invoice) -> list[Deduction]:
     return [load(row, Deduction) for row in rows]
 
 
+async def applicable_notes(tx: Tx, window: Window, invoice: Invoice) -> Page[ApplicableNote]:
+    """Of its customer, its seller and its currency: those of which something is left."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, id AS credit_note_id, number, issued_on, currency, total_minor, left_minor,
+               LEAST(left_minor, $7) AS amount_minor
+        FROM (
+            SELECT c.id, c.number, c.issued_on, c.currency, c.total_minor,
+                   s.total_minor - s.applied_minor - s.refunded_minor - s.held_minor - s.promised_minor
+                       - s.marked_minor AS left_minor
+            FROM credit_notes c
+            JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
+            WHERE c.tenant_id = $1 AND c.id < $2 AND c.customer_id = $4 AND c.legal_entity_id = $5
+              AND c.currency = $6 AND s.status <> 'used'
+        ) AS unused
+        WHERE left_minor > 0 AND $7 > 0
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        invoice.customer_id,
+        invoice.legal_entity_id,
+        invoice.currency,
+        (invoice.settlement.due - invoice.settlement.pending).minor,
+    )
+    return page_of(rows, ApplicableNote, window)
+
+
+async def applicable_invoices(tx: Tx, window: Window, note: CreditNote) -> Page[ApplicableInvoice]:
+    """Of its customer, its seller and its currency: those of which something is due, and not on its way."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, id AS invoice_id, number, due_on, currency, total_minor, due_minor,
+               LEAST(due_minor, $7) AS amount_minor
+        FROM (
+            SELECT i.id, i.number, i.due_on, i.currency, i.total_minor,
+                   s.total_minor - s.paid_minor - s.offset_minor - s.pending_minor AS due_minor
+            FROM invoices i
+            JOIN invoice_settlements s ON s.tenant_id = i.tenant_id AND s.invoice_id = i.id
+            WHERE i.tenant_id = $1 AND i.id < $2 AND i.customer_id = $4 AND i.legal_entity_id = $5
+              AND i.currency = $6 AND s.status IN ('open', 'partly_settled')
+        ) AS open
+        WHERE due_minor > 0 AND $7 > 0
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        tx.tenant,
+        window.before,
+        window.rows,
+        note.customer_id,
+        note.legal_entity_id,
+        note.currency,
+        note.settlement.left.minor,
+    )
+    return page_of(rows, ApplicableInvoice, window)
+
+
 async def balances(tx: Tx, customer_id: CustomerId) -> list[Money]:
     """What is left of the customer's credit notes, per currency. Derived, never stored."""
     rows = await tx.conn.fetch(
         """
         SELECT c.currency,
-               sum(s.total_minor - s.applied_minor - s.refunded_minor - s.held_minor
-                   - s.promised_minor)::bigint AS minor
+               sum(s.total_minor - s.applied_minor - s.refunded_minor - s.held_minor - s.promised_minor
+                   - s.marked_minor)::bigint AS minor
         FROM credit_notes c
         JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
         WHERE c.tenant_id = $1 AND c.customer_id = $2

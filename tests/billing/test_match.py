@@ -6,19 +6,23 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from billing.credit_notes.events import CreditNoteApplied, CreditNoteDissociated
+from billing.credit_notes.events import CreditNoteApplied, CreditNoteDissociated, CreditNoteMarkedUsed
 from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote, Reason
+from billing.credit_notes.model import Status as NoteStatus
 from billing.invoices.model import Invoice, Status
 from billing.parties.add_legal_entity import add_legal_entity
 from billing.parties.model import LegalEntity, NewLegalEntity, RefundMode
 from billing.payments.model import OutsideMeans
 from billing.settlement import store
+from billing.settlement.applicable import invoices_for, notes_for
 from billing.settlement.dissociate import take_back
+from billing.settlement.mark_used import mark_used
 from billing.settlement.match import match_documents
 from billing.settlement.model import (
     InvoiceToSettle,
     NewDissociation,
     NewSettlements,
+    NewUse,
     NoteToApply,
     Settled,
     SettlementId,
@@ -29,7 +33,7 @@ from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from kernel.ids import TenantId
 from kernel.money import Currency, Money
 from kernel.paging import Window
-from kernel.text import Reference
+from kernel.text import Note, Reference
 from refunds.credit_invoice import credit_invoice
 from refunds.model import NewManualRefund
 from refunds.record_refund import record_refund
@@ -46,6 +50,8 @@ from tests.shop import (
     by_amount,
     until_it_waits,
 )
+
+ALL = Window(limit=100)
 
 
 def named(
@@ -314,6 +320,81 @@ async def test_what_is_taken_back_is_refused_by_name(tx: Tx) -> None:
     await take_back(tx, edge.id, NewDissociation())
     assert await code(edge.id) == "settlement_undone"
     await assert_sound(tx)
+
+
+# ── What could be matched ───────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_could_be_matched_is_proposed_both_ways(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    first, second = [await a_note(tx, customer) for _ in range(2)]
+    small, large = await another(tx, customer, "20.00"), await another(tx, customer)
+    await match_documents(tx, named([(second, 50_00)], [large]))
+    await another(tx, await another_customer(tx))
+
+    notes = (await notes_for(tx, small.id, ALL)).data
+    assert [(each.credit_note_id, each.left, each.amount) for each in notes] == [
+        (second.id, euros(1_67), euros(1_67)),
+        (first.id, euros(51_67), euros(24_00)),
+    ]
+    due = (await invoices_for(tx, first.id, ALL)).data
+    assert [(each.invoice_id, each.due, each.amount) for each in due] == [
+        (large.id, euros(70_00), euros(51_67)),
+        (small.id, euros(24_00), euros(24_00)),
+    ]
+
+
+async def test_what_is_used_settled_or_on_its_way_is_not_proposed(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    note, invoice = await a_note(tx, customer), await another(tx, customer, "20.00")
+    await match_documents(tx, named([note], [invoice]))
+    await an_intent(tx, under_way := await another(tx, customer), None)
+
+    assert (await invoices_for(tx, note.id, ALL)).data == []
+    assert (await notes_for(tx, invoice.id, ALL)).data == []
+    assert (await notes_for(tx, under_way.id, ALL)).data == []
+    await match_documents(tx, named([note], [await another(tx, customer)]))
+    assert (await notes_for(tx, (await another(tx, customer)).id, ALL)).data == []
+
+
+# ── Marking used ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_is_marked_used_is_left_no_more_and_is_to_be_explained_in_the_books(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    note = await a_note(tx, customer)
+    before = await accounts_of(tx)
+
+    marked = await mark_used(tx, note.id, NewUse(reason=Note("On paper"), amount=euros(20_00)))
+    assert (marked.settlement.status, marked.settlement.left) == (NoteStatus.PARTLY_USED, euros(31_67))
+    await assert_sound(tx)
+    used = await mark_used(tx, note.id, NewUse(reason=Note("On paper")))
+
+    assert (used.settlement.status, used.settlement.marked) == (NoteStatus.USED, euros(51_67))
+    after = await accounts_of(tx)
+    assert (after["471"], after.get("411", 0) - before["411"]) == (-51_67, 51_67)
+    await assert_sound(tx)
+    said = [each for each in tx.events if isinstance(each, CreditNoteMarkedUsed)]
+    assert [(each.amount, each.reason) for each in said] == [
+        (euros(20_00), "On paper"),
+        (euros(31_67), "On paper"),
+    ]
+
+
+async def test_no_more_is_marked_used_than_is_left(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    note = await a_note(tx, customer)
+
+    async def code(minor: int | None) -> str:
+        use = NewUse(reason=Note("On paper"), amount=None if minor is None else euros(minor))
+        with pytest.raises(DomainError) as refused:
+            await mark_used(tx, note.id, use)
+        return refused.value.code
+
+    assert await code(51_68) == "settlement_exceeds_left"
+    assert await code(0) == "settlement_not_positive"
+    await mark_used(tx, note.id, NewUse(reason=Note("On paper")))
+    assert await code(None) == "nothing_left"
 
 
 # ── At the same time: the second waits, and finds what the first left ────────────────────────────────────

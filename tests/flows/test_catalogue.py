@@ -63,7 +63,7 @@ MAY_CHANGE = {
     "draft_invoices": "customer_id currency lines discounts tax_behavior note metadata",
     "number_series": "last_number last_issued_on",
     "invoice_settlements": "paid_minor offset_minor pending_minor credited_minor status settled_at",
-    "credit_note_settlements": "applied_minor refunded_minor held_minor promised_minor status",
+    "credit_note_settlements": "applied_minor refunded_minor held_minor promised_minor marked_minor status",
     "payments": "refunded_minor status received_on gateway_reference failure_code",
     "dunnings": "status schedule overdue_at counted_from steps_taken next_at",
     "settlements": "undone_at",

@@ -68,6 +68,9 @@ MEANWHILE: dict[str, Meanwhile] = {
         f"/v1/draft_invoices/{w['draft_invoice']}",
         {"lines": [{"description": "x", "unit_price": "200.01"}]},
     ),
+    "mark_credit_note_used": lambda b, w: b.post(
+        f"/v1/credit_notes/{w['mark_credit_note_used.credit_note']}/mark_used", {"reason": "Settled"}
+    ),
     "migrate_plan": lambda b, w: b.post(
         f"/v1/subscriptions/{w['resume_subscription.subscription']}/cancel", {}
     ),

@@ -91,6 +91,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "dissociate_settlement": lambda _: {"amount": euros(5_00)},
     "grant_subscription_offer": lambda w: {"offer": w["offer"]},
     "issue_draft_invoice": lambda _: None,
+    "mark_credit_note_used": lambda _: {"reason": "Settled by hand in 2024", "amount": euros(1_00)},
     "migrate_plan": lambda _: {"when": "renewal"},
     "patch_customer": lambda w: {"name": "New name", "tax_rate": w["tax_rate"]},
     "patch_draft_invoice": lambda w: {
@@ -275,7 +276,12 @@ async def _matched(backend: Backend, body: Json) -> World:
     made = await backend.post(
         "/v1/settlements", {"credit_notes": [applied], "invoices": [{"invoice": due["id"]}]}
     )
-    return {"create_settlements.credit_note": note["id"], "settlement": made["settlements"][0]["id"]}
+    return {
+        "create_settlements.credit_note": note["id"],
+        "mark_credit_note_used.credit_note": note["id"],
+        "get_applicable_invoices.credit_note": note["id"],
+        "settlement": made["settlements"][0]["id"],
+    }
 
 
 def _metered(world: World) -> list[Json]:

@@ -23,6 +23,7 @@ from api.commands import Commands
 from api.console.app import beside, create_console
 from api.front import Front
 from api.health import healthz, readyz
+from api.provider_webhooks import Connections, NoConnections, stripe_endpoint
 from api.quotes import Signer
 from api.requests import PlainResponse, StrictRequest
 from api.routes import (
@@ -42,6 +43,7 @@ from api.routes import (
     payments,
     plans,
     promotions,
+    provider_events,
     rebates,
     redemptions,
     refunds,
@@ -87,13 +89,17 @@ OPERATIONS = [
     *tax_rates.ROUTES,
     *tenant_settings.ROUTES,
     *events.ROUTES,
+    *provider_events.ROUTES,
     *api_keys.ROUTES,
     *test_clock.ROUTES,
 ]
 
 
 def create_app(
-    settings: Settings | None = None, *, operations: Sequence[HTTPRouteHandler] = OPERATIONS
+    settings: Settings | None = None,
+    *,
+    operations: Sequence[HTTPRouteHandler] = OPERATIONS,
+    connections: Connections | None = None,
 ) -> Litestar:
     settings = settings or Settings.from_environment(os.environ)
     logs.configure(settings)
@@ -131,6 +137,7 @@ def create_app(
             *operations,
             healthz,
             readyz,
+            stripe_endpoint(connections or NoConnections(), waker),
             *docs.handlers(lambda: openapi.document(operations, dependencies)),
         ],
         # Here and not on a Router: registering one copies it deeply, with all that the layer holds.

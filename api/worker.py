@@ -24,9 +24,11 @@ from billing.gateways.sandbox import Sandbox
 from kernel import idempotency, jobs
 from kernel.database import open_pool, transaction
 from notifications.mailer import Mailer
+from webhooks import store as provider_events
 
 SWEEP_SECONDS = 2
 DONE_KEPT = timedelta(days=30)
+HANDLED_KEPT = timedelta(days=90)
 
 log = structlog.get_logger("worker")
 
@@ -50,6 +52,7 @@ async def tidy(ctx: Context) -> None:
         async with transaction(house.pool, tenant.id, now=house.now()) as tx:
             await idempotency.forget_lapsed(tx)
             await jobs.forget_done(tx, before=tx.wall - DONE_KEPT)
+            await provider_events.forget_handled(tx, before=tx.wall - HANDLED_KEPT)
             tx.leaves_work(tx.wall)
 
 

@@ -58,7 +58,7 @@ async def open_shops(database: str, tenants: int) -> list[str]:
                 hasher = Hasher(settings.subkey("api keys"))
                 key = await issue(tx, name="Backend", scopes=ALL, expires_at=None, hasher=hasher, now=now)
             http.headers["authorization"] = f"Bearer {key.secret}"
-            backend = Backend(tenant, http)
+            backend = Backend(tenant, http, pool)
             await backend.open_shop()
             await backend.post("/v1/plans", PLAN)
             await backend.post("/v1/offers", OFFER)

@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 
 from kernel.errors import Invalid
-from kernel.ids import Id
+from kernel.ids import Id, JobId
 from kernel.structs import Value
 
 # A provider's name for something: what is longer or stranger is no such name.
@@ -38,7 +38,7 @@ class ObjectKind(StrEnum):
     CHECKOUT = "checkout"
 
 
-class State(StrEnum):
+class Status(StrEnum):
     WAITING = "waiting"  # to be looked at
     HANDLED = "handled"  # the object was looked up, and ours moved where it had
     IGNORED = "ignored"  # nothing follows from it
@@ -58,22 +58,30 @@ class Told(Value, frozen=True, kw_only=True):
 class ProviderEvent(Value, frozen=True, kw_only=True):
     """`reference` is the provider's id of the event, `object_reference` that of what it is about.
 
-    `attempts` and `last_error` are of the job that looks the object up: one for all events that wait for it.
+    `attempts`, `last_error` and `next_try_at` are of the job that looks the object up, as far as it is kept.
     """
 
     id: ProviderEventId
     provider: str
-    connection_id: str
     reference: str
     type: str
     kind: ObjectKind | None
     object_reference: str
-    state: State
+    status: Status
     happened_at: datetime
     received_at: datetime
     handled_at: datetime | None
+    job_id: JobId | None
     attempts: int
     last_error: str | None
+    next_try_at: datetime | None
+
+
+class ProviderObject(Value, frozen=True, kw_only=True):
+    """One of a provider's objects, as we name it to look it up."""
+
+    kind: ObjectKind
+    reference: str
 
 
 def unreadable() -> Invalid:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 import httpx
 import msgspec
 
+from kernel.database import Pool
 from kernel.ids import TenantId
 from kernel.structs import encode
 from tests import makers
@@ -15,9 +16,10 @@ Json: TypeAlias = dict[str, Any]
 class Backend:
     """A client of one tenant. Whatever is not answered below 400 fails the test with what was said."""
 
-    def __init__(self, tenant: TenantId, http: httpx.AsyncClient) -> None:
+    def __init__(self, tenant: TenantId, http: httpx.AsyncClient, pool: Pool) -> None:
         self.tenant = tenant
         self.http = http
+        self.pool = pool  # for what happens to a tenant without its asking
 
     async def get(self, path: str, **query: str) -> Json:
         return _told(await self.http.get(path, params=query))

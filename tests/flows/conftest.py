@@ -133,7 +133,7 @@ def _opener(pool: Pool, settings: Settings, anonymous: httpx.AsyncClient, mode: 
             base_url="http://test",
             headers={"Authorization": f"Bearer {key.secret}"},
         )
-        return Backend(tenant.id, http)
+        return Backend(tenant.id, http, pool)
 
     return opened
 

@@ -93,6 +93,7 @@ MAY_CHANGE = {
     "charges": "invoice_id",
     "refunds": "status gateway_reference failure_code succeeded_on",
     "mails": "status refusal sent_at",
+    "provider_events": "handled_at",
 }
 
 A_GOOD_TABLE = """

@@ -95,6 +95,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "resume_subscription": lambda b, w: b.post(
         f"/v1/subscriptions/{w['resume_subscription.subscription']}/cancel", {}
     ),
+    "retry_provider_event": lambda b, w: b.post(f"/v1/provider_events/{w['provider_event']}/retry"),
     "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
     "release_redemption": lambda b, w: b.post(f"/v1/redemptions/{w['redemption']}/revoke"),
     "revoke_redemption": lambda b, w: b.post(f"/v1/redemptions/{w['redemption']}/release"),

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from kernel.database import transaction
 from tests.flows.backend import (
     Backend,
     Json,
@@ -23,6 +24,8 @@ from tests.flows.backend import (
 )
 from tests.flows.conftest import Time
 from tests.makers import NOON
+from webhooks.model import ObjectKind, Told
+from webhooks.receive import FOLLOWING, receive
 
 # Resource → id, plus the line of the invoice; `operation.resource` where one operation needs another.
 World: TypeAlias = "dict[str, str]"
@@ -116,6 +119,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "resume_invoice_dunning": lambda _: None,
     "resume_offer": lambda _: None,
     "resume_subscription": lambda _: None,
+    "retry_provider_event": lambda _: None,
     "revoke_api_key": lambda _: None,
     "release_redemption": lambda _: None,
     "revoke_redemption": lambda _: None,
@@ -252,6 +256,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "offer": offer["id"],
         "payment": payment["id"],
         "plan": pro["id"],
+        "provider_event": await _given_up(backend),
         "rebate": contract["id"],
         "redemption": redemption["id"],
         "refund": refund["id"],
@@ -282,6 +287,30 @@ async def _matched(backend: Backend, body: Json) -> World:
         "get_applicable_invoices.credit_note": note["id"],
         "settlement": made["settlements"][0]["id"],
     }
+
+
+async def _given_up(backend: Backend) -> str:
+    """A provider event whose object nobody could look up."""
+    told = Told(
+        reference="evt_1",
+        type="refund.updated",
+        kind=ObjectKind.REFUND,
+        object_reference="re_1",
+        happened_at=NOON,
+    )
+    async with transaction(backend.pool, backend.tenant, now=NOON) as tx:
+        await receive(tx, backend.tenant, "stripe", told)
+        await tx.conn.execute(
+            """
+            UPDATE jobs
+            SET state = 'parked', attempt = 30, last_error = 'GatewayTimeout'
+            WHERE tenant_id = $1 AND kind = $2
+            """,
+            tx.tenant,
+            FOLLOWING,
+        )
+    (event,) = (await backend.get("/v1/provider_events"))["data"]
+    return str(event["id"])
 
 
 def _metered(world: World) -> list[Json]:

@@ -15,6 +15,7 @@ from billing.credit_notes.events import CreditNoteIssued
 from billing.dunning.begin import OVERDUE, STEP, fall_overdue, watch
 from billing.dunning.events import DunningExhausted, InvoiceOverdue, InvoiceRecovered, InvoiceReminderDue
 from billing.dunning.take_step import take_step
+from billing.imports.events import InvoiceImported
 from billing.invoices import store as invoices
 from billing.invoices.events import InvoiceIssued, InvoiceSettled
 from billing.invoices.model import Collection, InvoiceId
@@ -92,6 +93,12 @@ async def collect_issued(work: Work) -> timedelta | None:
         return None
     decided = await collect_payment(work.door, work.house.gateway, work.event_id, event.invoice_id)
     return None if decided else NOT_DECIDED
+
+
+async def wait_for_imported(work: Work) -> None:
+    event = work.event(InvoiceImported)
+    if event.dunned:
+        await _inside(work, lambda tx: _wait_for(tx, event.invoice_id))
 
 
 async def collect_requested(work: Work) -> timedelta | None:
@@ -228,6 +235,7 @@ async def _mail(work: Work, read: Callable[[Tx], Awaitable[Letter | None]]) -> N
 
 BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
     InvoiceIssued: (collect_issued, mail_invoice),
+    InvoiceImported: (wait_for_imported,),
     PaymentRequested: (collect_requested,),
     PaymentFailed: (mail_payment_failed,),
     InvoiceOverdue: (follow_overdue,),

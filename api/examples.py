@@ -117,6 +117,34 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "patch_rebate": {"refund": "manual", "when_negative": "claw_back"},
     "settle_rebate": {},
     "accrue_rebate": {"on": "2026-11-23"},
+    "create_imported_invoices": {
+        "invoices": [
+            {
+                "customer": "user-42",
+                "number": "2025/0042",
+                "issued_on": "2025-03-01",
+                "due_on": "2025-03-31",
+                "currency": "EUR",
+                "lines": [
+                    {
+                        "description": "Pro, March 2025",
+                        "amount": {"minor": 2900, "currency": "EUR"},
+                        "tax": {"rate": "20"},
+                    }
+                ],
+                "taxes": [
+                    {
+                        "group": {"rate": "20"},
+                        "base": {"minor": 2900, "currency": "EUR"},
+                        "tax": {"minor": 580, "currency": "EUR"},
+                    }
+                ],
+                "payments": [
+                    {"amount": {"minor": 1000, "currency": "EUR"}, "received_on": "2025-03-20"},
+                ],
+            }
+        ]
+    },
     "create_draft_invoice": {
         "customer": "user-42",
         "currency": "EUR",

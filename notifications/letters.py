@@ -130,10 +130,12 @@ def _next(ending: Ending) -> Next | None:
 
 
 async def _with_document(tx: Tx, kind: Kind, document: Invoice | CreditNote, facts: Facts) -> Letter:
-    """In the language of the document, which goes along."""
+    """In the language of the document, which goes along unless it was issued elsewhere."""
     customer = await parties.customer(tx, document.customer_id)
-    pdf = await keep.keep_pdf_of(tx, document)
     letter = _letter(kind, customer, document.seller, document.language, document.id, facts)
+    if keep.is_imported(document):
+        return letter
+    pdf = await keep.keep_pdf_of(tx, document)
     return replace(letter, attachment=Attachment(file_name=file_name(document), content=pdf))
 
 

@@ -8,14 +8,25 @@ import asyncio
 
 from billing.credit_notes.model import CreditNote
 from billing.documents import render, store
-from billing.invoices.model import Invoice
+from billing.invoices.model import Invoice, InvoiceKind
 from billing.settlement import store as settlements
 from kernel.database import Tx
+from kernel.errors import Conflict
 
 
 async def pdf_of(tx: Tx, document: Invoice | CreditNote) -> bytes:
     """The page that was kept, or as it will be kept."""
     return await store.find(tx, document.id) or await _render(tx, document)
+
+
+def check_ours(document: Invoice | CreditNote) -> None:
+    """The page of what was issued elsewhere is there, and a second one would be another document."""
+    if is_imported(document):
+        raise Conflict("document_imported", f"{document.number} was issued elsewhere, and its page is there.")
+
+
+def is_imported(document: Invoice | CreditNote) -> bool:
+    return isinstance(document, Invoice) and document.kind is InvoiceKind.IMPORTED
 
 
 async def keep_pdf_of(tx: Tx, document: Invoice | CreditNote) -> bytes:
@@ -30,5 +41,6 @@ async def keep_pdf_of(tx: Tx, document: Invoice | CreditNote) -> bytes:
 
 
 async def _render(tx: Tx, document: Invoice | CreditNote) -> bytes:
+    check_ours(document)
     deducted = await settlements.deducted_at_issue(tx, document) if isinstance(document, Invoice) else []
     return await asyncio.to_thread(render.pdf, document, deducted)

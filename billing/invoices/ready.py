@@ -64,8 +64,10 @@ class Ready(Value, frozen=True, kw_only=True):
 def ready_to_issue(request: ToIssue) -> Ready:
     """Added up, checked and ready to be booked. Raises Conflict where the law wants more said."""
     sums = totals.totals_of(request.lines, request.currency, request.tax_behavior, given=request.taxes)
-    issuable.check(request.entity.seller, request.customer.buyer, sums.taxes, request.currency)
-    booked = [each for each in postings.invoice_issued(sums, request.entity.vat_due) if each.amount]
+    if request.kind is not InvoiceKind.IMPORTED:  # what was issued elsewhere says what it says
+        issuable.check(request.entity.seller, request.customer.buyer, sums.taxes, request.currency)
+    issued = postings.invoice_issued(sums, request.entity.vat_due, request.kind)
+    booked = [each for each in issued if each.amount]
     assert not total((each.amount for each in booked), request.currency), "an invoice balances"
     return Ready(
         id=request.id,

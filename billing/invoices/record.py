@@ -96,9 +96,9 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
         entity.time_zone,
         *_heads(invoices),
         tx.now,
-        *_lines(invoices),
-        *_taxes(invoices),
-        *_entries(invoices),
+        *line_columns(invoices),
+        *tax_columns(invoices),
+        *entry_columns(invoices),
         [each.kind for each in invoices],
         [each.references for each in invoices],
     )
@@ -125,7 +125,7 @@ def _heads(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
     yield [each.status for each in invoices]
 
 
-def _lines(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
+def line_columns(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
     lines = list(chain.from_iterable(each.lines for each in invoices))
     yield [line.id for line in lines]
     yield [each.id for each in invoices for _ in each.lines]
@@ -147,7 +147,7 @@ def _lines(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
     yield [line.discountable for line in lines]
 
 
-def _taxes(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
+def tax_columns(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
     taxes = list(chain.from_iterable(each.sums.taxes for each in invoices))
     yield [each.id for each in invoices for _ in each.sums.taxes]
     yield [tax.tax.currency for tax in taxes]
@@ -156,7 +156,7 @@ def _taxes(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
     yield [tax.tax.minor for tax in taxes]
 
 
-def _entries(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
+def entry_columns(invoices: Sequence[Ready]) -> Iterable[list[Any]]:
     """One transaction an invoice."""
     postings = list(chain.from_iterable(each.postings for each in invoices))
     yield [EntryId.new() for _ in postings]

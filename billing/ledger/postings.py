@@ -12,18 +12,21 @@ applied to another invoice is a refund on its own and a receipt on the other.
 from collections.abc import Iterable, Mapping, Sequence
 
 from billing.credit_notes.model import CreditNote, Reason
-from billing.invoices.model import Invoice
+from billing.invoices.model import Invoice, InvoiceKind
 from billing.invoices.totals import Totals
 from billing.ledger.model import Account, Balance, Booked, Holder, Posting, TransactionId
 from billing.parties.model import VatDue
 from billing.tax.model import GroupTax, TaxGroup
 from kernel.money import Money, round_half_up, total, zero
 
+# What an invoice is booked against: all others are sales.
+_AGAINST = {InvoiceKind.IMPORTED: Account.OPENING}
 
-def invoice_issued(sums: Totals, vat_due: VatDue) -> list[Posting]:
+
+def invoice_issued(sums: Totals, vat_due: VatDue, kind: InvoiceKind = InvoiceKind.STANDARD) -> list[Posting]:
     return [
         Posting(account=Account.CUSTOMERS, amount=sums.total),
-        Posting(account=Account.SERVICES, amount=-sums.net),
+        Posting(account=_AGAINST.get(kind, Account.SERVICES), amount=-sums.net),
         *(_vat(tax, vat_due, sign=-1) for tax in sums.taxes),
     ]
 
@@ -64,6 +67,14 @@ def money_received(amount: Money) -> list[Posting]:
     return [
         Posting(account=Account.BANK, amount=amount),
         Posting(account=Account.CUSTOMERS, amount=-amount),
+    ]
+
+
+def settled_elsewhere(amount: Money) -> list[Posting]:
+    """The customer owes more or less, by what was paid or used before the document was imported."""
+    return [
+        Posting(account=Account.CUSTOMERS, amount=amount),
+        Posting(account=Account.OPENING, amount=-amount),
     ]
 
 

@@ -59,11 +59,13 @@ async def balances_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> dict[InvoiceI
         """
         SELECT invoice_id, account, tax_category, tax_rate_ppm, tax_reason, currency,
                sum(amount_minor)::bigint AS amount_minor,
-               COALESCE(sum(amount_minor)
-                            FILTER (WHERE document IN ('payment', 'refund', 'application', 'use')
-                                       OR (document = 'credit_note' AND account = '411'
-                                           AND amount_minor > 0)),
-                        0)::bigint AS moved_minor
+               COALESCE(sum(amount_minor) FILTER (
+                   WHERE document IN ('payment', 'refund', 'application', 'use')
+                      OR (document = 'credit_note' AND account = '411' AND amount_minor > 0)
+                      -- Of what was imported: what had been paid, and what had been given back of a note.
+                      OR (document = 'import' AND account = '411'
+                          AND (amount_minor < 0) = (document_id = invoice_id))
+               ), 0)::bigint AS moved_minor
         FROM ledger_entries
         WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
         GROUP BY invoice_id, account, tax_category, tax_rate_ppm, tax_reason, currency

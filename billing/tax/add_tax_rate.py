@@ -6,7 +6,7 @@ from kernel.database import Tx
 
 
 async def add_tax_rate(tx: Tx, request: NewTaxRate) -> TaxRate:
-    rules.check(request)
+    rules.check(category=request.category, rate=request.rate, reason=request.reason)
     rate = TaxRate(
         id=TaxRateId.new(),
         reference=request.reference,

@@ -13,23 +13,24 @@ note back has the note's to the cent. It need not be what the rate comes to.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from billing.tax.model import Category, GroupTax, NewTaxRate, TaxBehavior, TaxGroup, TaxTreatment
+from billing.tax.model import Category, GroupTax, TaxBehavior, TaxGroup, TaxTreatment
+from kernel.decimals import Rate
 from kernel.errors import Invalid
 from kernel.money import Currency, Money, allocate, zero
 
 
-def check(request: NewTaxRate) -> None:
-    if (request.category is Category.STANDARD) != (request.rate > 0):
+def check(*, category: Category, rate: Rate, reason: str | None, param: str | None = None) -> None:
+    if (category is Category.STANDARD) != (rate > 0):
         raise Invalid(
             "tax_rate_category",
             "A rate above 0 goes with category S, and only with it.",
-            param="rate",
+            param=param or "rate",
         )
-    if request.category not in (Category.STANDARD, Category.ZERO_RATED) and request.reason is None:
+    if category not in (Category.STANDARD, Category.ZERO_RATED) and reason is None:
         raise Invalid(
             "tax_reason_required",
-            f"Category {request.category} charges no tax: give the reason printed on documents.",
-            param="reason",
+            f"Category {category} charges no tax: give the reason printed on documents.",
+            param=param or "reason",
         )
 
 
@@ -49,6 +50,11 @@ def amounts_of(billed: Iterable[tuple[TaxGroup, Money]], currency: Currency) -> 
 def taxes_on(amounts: Mapping[TaxGroup, Money], behavior: TaxBehavior) -> tuple[GroupTax, ...]:
     """The VAT of an invoice."""
     return tuple(_taxed(group, amount, behavior) for group, amount in sorted(amounts.items()))
+
+
+def tax_on(billed: GroupTax, behavior: TaxBehavior) -> Money:
+    """What the rate of a group comes to, on what was billed of it."""
+    return _taxed(billed.group, _amount_of(billed, behavior), behavior).tax
 
 
 def taxes_given(

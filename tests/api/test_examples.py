@@ -86,7 +86,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     await send("cancel_subscription", f"subscriptions/{signup['subscription']['id']}/cancel")
 
     await send_settlements(client, send)
-
+    await send("create_imported_invoices", "imported_invoices")
     draft = await send("create_draft_invoice", "draft_invoices")
     await send("patch_draft_invoice", f"draft_invoices/{draft['id']}", "PATCH")
     key = await send("create_api_key", "api_keys")

@@ -175,7 +175,7 @@ def test_given_vat_is_of_what_was_billed(given_: list[GroupTax]) -> None:
 )
 def test_a_rate_of_another_kind_is_refused(request_: NewTaxRate, code: str) -> None:
     with pytest.raises(Invalid) as refused:
-        rules.check(request_)
+        rules.check(category=request_.category, rate=request_.rate, reason=request_.reason)
     assert refused.value.code == code
 
 

@@ -40,6 +40,9 @@ MEANWHILE: dict[str, Meanwhile] = {
         {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "net": euros(166_68)}]},
     ),
     "create_customer": lambda b, _: b.post("/v1/customers", customer("new")),
+    "create_imported_invoices": lambda b, w: b.post(
+        "/v1/imported_invoices", BODIES["create_imported_invoices"](w)
+    ),
     "create_legal_entity": lambda b, _: b.post("/v1/legal_entities", legal_entity("new")),
     "create_manual_refund": lambda b, w: b.post(
         f"/v1/credit_notes/{w['credit_note']}/refunds", {"means": "cash"}

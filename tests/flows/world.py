@@ -59,6 +59,19 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "currency": "EUR",
         "lines": [{"description": "x", "unit_price": "9.99", "tax_rate": w["tax_rate"]}],
     },
+    "create_imported_invoices": lambda w: {
+        "invoices": [
+            {
+                "customer": w["customer"],
+                "number": "2025/0042",
+                "issued_on": "2025-12-01",
+                "due_on": "2025-12-31",
+                "currency": "EUR",
+                "lines": [{"description": "x", "amount": euros(50_00), "tax": {"rate": "20"}}],
+                "payments": [{"amount": euros(20_00), "received_on": "2025-12-20"}],
+            }
+        ]
+    },
     "create_legal_entity": lambda w: legal_entity("new", tax_rate=w["tax_rate"], is_default=True),
     "create_manual_refund": lambda _: {"means": "cash", "amount": euros(1_00)},
     "create_meter": lambda _: {"reference": "new", "name": "New"},

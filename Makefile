@@ -26,6 +26,7 @@ torture: venv ## what `make test` does a little of, at length: a billing run kil
 bench: venv ## how fast, beside limits measured in the same run (SUBSCRIPTIONS=200000); docs/performance.md
 	@.venv/bin/python -m bench billing --subscriptions $(SUBSCRIPTIONS)
 	@.venv/bin/python -m bench signups
+	@.venv/bin/python -m bench credit_notes
 	@.venv/bin/python -m bench engine
 	@.venv/bin/python -m bench rebates
 	@.venv/bin/python -m bench evaluations

@@ -6,7 +6,7 @@ import asyncio
 import click
 import uvloop
 
-from bench import billing, engine, evaluations, house, rebates, signups
+from bench import billing, credit_notes, engine, evaluations, house, rebates, signups
 
 
 @click.group()
@@ -32,6 +32,16 @@ def signups_command(clients: tuple[int, ...], processes: tuple[int, ...], tenant
     """Signups over HTTP beside the same statements sent straight; one tenant has one number series."""
     with house.servers():
         asyncio.run(signups.measure(clients, processes, tenants))
+
+
+@main.command("credit_notes")
+@click.option("--clients", type=int, default=8, show_default=True)
+@click.option("--processes", type=int, multiple=True, default=(1, 2), show_default=True)
+@click.option("--tenants", type=int, default=16, show_default=True)
+def credit_notes_command(clients: int, processes: tuple[int, ...], tenants: int) -> None:
+    """Full credit notes over HTTP beside the same statements sent straight."""
+    with house.servers():
+        asyncio.run(credit_notes.measure(clients, processes, tenants))
 
 
 @main.command("engine")

@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 
-import asyncpg
 import click
 
 from bench import house
+from bench.copies import copy_invoice
 from bench.population import tenant_named
 from bench.processes import together
-from billing.invoices.model import Invoice
 from kernel.database import open_pool, transaction
 from kernel.decimals import Rate
 from kernel.ids import TenantId
@@ -69,41 +68,7 @@ async def _populate(name: str, invoices: int) -> TenantId:
             await a_payment(tx, invoice)
             tiers = [RebateTier(from_amount=Money(0, EUR), rate=Rate.parse("7.5"))]
             await a_contract(tx, terms=tiers, starts_on=STARTS_ON)
-        await _copy(owner, invoice, invoices - 1)
+        await copy_invoice(owner, invoice.id, invoices - 1)
         await owner.execute("VACUUM ANALYZE")
     await pool.close()
     return tenant
-
-
-async def _copy(owner: "asyncpg.Connection[asyncpg.Record]", invoice: Invoice, count: int) -> None:
-    """With its lines, taxes, payment and ledger: a row is copied as a whole, whatever columns it has."""
-    async with owner.transaction():
-        await owner.execute(
-            """
-            CREATE TEMP TABLE copies ON COMMIT DROP AS
-            SELECT uuidv7() AS id, uuidv7() AS payment_id, n FROM generate_series(1, $1::int) AS n
-            """,
-            count,
-        )
-        for table, key, changed in (
-            ("invoices", "id", "'id', k.id, 'number', 'C-' || k.n"),
-            ("invoice_lines", "invoice_id", "'id', uuidv7(), 'invoice_id', k.id"),
-            ("invoice_taxes", "invoice_id", "'invoice_id', k.id"),
-            ("invoice_settlements", "invoice_id", "'invoice_id', k.id"),
-            ("payments", "invoice_id", "'id', k.payment_id, 'invoice_id', k.id"),
-            (
-                "settlements",
-                "invoice_id",
-                "'id', uuidv7(), 'payment_id', k.payment_id, 'invoice_id', k.id",
-            ),
-            ("ledger_entries", "invoice_id", "'id', uuidv7(), 'invoice_id', k.id"),
-        ):
-            await owner.execute(
-                f"""
-                INSERT INTO {table}
-                SELECT (jsonb_populate_record(o, jsonb_build_object({changed}))).*
-                FROM copies k CROSS JOIN {table} o
-                WHERE o.{key} = $1
-                """,  # noqa: S608
-                invoice.id.uuid,
-            )

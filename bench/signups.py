@@ -5,12 +5,9 @@ statements of signups that were recorded are sent again on a copy of the databas
 processes and as many connections: that is what PostgreSQL can do, and what the rest of the house is held to.
 """
 
-import asyncio
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import count, product
-from typing import TypeVar
 
 import click
 import msgspec
@@ -18,14 +15,10 @@ import msgspec
 from api.app import create_app
 from bench import house
 from bench.http import Client
-from bench.processes import together
-from bench.recorder import Recorder, Statements
+from bench.recorder import Recorder, Statements, resent
 from bench.serving import Pace, each_of, open_shops, paced, servers, serving, settings_of
-from kernel.database import Conn, open_pool
 from tests.client import client_for
 from tests.flows.backend import customer
-
-T = TypeVar("T")
 
 SIGNUPS = 2_000  # of each measurement
 WARM_UP = 25  # signups nobody counts, for each client: statements are prepared, caches filled
@@ -37,7 +30,7 @@ async def measure(clients: Sequence[int], processes: Sequence[int], tenants: Seq
         keys = await open_shops("shops", many)
         recorded = await _recorded(keys)
         for at_once, workers in product(clients, processes):
-            straight = await _straight(recorded, at_once, workers)
+            straight = await resent("shops", recorded, at_once, workers)
             click.echo(f"tenants {many}, clients {at_once}, processes {workers}")
             _say("straight", straight, None)
             for server, command in servers(workers).items():
@@ -98,39 +91,3 @@ async def _recorded(keys: Sequence[str]) -> list[Statements]:
                 answer = await http.post("/v1/signups", content=_signup(n), headers=headers)
                 assert answer.status_code == 201, answer.text
     return [each for each in recorder.transactions if any("INTO invoices" in query for query, _ in each)]
-
-
-async def _straight(recorded: Sequence[Statements], clients: int, processes: int) -> Pace:
-    shares = [recorded[n::processes] for n in range(processes)]
-    async with house.copy_of("shops", "straight"):
-        done = await together([partial(_send, share, clients // processes) for share in shares])
-    seconds = sorted(each for found in done.found for each in found)
-    return Pace(
-        per_second=len(seconds) / done.seconds,
-        p50_ms=1000 * seconds[len(seconds) // 2],
-        p99_ms=1000 * seconds[len(seconds) * 99 // 100],
-    )
-
-
-async def _send(share: Sequence[Statements], connections: int, begin: Callable[[], None]) -> list[float]:
-    pool = await open_pool(house.app_url_of("straight"), size=connections)
-    left = iter(share)
-
-    async def sending(conn: Conn) -> list[float]:
-        return [await _one(conn, statements) for statements in left]
-
-    conns = [await pool.acquire() for _ in range(connections)]
-    await asyncio.gather(*(_one(conn, next(left)) for conn in conns))  # statements are prepared
-    begin()
-    found = await asyncio.gather(*map(sending, conns))
-    for conn in conns:
-        await pool.release(conn)
-    await pool.close()
-    return [each for some in found for each in some]
-
-
-async def _one(conn: Conn, statements: Statements) -> float:
-    started = time.perf_counter()
-    for query, args in statements:
-        await (conn.fetch(query, *args) if args else conn.execute(query))
-    return time.perf_counter() - started

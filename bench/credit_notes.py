@@ -73,7 +73,7 @@ async def _bill(keys: Sequence[str], notes: int, *, paid: bool) -> list[list[Inv
     async with client_for(create_app(settings_of("shops"))) as http, house.as_owner("shops") as owner:
         for key in keys:
             http.headers["authorization"] = f"Bearer {key}"
-            backend = Backend(TenantId.new(), http)
+            backend = Backend(TenantId.new(), http, pool)
             who = customer("user-1", payment_method="pm_card_visa")
             signup = await backend.post("/v1/signups", {"customer": who, "plan": "pro", "quantity": "3"})
             invoice_id = InvoiceId.parse(signup["invoice"]["id"])

@@ -1,7 +1,7 @@
 """Rows inside a row: what `ARRAY(SELECT ROW(…))` brings, so that one statement reads several tables.
 
-asyncpg gives each as a tuple, in the order of its columns. What was read before in the same words is not read
-again: the words are the key, so nothing that has changed is ever remembered.
+asyncpg gives each as a tuple, in the order of its columns. What a `reader` read before in the same words is
+not read again: the words are the key, so nothing that has changed is ever remembered.
 """
 
 from collections.abc import Callable, Collection
@@ -16,6 +16,12 @@ S = TypeVar("S", bound=msgspec.Struct)
 Inner: TypeAlias = tuple[Any, ...]
 
 REMEMBERED = 4096
+
+
+def named(columns: str) -> Callable[[Inner], dict[str, Any]]:
+    """Reads tuples of these columns as rows. A jsonb column is selected as text."""
+    in_order = columns.split()
+    return lambda row: dict(zip(in_order, row, strict=True))
 
 
 def reader(kind: type[S], columns: str, *, documents: Collection[str] = ()) -> Callable[[Inner], S]:

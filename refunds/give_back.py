@@ -38,7 +38,8 @@ async def give_back(
     refunds = tuple([await _request(tx, note, part, terms, entity) for part in spread.parts])
     after = used_with(note, held=note.destination.to_provider, promised=note.destination.by_hand)
 
-    await credit_notes.update_settlement(tx, after)
+    if after != note:
+        await credit_notes.update_settlement(tx, after)
     return GivenBack(credit_note=after, refunds=refunds, to_refund_by_hand=note.destination.by_hand)
 
 

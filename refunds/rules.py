@@ -31,6 +31,11 @@ class Terms(Value, frozen=True, kw_only=True):
     due_on: date
 
 
+def asks_settings(asked: RefundMode | None) -> bool:
+    """Whether the tenant's settings decide anything: which mode, or when a deferred refund is due."""
+    return asked is None or asked is RefundMode.DEFERRED
+
+
 def terms_of(settings: Settings, *, asked: RefundMode | None, refund_on: date | None, today: date) -> Terms:
     """What the call says, or else the tenant's settings."""
     mode = asked or settings.refund_mode

@@ -13,7 +13,7 @@ from billing.invoices.events import InvoiceSettled
 from billing.invoices.model import Invoice, InvoiceId
 from billing.ledger import store as ledger
 from billing.parties import store as parties
-from billing.parties.model import VatDue
+from billing.parties.model import LegalEntity, VatDue
 from billing.settlement import store as settlements
 from billing.settlement.apply import dissociate
 from kernel import outbox
@@ -22,15 +22,20 @@ from kernel.events import Event
 
 
 async def issue_credit_note(
-    tx: Tx, invoice: Invoice, request: NewCreditNote, *, refund: Refunding
+    tx: Tx,
+    invoice: Invoice,
+    request: NewCreditNote,
+    *,
+    refund: Refunding,
+    entity: LegalEntity | None = None,
 ) -> CreditNote:
     """`invoice` has been locked by the caller. The note first takes off what is still due on it.
 
     Next, what notes of other invoices paid on it goes back to them, so that it never becomes cash. What is
     left of the note afterwards was paid: `refund` says where it is to go, and taking it there is the
-    caller's next step.
+    caller's next step. `entity` is the seller, where that is known already.
     """
-    entity = await parties.legal_entity(tx, invoice.legal_entity_id)
+    entity = entity or await parties.legal_entity(tx, invoice.legal_entity_id)
     so_far = await _so_far(tx, invoice)
 
     ready = ready_on_invoice(invoice, request, so_far, refund=refund, entity=entity, now=tx.now)
@@ -48,12 +53,16 @@ async def issue(tx: Tx, ready: Ready) -> CreditNote:
 
 
 async def _so_far(tx: Tx, invoice: Invoice) -> SoFar:
-    waits = invoice.vat_due is VatDue.ON_PAYMENT
+    """What its settlement says has not happened is not asked for."""
+    settlement = invoice.settlement
+    credited = bool(settlement.credited)
+    moved = credited or bool(settlement.paid) or bool(settlement.offset)
+    waits = moved and invoice.vat_due is VatDue.ON_PAYMENT
     return SoFar(
-        lines=await store.credited_lines(tx, invoice.id),
-        taxes=await store.taxes_of_invoice(tx, invoice.id),
+        lines=await store.credited_lines(tx, invoice.id) if credited else {},
+        taxes=await store.taxes_of_invoice(tx, invoice.id) if credited else {},
         balances=(await ledger.balances_of(tx, [invoice.id]))[invoice.id] if waits else (),
-        applied=await settlements.lock_applications(tx, invoice.id) if invoice.settlement.offset else (),
+        applied=await settlements.lock_applications(tx, invoice.id) if settlement.offset else (),
     )
 
 

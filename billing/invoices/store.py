@@ -1,8 +1,9 @@
 """Every SQL statement about invoices. Issued ones are written in record.py."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+
+import msgspec
 
 from billing.invoices.model import Draft, Invoice, InvoiceId, InvoiceSettlement, Line, Status
 from billing.parties.model import CustomerId
@@ -13,6 +14,7 @@ from kernel.errors import not_found
 from kernel.money import Currency, Money
 from kernel.paging import Page, Window, next_cursor, page_of
 from kernel.periods import Period
+from kernel.rows import named
 from kernel.structs import Row, load
 
 # ── Issued invoices ─────────────────────────────────────────────────────────────────────────────────────
@@ -27,33 +29,57 @@ async def get(tx: Tx, invoice_id: InvoiceId) -> Invoice:
 
 async def lock(tx: Tx, invoice_id: InvoiceId) -> Invoice:
     """The invoice, with its settlement row locked: whoever settles or credits it takes turns."""
-    await tx.conn.execute(
-        """
-        SELECT 1
-        FROM invoice_settlements
-        WHERE tenant_id = $1 AND invoice_id = $2
-        FOR NO KEY UPDATE
-        """,
-        tx.tenant,
-        invoice_id,
-    )
-    return await get(tx, invoice_id)
+    (invoice,) = await lock_many(tx, [invoice_id])
+    return invoice
 
 
-async def lock_many(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
-    """Newest first; locked one after the other, the oldest before the others."""
-    await tx.conn.execute(
+async def lock_many(
+    tx: Tx, ids: Sequence[InvoiceId], *, with_sources: bool = False, with_lines: bool = True
+) -> list[Invoice]:
+    """Newest first; locked one after the other, the oldest before the others, and read in one statement.
+
+    `with_sources` locks as well, and gives, the invoices whose notes pay on these. Of all that is read only
+    the settlements can change, and these are as they are when their lock is there.
+    """
+    rows = await tx.conn.fetch(
         """
-        SELECT 1
-        FROM invoice_settlements
-        WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
-        ORDER BY invoice_id
-        FOR NO KEY UPDATE
+        SELECT i.id, i.number, i.legal_entity_id, i.customer_id, i.currency, i.language, i.issued_on,
+               i.due_on, i.seller, i.buyer, i.vat_due, i.time_zone, i.collection, i.tax_behavior, i.net_minor,
+               i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
+               i.refers_to AS "references",
+               s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at,
+               ARRAY (SELECT ROW (l.id, l.description, l.quantity, l.unit_price, l.recurring, l.period_start,
+                                  l.period_end, l.currency, l.amount_minor, l.discount_minor,
+                                  l.included_tax_minor, l.net_minor, l.allowances::text, l.tax_category,
+                                  l.tax_rate_ppm, l.tax_reason, l.item, l.discountable)
+                      FROM invoice_lines l
+                      WHERE l.tenant_id = $1 AND l.invoice_id = i.id AND $3
+                      ORDER BY l.position) AS lines,
+               ARRAY (SELECT ROW (t.category, t.rate_ppm, t.reason, t.currency, t.base_minor, t.tax_minor)
+                      FROM invoice_taxes t
+                      WHERE t.tenant_id = $1 AND t.invoice_id = i.id
+                      ORDER BY t.category, t.rate_ppm, t.reason) AS taxes
+        FROM invoice_settlements s
+        JOIN invoices i ON i.tenant_id = s.tenant_id AND i.id = s.invoice_id
+        WHERE s.tenant_id = $1
+          AND s.invoice_id IN (
+              SELECT unnest($2::uuid[])
+              UNION
+              SELECT c.invoice_id
+              FROM settlements e
+              JOIN credit_notes c ON c.tenant_id = e.tenant_id AND c.id = e.credit_note_id
+              WHERE e.tenant_id = $1 AND e.invoice_id = ANY($2::uuid[]) AND e.undone_at IS NULL
+                AND NOT e.is_own AND $4
+          )
+        ORDER BY s.invoice_id
+        FOR NO KEY UPDATE OF s
         """,
         tx.tenant,
         ids,
+        with_lines,
+        with_sources,
     )
-    found = await find_many(tx, ids)
+    found = [_invoice(row) for row in reversed(rows)]
     for missing in set(ids) - {invoice.id for invoice in found}:
         raise not_found("invoice", missing)
     return found
@@ -94,14 +120,25 @@ async def has_any(tx: Tx, customer_id: CustomerId) -> bool:
 
 
 async def find_many(tx: Tx, ids: Sequence[InvoiceId], *, with_lines: bool = True) -> list[Invoice]:
-    """Newest first, in three statements however many they are."""
-    heads = await tx.conn.fetch(
+    """Newest first, in one statement however many they are."""
+    rows = await tx.conn.fetch(
         """
         SELECT i.id, i.number, i.legal_entity_id, i.customer_id, i.currency, i.language, i.issued_on,
                i.due_on, i.seller, i.buyer, i.vat_due, i.time_zone, i.collection, i.tax_behavior, i.net_minor,
                i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
                i.refers_to AS "references",
-               s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at
+               s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at,
+               ARRAY (SELECT ROW (l.id, l.description, l.quantity, l.unit_price, l.recurring, l.period_start,
+                                  l.period_end, l.currency, l.amount_minor, l.discount_minor,
+                                  l.included_tax_minor, l.net_minor, l.allowances::text, l.tax_category,
+                                  l.tax_rate_ppm, l.tax_reason, l.item, l.discountable)
+                      FROM invoice_lines l
+                      WHERE l.tenant_id = $1 AND l.invoice_id = i.id AND $3
+                      ORDER BY l.position) AS lines,
+               ARRAY (SELECT ROW (t.category, t.rate_ppm, t.reason, t.currency, t.base_minor, t.tax_minor)
+                      FROM invoice_taxes t
+                      WHERE t.tenant_id = $1 AND t.invoice_id = i.id
+                      ORDER BY t.category, t.rate_ppm, t.reason) AS taxes
         FROM invoices i
         JOIN invoice_settlements s ON s.tenant_id = i.tenant_id AND s.invoice_id = i.id
         WHERE i.tenant_id = $1 AND i.id = ANY($2::uuid[])
@@ -109,68 +146,42 @@ async def find_many(tx: Tx, ids: Sequence[InvoiceId], *, with_lines: bool = True
         """,
         tx.tenant,
         ids,
+        with_lines,
     )
-    lines = await _lines_of(tx, ids) if with_lines else defaultdict(list)
-    taxes = await _taxes_of(tx, ids)
-    return [_invoice(row, lines, taxes) for row in heads]
+    return [_invoice(row) for row in rows]
 
 
-def _invoice(
-    row: Row,
-    lines: dict[InvoiceId, list[Line]],
-    taxes: dict[InvoiceId, list[GroupTax]],
-) -> Invoice:
-    invoice_id = InvoiceId.of(row["id"])
+_LINE = named(
+    "id description quantity unit_price recurring period_start period_end currency amount_minor"
+    " discount_minor included_tax_minor net_minor allowances tax_category tax_rate_ppm tax_reason item"
+    " discountable"
+)
+_TAX = named("category rate_ppm reason currency base_minor tax_minor")
+
+
+def _invoice(row: Row) -> Invoice:
     return load(
         row,
         Invoice,
-        lines=tuple(lines[invoice_id]),
-        taxes=tuple(taxes[invoice_id]),
+        lines=tuple(_line(_LINE(line)) for line in row["lines"]),
+        taxes=tuple(group_tax(_TAX(tax)) for tax in row["taxes"]),
         settlement=_settlement(row),
+    )
+
+
+def _line(row: Row) -> Line:
+    return load(
+        row,
+        Line,
+        allowances=msgspec.json.decode(row["allowances"]),
+        tax=line_group(row),
+        period=line_period(row),
     )
 
 
 def _settlement(row: Row) -> InvoiceSettlement:
     due = row["total_minor"] - row["paid_minor"] - row["offset_minor"]
     return load({**dict(row.items()), "due_minor": due}, InvoiceSettlement)
-
-
-async def _lines_of(tx: Tx, ids: Sequence[InvoiceId]) -> dict[InvoiceId, list[Line]]:
-    rows = await tx.conn.fetch(
-        """
-        SELECT id, invoice_id, description, quantity, unit_price, recurring, period_start, period_end,
-               currency, amount_minor, discount_minor, included_tax_minor, net_minor, allowances,
-               tax_category, tax_rate_ppm, tax_reason, item, discountable
-        FROM invoice_lines
-        WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
-        ORDER BY invoice_id, position
-        """,
-        tx.tenant,
-        ids,
-    )
-    lines: dict[InvoiceId, list[Line]] = defaultdict(list)
-    for row in rows:
-        lines[InvoiceId.of(row["invoice_id"])].append(
-            load(row, Line, tax=line_group(row), period=line_period(row))
-        )
-    return lines
-
-
-async def _taxes_of(tx: Tx, ids: Sequence[InvoiceId]) -> dict[InvoiceId, list[GroupTax]]:
-    rows = await tx.conn.fetch(
-        """
-        SELECT invoice_id, category, rate_ppm, reason, currency, base_minor, tax_minor
-        FROM invoice_taxes
-        WHERE tenant_id = $1 AND invoice_id = ANY($2::uuid[])
-        ORDER BY invoice_id, category, rate_ppm, reason
-        """,
-        tx.tenant,
-        ids,
-    )
-    taxes: dict[InvoiceId, list[GroupTax]] = defaultdict(list)
-    for row in rows:
-        taxes[InvoiceId.of(row["invoice_id"])].append(group_tax(row))
-    return taxes
 
 
 def line_group(row: Row) -> TaxGroup:

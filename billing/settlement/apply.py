@@ -28,8 +28,7 @@ async def lock_with_sources(tx: Tx, ids: Sequence[InvoiceId]) -> list[Invoice]:
     """Invoices to be credited, locked with those whose notes pay on them: these get theirs back."""
     if not ids:
         return []
-    sources = await store.paid_with_notes_of(tx, ids)
-    locked = await invoices.lock_many(tx, [*ids, *sources])
+    locked = await invoices.lock_many(tx, ids, with_sources=True)
     return [invoice for invoice in locked if invoice.id in ids]
 
 

@@ -138,22 +138,6 @@ async def lock_applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
     return [load(row, Application) for row in rows]
 
 
-async def paid_with_notes_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> list[InvoiceId]:
-    """The invoices whose notes pay on these, themselves left out; a rebate is of no one invoice."""
-    rows = await tx.conn.fetch(
-        """
-        SELECT DISTINCT c.invoice_id
-        FROM settlements s
-        JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
-        WHERE s.tenant_id = $1 AND s.invoice_id = ANY($2::uuid[]) AND s.undone_at IS NULL AND NOT s.is_own
-          AND c.invoice_id <> ALL($2::uuid[])
-        """,
-        tx.tenant,
-        invoice_ids,
-    )
-    return [InvoiceId.of(row["invoice_id"]) for row in rows]
-
-
 async def deducted_at_issue(tx: Tx, invoice: Invoice) -> list[Deduction]:
     """What notes of other invoices paid on this one in the transaction that issued it."""
     rows = await tx.conn.fetch(

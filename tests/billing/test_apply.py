@@ -10,7 +10,6 @@ from billing.credit_notes.model import Status as NoteStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceId, Status
 from billing.parties.model import Customer, RefundMode, VatDue
-from billing.settlement import store
 from billing.settlement.apply import apply_note, lock_with_sources
 from kernel.database import Tx, leave_behind
 from kernel.errors import NotFound
@@ -266,8 +265,10 @@ async def test_invoices_are_locked_with_those_whose_notes_pay_them(tx: Tx) -> No
     await applied(tx, note, invoice)
 
     assert note.invoice_id is not None
-    assert await store.paid_with_notes_of(tx, [invoice.id]) == [note.invoice_id]
-    assert await store.paid_with_notes_of(tx, [note.invoice_id]) == []
+    locked = await invoices.lock_many(tx, [invoice.id], with_sources=True)
+    assert [each.id for each in locked] == [invoice.id, note.invoice_id]
+    locked = await invoices.lock_many(tx, [note.invoice_id], with_sources=True)
+    assert [each.id for each in locked] == [note.invoice_id]
     assert [each.id for each in await lock_with_sources(tx, [invoice.id])] == [invoice.id]
     with pytest.raises(NotFound):
         await lock_with_sources(tx, [type(invoice.id).new()])

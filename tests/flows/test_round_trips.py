@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from kernel.database import Connection
+from billing.invoices import store as invoices
+from billing.invoices.model import InvoiceId
+from kernel.database import Connection, Pool, transaction
 from tests.flows.backend import Backend, Json, customer
 from tests.flows.conftest import OpenTenant
+from tests.refunds.cases import paid_by_provider
 
 ASKING = ("execute", "fetch", "fetchrow", "fetchval")
 
@@ -71,6 +74,33 @@ async def test_a_signup_with_everything_on_is_at_most_12_round_trips(
 
     assert signup["invoice"]["number"]
     assert len(asked) <= 12, "\n".join(asked)
+
+
+@pytest.mark.parametrize(
+    ("paid", "refund", "most"),
+    [(False, "automatic", 8), (False, "none", 8), (True, "none", 9), (True, "automatic", 13)],
+)
+async def test_a_full_credit_note_is_so_many_round_trips(
+    backend: Backend, pool: Pool, asked: list[str], *, paid: bool, refund: str, most: int
+) -> None:
+    """Its number, VAT, ledger, what it settles, the refund and the events, once only."""
+    await a_plan(backend)
+    for user in ("user-1", "user-2"):
+        signup = await backend.post("/v1/signups", {**a_signup(user), "offer": None})
+        invoice_id = InvoiceId.parse(signup["invoice"]["id"])
+        if paid:
+            async with transaction(pool, backend.tenant, now=datetime.now(UTC)) as tx:
+                await paid_by_provider(tx, await invoices.get(tx, invoice_id))
+        asked.clear()
+        credited = await backend.post(
+            f"/v1/invoices/{invoice_id}/credit_notes",
+            {"reason": "cancellation", "refund": refund},
+            idempotency_key=f"credit-{user}",
+        )
+
+    assert credited["credit_note"]["total"] == signup["invoice"]["total"]
+    assert len(credited["refunds"]) == (paid and refund == "automatic")
+    assert len(asked) <= most, "\n".join(asked)
 
 
 async def test_an_evaluation_is_three_round_trips_whatever_the_number_of_offers(

@@ -35,10 +35,10 @@ from promotions.rebates.create_contract import SETTLING
 from promotions.release import LAPSING, lapse_due
 from refunds.cancel_subscription import CANCELLING, cancel_due
 from refunds.end_unpaid import end_unpaid
-from refunds.events import RefundRequested, RefundSucceeded
-from refunds.give_back import SENDING
+from refunds.events import RefundConverted, RefundRequested, RefundSucceeded
 from refunds.migrate_subscription import migrate_due
 from refunds.model import RefundId
+from refunds.request_refund import SENDING
 from refunds.send_refund import send_refund
 from refunds.settle_rebate import settle_ended
 from subscriptions.backtests.advance import advance
@@ -210,6 +210,11 @@ async def mail_refund(work: Work) -> None:
     await _mail(work, lambda tx: letters.refund_succeeded(tx, event.refund_id))
 
 
+async def mail_kept_refund(work: Work) -> None:
+    event = work.event(RefundConverted)
+    await _mail(work, lambda tx: letters.refund_converted(tx, event.refund_id))
+
+
 async def mail_cancellation(work: Work) -> None:
     event = work.event(SubscriptionCancelled)
     await _mail(work, lambda tx: letters.subscription_cancelled(tx, event.subscription_id))
@@ -247,6 +252,7 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
     CreditNoteIssued: (mail_credit_note, release_redemptions),
     RefundRequested: (send_due_refund,),
     RefundSucceeded: (mail_refund,),
+    RefundConverted: (mail_kept_refund,),
     SubscriptionCancelled: (mail_cancellation,),
     OfferEndsSoon: (mail_offer_end,),
 }

@@ -171,6 +171,9 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     },
     "mark_credit_note_used": {"reason": "Deducted from what they paid for 2023."},
     "dissociate_settlement": {"amount": {"minor": 400, "currency": "EUR"}},
+    "reschedule_refund": {"due_on": "2026-12-24"},
+    "retry_refund": {"payments": None},
+    "record_external_refund": {"means": "transfer", "reference": "VIR 2026-13"},
     "create_legal_entity": {
         "reference": "acme",
         "tax_rate": "fr-20",

@@ -186,6 +186,11 @@ _FRENCH = {
         "Nous vous avons remboursé {amount}, au titre de votre avoir {about}.\n\n"
         "Selon votre banque, le montant apparaît sur votre compte sous quelques jours.",
     ),
+    Kind.REFUND_CONVERTED: Text(
+        "Votre avoir {about}\u00a0: {amount} à valoir",
+        "Votre remboursement de {amount}, au titre de votre avoir {about}, n’a pas pu vous parvenir. Ce "
+        "montant reste à votre disposition\u00a0: il peut venir en déduction de vos prochaines factures.",
+    ),
     Kind.SUBSCRIPTION_CANCELLED: Text(
         "Votre abonnement {about} est résilié",
         "Votre abonnement {about} est résilié, avec effet le {day}.\n\n"
@@ -223,6 +228,11 @@ _ENGLISH = {
         "Your refund of {amount}",
         "We have refunded {amount} to you, for your credit note {about}.\n\n"
         "Depending on your bank, it appears on your account within a few days.",
+    ),
+    Kind.REFUND_CONVERTED: Text(
+        "Your credit note {about}: {amount} kept for you",
+        "Your refund of {amount}, for your credit note {about}, could not reach you. We keep the amount for "
+        "you: it can be deducted from your next invoices.",
     ),
     Kind.SUBSCRIPTION_CANCELLED: Text(
         "Your subscription to {about} is cancelled",

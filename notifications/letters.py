@@ -79,11 +79,20 @@ async def invoice_reminder(tx: Tx, invoice_id: InvoiceId) -> Letter | None:
 
 
 async def refund_succeeded(tx: Tx, refund_id: RefundId) -> Letter:
+    return await _about_refund(tx, refund_id, Kind.REFUND_SUCCEEDED)
+
+
+async def refund_converted(tx: Tx, refund_id: RefundId) -> Letter:
+    return await _about_refund(tx, refund_id, Kind.REFUND_CONVERTED)
+
+
+async def _about_refund(tx: Tx, refund_id: RefundId, kind: Kind) -> Letter:
     refund = await refunds.get(tx, refund_id)
+    assert refund.credit_note_id is not None, "every refund is of a note"
     note = await credit_notes.get(tx, refund.credit_note_id)
     customer = await parties.customer(tx, note.customer_id)
     facts = Facts(seller=note.seller.name, about=note.number, amount=refund.amount)
-    return _letter(Kind.REFUND_SUCCEEDED, customer, note.seller, note.language, refund.id, facts)
+    return _letter(kind, customer, note.seller, note.language, refund.id, facts)
 
 
 async def subscription_cancelled(tx: Tx, subscription_id: SubscriptionId) -> Letter:

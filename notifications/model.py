@@ -28,6 +28,7 @@ class Kind(StrEnum):
     PAYMENT_FAILED = "payment.failed"
     INVOICE_REMINDER_DUE = "invoice.reminder_due"
     REFUND_SUCCEEDED = "refund.succeeded"
+    REFUND_CONVERTED = "refund.converted_to_balance"
     SUBSCRIPTION_CANCELLED = "subscription.cancelled"
     OFFER_ENDS_SOON = "offer.ends_soon"
 

@@ -1,31 +1,74 @@
 """What happens to refunds."""
 
+from datetime import date
+from typing import Self
+
 from billing.credit_notes.model import CreditNoteId
+from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
+from billing.payments.model import PaymentId
 from kernel.events import Event
-from refunds.model import RefundId
+from kernel.money import Money
+from refunds.model import Refund, RefundId
 
 
-class RefundRequested(Event, frozen=True, kw_only=True, tag="refund.requested"):
+class RefundEvent(Event, frozen=True, kw_only=True):
+    """Every document that the refund is of, and how much money it is about."""
+
     refund_id: RefundId
-    credit_note_id: CreditNoteId
+    credit_note_id: CreditNoteId | None
+    payment_id: PaymentId | None
+    invoice_id: InvoiceId | None
     customer_id: CustomerId
+    amount: Money
+
+    @classmethod
+    def of(cls, refund: Refund, **more: object) -> Self:
+        return cls(
+            refund_id=refund.id,
+            credit_note_id=refund.credit_note_id,
+            payment_id=refund.payment_id,
+            invoice_id=refund.invoice_id,
+            customer_id=refund.customer_id,
+            amount=refund.amount,
+            **more,
+        )
 
 
-class RefundScheduled(Event, frozen=True, kw_only=True, tag="refund.scheduled"):
-    refund_id: RefundId
-    credit_note_id: CreditNoteId
-    customer_id: CustomerId
+class RefundRequested(RefundEvent, frozen=True, kw_only=True, tag="refund.requested"):
+    pass
 
 
-class RefundSucceeded(Event, frozen=True, kw_only=True, tag="refund.succeeded"):
-    refund_id: RefundId
-    credit_note_id: CreditNoteId
-    customer_id: CustomerId
+class RefundScheduled(RefundEvent, frozen=True, kw_only=True, tag="refund.scheduled"):
+    pass
 
 
-class RefundFailed(Event, frozen=True, kw_only=True, tag="refund.failed"):
-    refund_id: RefundId
-    credit_note_id: CreditNoteId
-    customer_id: CustomerId
+class RefundRescheduled(RefundEvent, frozen=True, kw_only=True, tag="refund.rescheduled"):
+    due_on: date
+
+
+class RefundSucceeded(RefundEvent, frozen=True, kw_only=True, tag="refund.succeeded"):
+    pass
+
+
+class RefundFailed(RefundEvent, frozen=True, kw_only=True, tag="refund.failed"):
+    """Its amount is held until somebody decides. `was_succeeded`: the money came back later."""
+
     failure_code: str
+    was_succeeded: bool
+
+
+class RefundCancelled(RefundEvent, frozen=True, kw_only=True, tag="refund.cancelled"):
+    pass
+
+
+class RefundRetried(RefundEvent, frozen=True, kw_only=True, tag="refund.retried"):
+    """The refunds that take its place are requested beside it."""
+
+
+class RefundConverted(RefundEvent, frozen=True, kw_only=True, tag="refund.converted_to_balance"):
+    """The customer keeps the amount as balance."""
+
+
+class RefundRecordedExternal(RefundEvent, frozen=True, kw_only=True, tag="refund.recorded_external"):
+    """The money went back past us: the refund that says so has succeeded beside it."""

@@ -58,10 +58,14 @@ NEXT: dict[Status, frozenset[Status]] = {
 
 
 class Refund(Value, frozen=True, kw_only=True):
-    """`payment_id` is null for money that went back past us, `invoice_id` for what a rebate gives back."""
+    """`payment_id` is null for money that went back past us, `invoice_id` for what a rebate gives back.
+
+    `retry_of` is the refund that failed and whose place this one takes. A `blocked` one waits for the end of
+    a dispute about its payment.
+    """
 
     id: RefundId
-    credit_note_id: CreditNoteId
+    credit_note_id: CreditNoteId | None
     payment_id: PaymentId | None
     customer_id: CustomerId
     invoice_id: InvoiceId | None
@@ -76,12 +80,17 @@ class Refund(Value, frozen=True, kw_only=True):
     failure_code: str | None
     created_at: datetime
     succeeded_on: date | None
+    retry_of: RefundId | None = None
+    blocked: bool = False
 
     def to(self, status: Status, **changes: object) -> Self:
         """This refund in another state. Raises Conflict `refund_state`."""
         if status not in NEXT[self.status]:
             raise Conflict("refund_state", f"A {self.status} refund cannot be {status}.")
         return msgspec.structs.replace(self, status=status, **changes)
+
+    def on(self, day: date) -> Self:
+        return msgspec.structs.replace(self, due_on=day)
 
 
 class GivenBack(Value, frozen=True, kw_only=True):
@@ -93,6 +102,13 @@ class GivenBack(Value, frozen=True, kw_only=True):
     credit_note: CreditNote
     refunds: tuple[Refund, ...]
     to_refund_by_hand: Money
+
+
+class RetriedRefund(Value, frozen=True, kw_only=True):
+    """The refund that had failed, and those that take its place."""
+
+    retried: Refund
+    refunds: tuple[Refund, ...]
 
 
 class RebateGiven(Value, frozen=True, kw_only=True):
@@ -244,5 +260,25 @@ class NewManualRefund(Input, frozen=True, kw_only=True):
 
     means: OutsideMeans
     amount: Money | None = None
+    refunded_on: date | None = None
+    reference: Name | None = None
+
+
+class NewDay(Input, frozen=True, kw_only=True):
+    """The day on which a scheduled refund is sent: today, or one of the year to come."""
+
+    due_on: date
+
+
+class NewRetry(Input, frozen=True, kw_only=True):
+    """Over the same payment, or over those named, in their order, each within what is left of it."""
+
+    payments: Annotated[list[PaymentId], msgspec.Meta(min_length=1, max_length=20)] | None = None
+
+
+class NewExternalRefund(Input, frozen=True, kw_only=True):
+    """How and when the amount of a failed refund went back past us after all."""
+
+    means: OutsideMeans
     refunded_on: date | None = None
     reference: Name | None = None

@@ -14,8 +14,9 @@ from kernel.money import Money
 from kernel.periods import local_date
 from refunds import store
 from refunds.events import RefundSucceeded
+from refunds.locked import lock_invoice
 from refunds.model import NewManualRefund, Refund, RefundId, Status
-from refunds.send_refund import book_refund, lock_invoice
+from refunds.send_refund import book_refund
 
 
 async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManualRefund) -> Refund:
@@ -52,10 +53,7 @@ async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManual
     await store.insert(tx, refund)
     await credit_notes.update_settlement(tx, used_with(note, promised=-kept, refunded=amount))
     await book_refund(tx, note, invoice, refund)
-    outbox.publish(
-        tx,
-        RefundSucceeded(refund_id=refund.id, credit_note_id=note.id, customer_id=note.customer_id),
-    )
+    outbox.publish(tx, RefundSucceeded.of(refund))
     return refund
 
 

@@ -48,13 +48,15 @@ def terms_of(settings: Settings, *, asked: RefundMode | None, refund_on: date | 
             )
         return Terms(mode=mode, due_on=today)
     due_on = refund_on or today + timedelta(days=settings.refund_after_days)
-    if due_on < today:
-        raise Invalid(
-            "refund_on_past", "A deferred refund is due today or on a day to come.", param="refund_on"
-        )
-    if due_on > today + timedelta(days=366):
-        raise Invalid("refund_on_far", "A refund is deferred by a year at most.", param="refund_on")
+    check_due(due_on, today=today, param="refund_on")
     return Terms(mode=mode, due_on=due_on)
+
+
+def check_due(due_on: date, *, today: date, param: str) -> None:
+    if due_on < today:
+        raise Invalid("refund_on_past", "A deferred refund is due today or on a day to come.", param=param)
+    if due_on > today + timedelta(days=366):
+        raise Invalid("refund_on_far", "A refund is deferred by a year at most.", param=param)
 
 
 def refunding(terms: Terms, payments: Sequence[Payment], currency: Currency) -> Refunding:

@@ -4,12 +4,13 @@ The provider keeps our id, so the same refund cannot be made twice, and it is as
 id before anything is sent: a worker that died after the call finds its answer there.
 """
 
+from datetime import date
+
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNote
 from billing.gateways.model import Gateway, Outcome, RefundIntent
 from billing.gateways.model import Status as OutcomeStatus
-from billing.invoices import store as invoices
-from billing.invoices.model import Invoice, InvoiceId
+from billing.invoices.model import Invoice
 from billing.ledger import postings
 from billing.ledger.book import book, release_vat
 from billing.ledger.model import Source
@@ -19,9 +20,11 @@ from billing.payments.model import Payment
 from billing.settlement.rules import used_with
 from kernel import outbox
 from kernel.database import Door, Tx
+from kernel.money import Money
 from kernel.periods import local_date
 from refunds import store
 from refunds.events import RefundFailed, RefundSucceeded
+from refunds.locked import Locked, lock_refund
 from refunds.model import Refund, RefundId, Status
 
 
@@ -46,7 +49,7 @@ async def start_refund(tx: Tx, refund_id: RefundId) -> tuple[Refund, Payment]:
     assert refund.payment_id is not None, "only refunds on a payment are sent"
     payment = await payments.get(tx, refund.payment_id)
 
-    if refund.status is Status.SCHEDULED:
+    if refund.status is Status.SCHEDULED and await _is_due(tx, refund):
         refund = refund.to(Status.PENDING)
         await store.update(tx, refund)
     return refund, payment
@@ -63,72 +66,91 @@ def intent_of(refund: Refund, payment: Payment) -> RefundIntent:
     )
 
 
-async def finish_refund(tx: Tx, refund_id: RefundId, outcome: Outcome) -> None:
-    """Write what the provider said. The second time is boring."""
-    found = await store.get(tx, refund_id)
-    invoice = await lock_invoice(tx, found.invoice_id)
-    note = await credit_notes.lock(tx, found.credit_note_id)
-    refund = await store.lock(tx, refund_id)
-
-    if refund.status is not Status.PENDING or outcome.status is OutcomeStatus.PENDING:
-        return
-    if outcome.status is OutcomeStatus.SUCCEEDED:
-        await _succeed(tx, invoice, note, refund, outcome)
-    else:
-        await _fail(tx, refund, outcome)
-
-
-async def lock_invoice(tx: Tx, invoice_id: InvoiceId | None) -> Invoice | None:
-    """What a rebate over many invoices gives back is in the books of none of them."""
-    return await invoices.lock(tx, invoice_id) if invoice_id else None
-
-
-async def _succeed(
-    tx: Tx, invoice: Invoice | None, note: CreditNote, refund: Refund, outcome: Outcome
-) -> None:
+async def _is_due(tx: Tx, refund: Refund) -> bool:
+    """It may have been moved to another day since its job was left, or wait for the end of a dispute."""
+    assert refund.credit_note_id is not None, "every refund is of a note"
+    note = await credit_notes.get(tx, refund.credit_note_id)
     entity = await parties.legal_entity(tx, note.legal_entity_id)
-    today = local_date(tx.now, entity.zone)
+    return not refund.blocked and refund.due_on <= local_date(tx.now, entity.zone)
+
+
+async def finish_refund(tx: Tx, refund_id: RefundId, outcome: Outcome) -> None:
+    """Write what the provider said. The second time is boring; what is final here stays as it is."""
+    locked = await lock_refund(tx, refund_id)
+
+    match locked.refund.status, outcome.status:
+        case Status.PENDING, OutcomeStatus.SUCCEEDED:
+            await _succeed(tx, locked, outcome)
+        case Status.PENDING, OutcomeStatus.FAILED:
+            await _fail(tx, locked, outcome)
+        case Status.SUCCEEDED, OutcomeStatus.FAILED:
+            await _fail_late(tx, locked, outcome)
+
+
+async def _succeed(tx: Tx, locked: Locked, outcome: Outcome) -> None:
+    refund = locked.refund
+    today = local_date(tx.now, locked.entity.zone)
 
     succeeded = refund.to(Status.SUCCEEDED, gateway_reference=outcome.reference, succeeded_on=today)
-    used = used_with(note, held=-refund.amount, refunded=refund.amount)
+    used = used_with(locked.note, held=-refund.amount, refunded=refund.amount)
 
     await store.update(tx, succeeded)
     await credit_notes.update_settlement(tx, used)
-    await book_refund(tx, note, invoice, succeeded)
-    outbox.publish(
-        tx,
-        RefundSucceeded(
-            refund_id=refund.id, credit_note_id=refund.credit_note_id, customer_id=refund.customer_id
-        ),
-    )
+    await book_refund(tx, used, locked.invoice, succeeded)
+    outbox.publish(tx, RefundSucceeded.of(succeeded))
 
 
-async def _fail(tx: Tx, refund: Refund, outcome: Outcome) -> None:
+async def _fail(tx: Tx, locked: Locked, outcome: Outcome) -> None:
     """The note goes on holding the amount until somebody decides what to do."""
-    failure_code = outcome.failure_code or "unknown"
-    await store.update(tx, refund.to(Status.FAILED, failure_code=failure_code))
-    outbox.publish(
-        tx,
-        RefundFailed(
-            refund_id=refund.id,
-            credit_note_id=refund.credit_note_id,
-            customer_id=refund.customer_id,
-            failure_code=failure_code,
-        ),
+    failed = locked.refund.to(
+        Status.FAILED,
+        gateway_reference=outcome.reference or None,
+        failure_code=outcome.failure_code or "unknown",
     )
+    await store.update(tx, failed)
+    outbox.publish(tx, RefundFailed.of(failed, failure_code=failed.failure_code, was_succeeded=False))
+
+
+async def _fail_late(tx: Tx, locked: Locked, outcome: Outcome) -> None:
+    """The money came back to us: booked the other way round today, and held again until somebody decides."""
+    refund = locked.refund
+    today = local_date(tx.now, locked.entity.zone)
+
+    failed = refund.to(Status.FAILED, failure_code=outcome.failure_code or "unknown", succeeded_on=None)
+    used = used_with(locked.note, held=refund.amount, refunded=-refund.amount)
+
+    await store.update(tx, failed)
+    await credit_notes.update_settlement(tx, used)
+    await book_return(tx, used, locked.invoice, failed, booked_on=today)
+    outbox.publish(tx, RefundFailed.of(failed, failure_code=failed.failure_code, was_succeeded=True))
 
 
 async def book_refund(tx: Tx, note: CreditNote, invoice: Invoice | None, refund: Refund) -> None:
     """Money went back: out of the bank, and VAT that had fallen due with it."""
     assert refund.succeeded_on is not None, "money that went back went on a day"
-    await book(
-        tx,
-        note,
-        Source.REFUND,
-        refund.id,
-        postings.money_given_back(refund.amount),
-        label=f"Refund of {invoice.number if invoice else note.number}",
-        booked_on=refund.succeeded_on,
-    )
+    label = f"Refund of {invoice.number if invoice else note.number}"
+    await _book(tx, note, invoice, refund.id, refund.amount, label=label, booked_on=refund.succeeded_on)
+
+
+async def book_return(
+    tx: Tx, note: CreditNote, invoice: Invoice | None, refund: Refund, *, booked_on: date
+) -> None:
+    """It did not arrive: into the bank again, and its VAT is due again."""
+    label = f"Refund of {invoice.number if invoice else note.number} came back"
+    await _book(tx, note, invoice, refund.id, -refund.amount, label=label, booked_on=booked_on)
+
+
+async def _book(
+    tx: Tx,
+    note: CreditNote,
+    invoice: Invoice | None,
+    refund_id: RefundId,
+    amount: Money,
+    *,
+    label: str,
+    booked_on: date,
+) -> None:
+    postings_of_it = postings.money_given_back(amount)
+    await book(tx, note, Source.REFUND, refund_id, postings_of_it, label=label, booked_on=booked_on)
     if invoice is not None:
-        await release_vat(tx, invoice, Source.REFUND, refund.id, booked_on=refund.succeeded_on)
+        await release_vat(tx, invoice, Source.REFUND, refund_id, booked_on=booked_on)

@@ -14,8 +14,9 @@ async def insert(tx: Tx, refund: Refund) -> None:
         """
         INSERT INTO refunds
             (tenant_id, id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor,
-             mode, status, due_on, means, reference, created_at, succeeded_on)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+             mode, status, due_on, means, reference, created_at, succeeded_on, gateway_reference, retry_of,
+             blocked)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
         """,
         tx.tenant,
         refund.id,
@@ -32,6 +33,9 @@ async def insert(tx: Tx, refund: Refund) -> None:
         refund.reference,
         refund.created_at,
         refund.succeeded_on,
+        refund.gateway_reference,
+        refund.retry_of,
+        refund.blocked,
     )
 
 
@@ -39,7 +43,8 @@ async def update(tx: Tx, refund: Refund) -> None:
     await tx.conn.execute(
         """
         UPDATE refunds
-        SET status = $3, gateway_reference = $4, failure_code = $5, succeeded_on = $6
+        SET status = $3, gateway_reference = $4, failure_code = $5, succeeded_on = $6, due_on = $7,
+            blocked = $8
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -48,6 +53,8 @@ async def update(tx: Tx, refund: Refund) -> None:
         refund.gateway_reference,
         refund.failure_code,
         refund.succeeded_on,
+        refund.due_on,
+        refund.blocked,
     )
 
 
@@ -56,7 +63,7 @@ async def get(tx: Tx, refund_id: RefundId) -> Refund:
         """
         SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
                status, due_on, means, reference, gateway_reference, failure_code, created_at,
-               succeeded_on
+               succeeded_on, retry_of, blocked
         FROM refunds
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -73,7 +80,7 @@ async def lock(tx: Tx, refund_id: RefundId) -> Refund:
         """
         SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
                status, due_on, means, reference, gateway_reference, failure_code, created_at,
-               succeeded_on
+               succeeded_on, retry_of, blocked
         FROM refunds
         WHERE tenant_id = $1 AND id = $2
         FOR NO KEY UPDATE
@@ -93,7 +100,7 @@ async def page(
         """
         SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
                status, due_on, means, reference, gateway_reference, failure_code, created_at,
-               succeeded_on
+               succeeded_on, retry_of, blocked
         FROM refunds
         WHERE tenant_id = $1
           AND id < $2

@@ -1,5 +1,6 @@
 """Every SQL statement about payments."""
 
+from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from billing.payments.model import Payment, PaymentId
@@ -83,6 +84,24 @@ async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
         """,
         tx.tenant,
         invoice_id,
+    )
+    return [load(row, Payment) for row in rows]
+
+
+async def of_credit_note(tx: Tx, credit_note_id: CreditNoteId) -> list[Payment]:
+    """Of the invoices that a note is on, newest first."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT p.id, p.customer_id, p.invoice_id, p.currency, p.amount_minor, p.refunded_minor, p.status,
+               p.means, p.reference, p.received_on, p.gateway, p.gateway_reference, p.payment_method,
+               p.failure_code, p.created_at
+        FROM credit_note_sources s
+        JOIN payments p ON p.tenant_id = s.tenant_id AND p.invoice_id = s.invoice_id
+        WHERE s.tenant_id = $1 AND s.credit_note_id = $2
+        ORDER BY p.created_at DESC, p.id DESC
+        """,
+        tx.tenant,
+        credit_note_id,
     )
     return [load(row, Payment) for row in rows]
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import msgspec
@@ -14,8 +14,15 @@ from api.access.create_tenant import Opened
 from api.app import OPERATIONS
 from api.demo.seller import furnish
 from api.examples import EXAMPLES
+from billing.invoices import store as invoices
+from billing.invoices.model import InvoiceId
 from kernel.database import Pool, transaction
+from refunds.model import RefundId
+from refunds.send_refund import finish_refund
 from tests.makers import NOON
+from tests.refunds.cases import declined, paid_by_provider
+
+Send: TypeAlias = Callable[[str, str], Awaitable[dict[str, Any]]]
 
 TAKE_A_BODY = {handler.operation_id for handler in OPERATIONS if handler.parsed_data_field is not None}
 
@@ -31,7 +38,9 @@ async def furnished(pool: Pool, opened: Opened) -> None:
 
 
 @pytest.mark.usefixtures("furnished")
-async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_example_is_accepted(
+    client: httpx.AsyncClient, pool: Pool, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 23, 12, tzinfo=UTC))
 
     async def send(operation: str, path: str, method: str = "POST", **ids: str) -> dict[str, Any]:
@@ -58,11 +67,14 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
         await send(operation, path)
     await send("patch_offer", "offers/WELCOME", "PATCH")
     await send("patch_stacking_policy", "promotions/policy", "PATCH")
-    await send("create_referral_code", "customers/user-43/referral_code")
-    await send("create_redemption", "redemptions")
-    await send("create_coupon", "offers/WELCOME/coupons")
-    await send("create_coupon_batch", "offers/WELCOME/coupon_batches")
-    await send("evaluate_promotions", "promotions/evaluate")
+    for operation, path in (
+        ("create_referral_code", "customers/user-43/referral_code"),
+        ("create_redemption", "redemptions"),
+        ("create_coupon", "offers/WELCOME/coupons"),
+        ("create_coupon_batch", "offers/WELCOME/coupon_batches"),
+        ("evaluate_promotions", "promotions/evaluate"),
+    ):
+        await send(operation, path)
     signup = await send("create_signup", "signups")
     await send("grant_subscription_offer", f"subscriptions/{signup['subscription']['id']}/offers")
     await send("create_back_test", "promotions/backtests")
@@ -91,6 +103,7 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, monkeypatch:
     await send("patch_draft_invoice", f"draft_invoices/{draft['id']}", "PATCH")
     key = await send("create_api_key", "api_keys")
     await send("rotate_api_key", f"api_keys/{key['id']}/rotate")
+    await send_refunds(send, client, pool, opened)
     await send("patch_settings", "settings", "PATCH")
     await send("advance_test_clock", "test_clock/advance")
     # The demo's seller brought this rate along, so here it has another name.
@@ -121,3 +134,31 @@ async def spendable(client: httpx.AsyncClient) -> dict[str, str]:
     credit = {"reason": "duplicate", "refund": "none"}
     note = (await client.post(f"/v1/invoices/{paid}/credit_notes", json=credit)).json()
     return {"cn": note["credit_note"]["id"], "inv": due}
+
+
+async def send_refunds(send: Send, client: httpx.AsyncClient, pool: Pool, opened: Opened) -> None:
+    refunds = {mode: await a_refund(client, pool, opened, mode) for mode in ("deferred", "automatic")}
+    await send("reschedule_refund", f"refunds/{refunds['deferred']}/reschedule")
+    retried = await send("retry_refund", f"refunds/{refunds['automatic']}/retry")
+    again = retried["refunds"][0]["id"]
+    await decline(pool, opened, again)
+    await send("record_external_refund", f"refunds/{again}/record_external")
+
+
+async def a_refund(client: httpx.AsyncClient, pool: Pool, opened: Opened, mode: str) -> str:
+    """Of an invoice that a provider was paid; an automatic one is declined."""
+    draft = (await client.post("/v1/draft_invoices", json=EXAMPLES["create_draft_invoice"])).json()
+    invoice = (await client.post(f"/v1/draft_invoices/{draft['id']}/issue")).json()
+    async with transaction(pool, opened.test.id, now=NOON) as tx:
+        await paid_by_provider(tx, await invoices.get(tx, InvoiceId.parse(invoice["id"])))
+    body = {"reason": "duplicate", "refund": mode}
+    answer = await client.post(f"/v1/invoices/{invoice['id']}/credit_notes", json=body)
+    (refund,) = answer.json()["refunds"]
+    if mode == "automatic":
+        await decline(pool, opened, refund["id"])
+    return str(refund["id"])
+
+
+async def decline(pool: Pool, opened: Opened, refund_id: str) -> None:
+    async with transaction(pool, opened.test.id, now=NOON) as tx:
+        await finish_refund(tx, RefundId.parse(refund_id), declined())

@@ -91,7 +91,7 @@ MAY_CHANGE = {
     "subscription_usage": "billed_until",
     "signups": "subscription_id created_at",
     "charges": "invoice_id",
-    "refunds": "status gateway_reference failure_code succeeded_on",
+    "refunds": "status due_on blocked gateway_reference failure_code succeeded_on",
     "mails": "status refusal sent_at",
     "provider_events": "handled_at",
 }

@@ -27,8 +27,10 @@ MEANWHILE: dict[str, Meanwhile] = {
     "accrue_rebate": lambda b, w: b.post(f"/v1/rebates/{w['rebate']}/settle", {"on": "2026-01-15"}),
     "advance_test_clock": lambda b, _: b.post("/v1/test_clock/advance", {"to": "2026-01-18T00:00:00Z"}),
     "archive_offer": lambda b, w: b.patch(f"/v1/offers/{w['offer']}", {"name": "Another"}),
+    "cancel_refund": lambda b, w: b.post(f"/v1/refunds/{w['cancel_refund.refund']}/send_now"),
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "change_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "convert_refund": lambda b, w: b.post(f"/v1/refunds/{w['convert_refund.refund']}/cancel"),
     "create_back_test": lambda b, w: b.post(
         "/v1/subscriptions", {"customer": w["customer"], "plan": w["plan"]}
     ),
@@ -91,19 +93,23 @@ MEANWHILE: dict[str, Meanwhile] = {
     "pay_invoice": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(1)}
     ),
+    "record_external_refund": lambda b, w: b.post(f"/v1/refunds/{w['retry_refund.refund']}/cancel"),
     "record_usage": lambda b, w: b.post("/v1/usage", BODIES["record_usage"](w)),
     "renew_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "reschedule_refund": lambda b, w: b.post(f"/v1/refunds/{w['cancel_refund.refund']}/send_now"),
     "resume_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/resume_dunning"),
     "resume_offer": lambda b, w: b.post(f"/v1/offers/{w['resume_offer.offer']}/archive"),
     "resume_subscription": lambda b, w: b.post(
         f"/v1/subscriptions/{w['resume_subscription.subscription']}/cancel", {}
     ),
     "retry_provider_event": lambda b, w: b.post(f"/v1/provider_events/{w['provider_event']}/retry"),
+    "retry_refund": lambda b, w: b.post(f"/v1/refunds/{w['retry_refund.refund']}/cancel"),
     "revoke_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/rotate", {"overlap_seconds": 60}),
     "release_redemption": lambda b, w: b.post(f"/v1/redemptions/{w['redemption']}/revoke"),
     "revoke_redemption": lambda b, w: b.post(f"/v1/redemptions/{w['redemption']}/release"),
     "rotate_api_key": lambda b, w: b.post(f"/v1/api_keys/{w['api_key']}/revoke"),
     "schedule_phases": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "send_refund_now": lambda b, w: b.post(f"/v1/refunds/{w['cancel_refund.refund']}/cancel"),
     "settle_rebate": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/credit_notes",
         {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "net": euros(50_00)}]},

@@ -9,7 +9,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from billing.invoices import store as invoices
+from billing.invoices.model import InvoiceId
 from kernel.database import transaction
+from refunds.model import RefundId
+from refunds.send_refund import finish_refund
 from tests.flows.backend import (
     Backend,
     Json,
@@ -24,6 +28,7 @@ from tests.flows.backend import (
 )
 from tests.flows.conftest import Time
 from tests.makers import NOON
+from tests.refunds.cases import declined, paid_by_provider
 from webhooks.model import ObjectKind, Told
 from webhooks.receive import FOLLOWING, receive
 
@@ -37,8 +42,10 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "advance_test_clock": lambda _: {"to": "2026-01-20T00:00:00Z"},
     "archive_offer": lambda _: None,
     "cancel_back_test": lambda _: None,
+    "cancel_refund": lambda _: None,
     "cancel_subscription": lambda _: {"credit": "full", "refund": "manual"},
     "change_subscription": lambda w: {"plan": w["plan"], "refund": "manual"},
+    "convert_refund": lambda _: None,
     "create_api_key": lambda _: {"name": "New", "scopes": ["events:read"]},
     "create_back_test": lambda w: {**A_YEAR, "offer": welcome("new"), "customers": [w["customer"]]},
     "create_charge": lambda w: {
@@ -122,6 +129,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "pause_offer": lambda _: None,
     "pause_subscription": lambda _: {"credit": "prorated", "refund": "manual"},
     "pay_invoice": lambda _: None,
+    "record_external_refund": lambda _: {"means": "transfer", "reference": "VIR 9"},
     "record_usage": lambda w: {
         "records": [
             {"event_id": "new-1", "subscription": w["subscription"], "meter": w["meter"], "quantity": "2"},
@@ -129,10 +137,12 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         ]
     },
     "renew_subscription": lambda _: None,
+    "reschedule_refund": lambda _: {"due_on": "2026-01-20"},
     "resume_invoice_dunning": lambda _: None,
     "resume_offer": lambda _: None,
     "resume_subscription": lambda _: None,
     "retry_provider_event": lambda _: None,
+    "retry_refund": lambda _: {},
     "revoke_api_key": lambda _: None,
     "release_redemption": lambda _: None,
     "revoke_redemption": lambda _: None,
@@ -140,6 +150,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "revoke_coupon_batch": lambda _: None,
     "schedule_phases": lambda w: {"phases": [{"plan": w["plan"], "after_periods": 2}]},
     "rotate_api_key": lambda _: {"overlap_seconds": 60},
+    "send_refund_now": lambda _: None,
     "settle_rebate": lambda _: {"on": "2026-01-15"},
     "undo_cancellation": lambda _: None,
     "undo_change": lambda _: None,
@@ -245,7 +256,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     refund = await backend.post(
         f"/v1/credit_notes/{note['id']}/refunds", {"means": "check", "amount": euros(5_00)}
     )
-    matched = await _matched(backend, body)
+    more = {**await _matched(backend, body), **await _refunds(backend, body)}
     contract = await backend.post("/v1/rebates", rebate(named("rfa"), buyer["id"]))
     (event,) = (await backend.get("/v1/events", limit="1"))["data"]
     back_test = await backend.post("/v1/promotions/backtests", {**A_YEAR, "rules": "in_force"})
@@ -255,7 +266,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "charge": charged["charge"]["id"],
         "coupon": coupon["id"],
         "coupon_batch": batch["id"],
-        **matched,
+        **more,
         "credit_note": note["id"],
         "customer": buyer["id"],
         "document": invoice["id"],
@@ -324,6 +335,33 @@ async def _given_up(backend: Backend) -> str:
         )
     (event,) = (await backend.get("/v1/provider_events"))["data"]
     return str(event["id"])
+
+
+async def _refunds(backend: Backend, body: Json) -> World:
+    """One that is scheduled and one that has failed, and the operations that need them."""
+    deferred, failing = [await _issued(backend, body) for _ in range(2)]
+    scheduled = await _refunded(backend, deferred, mode="deferred")
+    failed = await _refunded(backend, failing, mode="automatic", fails=True)
+    return {
+        **dict.fromkeys((f"{each}.refund" for each in _OF_SCHEDULED), scheduled),
+        **dict.fromkeys((f"{each}.refund" for each in _OF_FAILED), failed),
+    }
+
+
+_OF_SCHEDULED = ("cancel_refund", "reschedule_refund", "send_refund_now")
+_OF_FAILED = ("convert_refund", "record_external_refund", "retry_refund")
+
+
+async def _refunded(backend: Backend, invoice: Json, *, mode: str, fails: bool = False) -> str:
+    """A refund of an invoice that a provider was paid: on its way, or declined."""
+    async with transaction(backend.pool, backend.tenant, now=NOON) as tx:
+        await paid_by_provider(tx, await invoices.get(tx, InvoiceId.parse(invoice["id"])))
+    body = {"reason": "cancellation", "refund": mode}
+    (refund,) = (await backend.post(f"/v1/invoices/{invoice['id']}/credit_notes", body))["refunds"]
+    if fails:
+        async with transaction(backend.pool, backend.tenant, now=NOON) as tx:
+            await finish_refund(tx, RefundId.parse(refund["id"]), declined(refund["id"]))
+    return str(refund["id"])
 
 
 def _metered(world: World) -> list[Json]:

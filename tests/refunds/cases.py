@@ -68,5 +68,13 @@ async def an_intent(tx: Tx, invoice: Invoice, minor: int | None) -> Payment:
     return payment
 
 
+def declined(reference: str = "re_1") -> Outcome:
+    return Outcome(status=OutcomeStatus.FAILED, reference=reference, failure_code="refund_declined")
+
+
+def gone(reference: str = "re_1") -> Outcome:
+    return Outcome(status=OutcomeStatus.SUCCEEDED, reference=reference)
+
+
 async def settlement_of(tx: Tx, invoice: Invoice) -> InvoiceSettlement:
     return (await invoices.get(tx, invoice.id)).settlement

@@ -17,8 +17,8 @@ from kernel.database import Pool, Tx, transaction
 from kernel.ids import EventId, TenantId
 from refunds import store
 from refunds.credit_invoice import credit_invoice
-from refunds.give_back import SENDING
 from refunds.model import Refund, Status
+from refunds.request_refund import SENDING
 from refunds.send_refund import send_refund
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, euros
@@ -45,14 +45,22 @@ async def a_refund(
     return refund
 
 
-async def send(pool: Pool, tenant: TenantId, refund: Refund, gateway: Gateway | None = None) -> bool:
-    return await send_refund(a_door(pool, tenant, now=LATER), gateway or Sandbox(pool), refund.id)
+async def send(
+    pool: Pool,
+    tenant: TenantId,
+    refund: Refund,
+    gateway: Gateway | None = None,
+    *,
+    now: datetime = LATER,
+) -> bool:
+    return await send_refund(a_door(pool, tenant, now=now), gateway or Sandbox(pool), refund.id)
 
 
 async def after(pool: Pool, tenant: TenantId, refund: Refund) -> tuple[Refund, CreditNoteSettlement]:
     """The refund and its note, with a look at whether the books are sound."""
     async with transaction(pool, tenant, now=LATER) as tx:
         await assert_sound(tx)
+        assert refund.credit_note_id is not None
         note = await credit_notes.get(tx, refund.credit_note_id)
         return await store.get(tx, refund.id), note.settlement
 
@@ -158,9 +166,10 @@ async def test_a_deferred_refund_is_sent_on_its_day_and_not_before(pool: Pool, t
     async with transaction(pool, tenant, now=NOON) as tx:
         job = await _claimed(tx, until=midnight_in_paris)
     assert job.data == {"refund_id": str(refund.id)}
+    assert await send(pool, tenant, refund, now=midnight_in_paris - timedelta(seconds=1))
     assert await at_the_provider(pool, refund) == []
 
-    assert await send(pool, tenant, refund)
+    assert await send(pool, tenant, refund, now=midnight_in_paris)
     assert (await after(pool, tenant, refund))[0].status is Status.SUCCEEDED
 
 

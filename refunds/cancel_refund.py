@@ -1,0 +1,43 @@
+"""Not giving back after all: what was held stays on the credit note, as balance."""
+
+from billing.credit_notes import store as credit_notes
+from billing.payments import store as payments
+from billing.settlement.rules import used_with
+from kernel import outbox
+from kernel.database import Tx
+from refunds import store
+from refunds.events import RefundCancelled, RefundConverted, RefundEvent
+from refunds.locked import Locked, lock_refund
+from refunds.model import Refund, RefundId, Status
+
+
+async def cancel_refund(tx: Tx, refund_id: RefundId) -> Refund:
+    """One that is scheduled or has failed. Its amount is left on the note, its payment free."""
+    locked = await lock_refund(tx, refund_id)
+    return await _keep(tx, locked, locked.refund.to(Status.CANCELLED), RefundCancelled)
+
+
+async def convert_refund(tx: Tx, refund_id: RefundId) -> Refund:
+    """One that has failed: the customer keeps the amount as balance, and is told so."""
+    locked = await lock_refund(tx, refund_id)
+    return await _keep(tx, locked, locked.refund.to(Status.CONVERTED_TO_BALANCE), RefundConverted)
+
+
+async def _keep(tx: Tx, locked: Locked, after: Refund, event: type[RefundEvent]) -> Refund:
+    await store.update(tx, after)
+    await let_go(tx, locked)
+    outbox.publish(tx, event.of(after))
+    return after
+
+
+async def let_go(tx: Tx, locked: Locked) -> None:
+    """The note holds the amount no longer, and its payment may carry another refund."""
+    refund = locked.refund
+    await credit_notes.update_settlement(tx, used_with(locked.note, held=-refund.amount))
+    await free_payment(tx, refund)
+
+
+async def free_payment(tx: Tx, refund: Refund) -> None:
+    assert refund.payment_id is not None, "only a refund on a payment waits or fails"
+    freed = await payments.take_back(tx, refund.payment_id, -refund.amount)
+    assert freed, "what a refund set aside is there to be freed"

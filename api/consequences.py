@@ -35,7 +35,7 @@ from promotions.rebates.create_contract import SETTLING
 from promotions.release import LAPSING, lapse_due
 from refunds.cancel_subscription import CANCELLING, cancel_due
 from refunds.end_unpaid import end_unpaid
-from refunds.events import RefundConverted, RefundRequested, RefundSucceeded
+from refunds.events import InvoiceCorrected, RefundConverted, RefundRequested, RefundSucceeded
 from refunds.migrate_subscription import migrate_due
 from refunds.model import RefundId
 from refunds.request_refund import SENDING
@@ -191,6 +191,11 @@ async def mail_invoice(work: Work) -> None:
     await _mail(work, lambda tx: letters.invoice_issued(tx, event.invoice_id))
 
 
+async def mail_correction(work: Work) -> None:
+    event = work.event(InvoiceCorrected)
+    await _mail(work, lambda tx: letters.invoice_corrected(tx, event))
+
+
 async def mail_credit_note(work: Work) -> None:
     event = work.event(CreditNoteIssued)
     await _mail(work, lambda tx: letters.credit_note_issued(tx, event.credit_note_id))
@@ -241,6 +246,7 @@ async def _mail(work: Work, read: Callable[[Tx], Awaitable[Letter | None]]) -> N
 BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
     InvoiceIssued: (collect_issued, mail_invoice),
     InvoiceImported: (wait_for_imported,),
+    InvoiceCorrected: (mail_correction,),
     PaymentRequested: (collect_requested,),
     PaymentFailed: (mail_payment_failed,),
     InvoiceOverdue: (follow_overdue,),

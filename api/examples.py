@@ -162,6 +162,12 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "reason_text": "With our apologies for the outage of 12 November.",
         "refund": "manual",
     },
+    "fix_invoice": {
+        "reason": "billing_error",
+        "reason_text": "Ten seats had been agreed, twelve were billed.",
+        "lines": [{"description": "Workshop", "unit_price": "120.00", "quantity": "10"}],
+        "note": "As agreed on the phone.",
+    },
     "create_manual_refund": {"means": "transfer", "reference": "VIR 2026-12"},
     "create_settlements": {
         "credit_notes": [{"credit_note": "cn_01kax0000000000000000000a1"}],

@@ -1,4 +1,4 @@
-"""What happens to refunds."""
+"""What happens to refunds, and to invoices that are put right."""
 
 from datetime import date
 from typing import Self
@@ -72,3 +72,12 @@ class RefundConverted(RefundEvent, frozen=True, kw_only=True, tag="refund.conver
 
 class RefundRecordedExternal(RefundEvent, frozen=True, kw_only=True, tag="refund.recorded_external"):
     """The money went back past us: the refund that says so has succeeded beside it."""
+
+
+class InvoiceCorrected(Event, frozen=True, kw_only=True, tag="invoice.corrected"):
+    """A note took it back, and another invoice stands in its place."""
+
+    invoice_id: InvoiceId
+    credit_note_id: CreditNoteId
+    corrected_invoice_id: InvoiceId
+    customer_id: CustomerId

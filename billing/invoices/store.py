@@ -128,6 +128,7 @@ async def find_many(tx: Tx, ids: Sequence[InvoiceId], *, with_lines: bool = True
                i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
                i.refers_to AS "references",
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at,
+               s.corrected_by,
                ARRAY (SELECT ROW (l.id, l.description, l.quantity, l.unit_price, l.recurring, l.period_start,
                                   l.period_end, l.currency, l.amount_minor, l.discount_minor,
                                   l.included_tax_minor, l.net_minor, l.allowances::text, l.tax_category,
@@ -231,6 +232,20 @@ async def update_settlement(
         credited.minor,
         status,
         settled_at,
+    )
+
+
+async def mark_corrected(tx: Tx, invoice_id: InvoiceId, *, by: InvoiceId) -> None:
+    """Another invoice stands in its place. Its settlement row has been locked."""
+    await tx.conn.execute(
+        """
+        UPDATE invoice_settlements
+        SET corrected_by = $3
+        WHERE tenant_id = $1 AND invoice_id = $2
+        """,
+        tx.tenant,
+        invoice_id,
+        by,
     )
 
 

@@ -72,14 +72,25 @@ async def find(tx: Tx, payment_id: PaymentId) -> Payment | None:
 
 
 async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
-    """Newest first: the order in which refunds go back over them."""
+    """Newest first: the order in which refunds go back over them.
+
+    Those of the invoice that it corrects are among them, and so on: what was paid there was kept for it.
+    """
     rows = await tx.conn.fetch(
         """
+        WITH RECURSIVE invoice (id) AS (
+            SELECT $2::uuid
+            UNION ALL
+            SELECT s.invoice_id
+            FROM invoice_settlements s
+            JOIN invoice i ON i.id = s.corrected_by
+            WHERE s.tenant_id = $1
+        )
         SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
                reference, received_on, gateway, gateway_reference, payment_method, failure_code,
                created_at
         FROM payments
-        WHERE tenant_id = $1 AND invoice_id = $2
+        WHERE tenant_id = $1 AND invoice_id IN (SELECT id FROM invoice)
         ORDER BY created_at DESC, id DESC
         """,
         tx.tenant,

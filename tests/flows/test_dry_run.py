@@ -68,6 +68,9 @@ MEANWHILE: dict[str, Meanwhile] = {
     "delete_charge": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/renew"),
     "delete_draft_invoice": lambda b, w: b.post(f"/v1/draft_invoices/{w['draft_invoice']}/issue"),
     "dissociate_settlement": lambda b, w: b.post(f"/v1/settlements/{w['settlement']}/dissociate", {}),
+    "fix_invoice": lambda b, w: b.post(
+        f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(235_00)}
+    ),
     "grant_subscription_offer": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "issue_draft_invoice": lambda b, w: b.patch(
         f"/v1/draft_invoices/{w['draft_invoice']}",

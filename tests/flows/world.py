@@ -112,6 +112,13 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "delete_charge": lambda _: None,
     "delete_draft_invoice": lambda _: None,
     "dissociate_settlement": lambda _: {"amount": euros(5_00)},
+    "fix_invoice": lambda w: {
+        "reason": "billing_error",
+        "lines": [
+            {"line": w["invoice_line"], "quantity": "2"},
+            {"description": "y", "unit_price": "9.99", "tax_rate": w["tax_rate"]},
+        ],
+    },
     "grant_subscription_offer": lambda w: {"offer": w["offer"]},
     "issue_draft_invoice": lambda _: None,
     "mark_credit_note_used": lambda _: {"reason": "Settled by hand in 2024", "amount": euros(1_00)},

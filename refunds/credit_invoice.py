@@ -25,7 +25,9 @@ async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) 
         refund_on=request.refund_on,
         today=local_date(tx.now, entity.zone),
     )
-    goes_back = terms.mode is not RefundMode.NONE and invoice.settlement.paid
+    # One that refers to others may have been paid with what was paid on those.
+    was_paid = invoice.settlement.paid or invoice.references
+    goes_back = terms.mode is not RefundMode.NONE and was_paid
     paid_by = await payments.of_invoice(tx, invoice_id) if goes_back else []
 
     refund = rules.refunding(terms, paid_by, invoice.currency)

@@ -71,6 +71,23 @@ async def find(tx: Tx, payment_id: PaymentId) -> Payment | None:
     return load(row, Payment) if row else None
 
 
+async def of_gateway(tx: Tx, gateway: str, reference: str) -> Payment | None:
+    """The payment that a provider knows by this name."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
+               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
+               created_at
+        FROM payments
+        WHERE tenant_id = $1 AND gateway = $2 AND gateway_reference = $3
+        """,
+        tx.tenant,
+        gateway,
+        reference,
+    )
+    return load(row, Payment) if row else None
+
+
 async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
     """Newest first: the order in which refunds go back over them.
 

@@ -177,6 +177,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     },
     "mark_credit_note_used": {"reason": "Deducted from what they paid for 2023."},
     "dissociate_settlement": {"amount": {"minor": 400, "currency": "EUR"}},
+    "refund_credit_note": {"mode": "automatic"},
     "reschedule_refund": {"due_on": "2026-12-24"},
     "retry_refund": {"payments": None},
     "record_external_refund": {"means": "transfer", "reference": "VIR 2026-13"},

@@ -5,11 +5,22 @@ from typing import Self
 
 from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
-from billing.parties.model import CustomerId
+from billing.parties.model import CustomerId, RefundMode
 from billing.payments.model import PaymentId
 from kernel.events import Event
 from kernel.money import Money
 from refunds.model import Refund, RefundId
+
+
+class CreditNoteRefundAsked(Event, frozen=True, kw_only=True, tag="credit_note.refund_asked"):
+    """What is left of it is to go back, later than it was issued; `by_hand` is what was promised of that."""
+
+    credit_note_id: CreditNoteId
+    invoice_id: InvoiceId | None
+    customer_id: CustomerId
+    mode: RefundMode
+    amount: Money
+    by_hand: Money
 
 
 class RefundEvent(Event, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import Annotated, Self
 
 import msgspec
 
-from billing.credit_notes.model import CreditNote, CreditNoteId, Reason
+from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote, Reason
 from billing.invoices.model import CorrectedLine, Invoice, InvoiceId, NewDiscount
 from billing.parties.model import CustomerId, Metadata, Proration, RefundMode
 from billing.payments.model import Means, OutsideMeans, PaymentId
@@ -309,3 +309,21 @@ class NewExternalRefund(Input, frozen=True, kw_only=True):
     means: OutsideMeans
     refunded_on: date | None = None
     reference: Name | None = None
+
+
+class NewCredit(NewCreditNote, frozen=True, kw_only=True):
+    """`already_refunded`: what has gone back past us before, with the mode `manual`."""
+
+    already_refunded: Annotated[list[NewManualRefund], msgspec.Meta(max_length=20)] = []
+
+
+class NewNoteRefund(Input, frozen=True, kw_only=True):
+    """Give back what is left of a credit note. Without `amount` it is all of it.
+
+    `automatic` and `deferred` also take what was promised by hand, and first; `none` takes it back into the
+    balance.
+    """
+
+    mode: RefundMode
+    amount: Money | None = None
+    refund_on: date | None = None

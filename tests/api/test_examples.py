@@ -144,6 +144,8 @@ async def send_refunds(send: Send, client: httpx.AsyncClient, pool: Pool, opened
     retried = await send("retry_refund", f"refunds/{refunds['automatic']}/retry")
     again = retried["refunds"][0]["id"]
     await decline(pool, opened, again)
+    cancelled = (await client.post(f"/v1/refunds/{refunds['deferred']}/cancel")).json()
+    await send("refund_credit_note", f"credit_notes/{cancelled['credit_note_id']}/refund")
     await send("record_external_refund", f"refunds/{again}/record_external")
 
 

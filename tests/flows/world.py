@@ -144,6 +144,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         ]
     },
     "renew_subscription": lambda _: None,
+    "refund_credit_note": lambda _: {"mode": "manual", "amount": euros(3_00)},
     "reschedule_refund": lambda _: {"due_on": "2026-01-20"},
     "resume_invoice_dunning": lambda _: None,
     "resume_offer": lambda _: None,
@@ -315,6 +316,7 @@ async def _matched(backend: Backend, body: Json) -> World:
     return {
         "create_settlements.credit_note": note["id"],
         "mark_credit_note_used.credit_note": note["id"],
+        "refund_credit_note.credit_note": note["id"],
         "get_applicable_invoices.credit_note": note["id"],
         "settlement": made["settlements"][0]["id"],
     }

@@ -1,20 +1,22 @@
 """What every test can ask for: real servers, a migrated database, settings that point at them."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import asyncpg
 import hypothesis
 import pytest
 
 from api.settings import Settings
-from kernel.database import Pool, Tx, open_pool
+from kernel.database import Connection, Pool, Tx, open_pool
 from kernel.ids import TenantId
 from tests import servers, shop
 from tests.servers import Database
 
 SERVERS = pytest.StashKey[ExitStack]()
+ASKING = ("execute", "fetch", "fetchrow", "fetchval")
 
 # A machine that is busy is not a property that failed.
 hypothesis.settings.register_profile(
@@ -108,3 +110,20 @@ async def tx(pool: Pool) -> AsyncIterator[Tx]:
     """A transaction at noon, in a tenant of its own, rolled back at the end."""
     async with shop.a_transaction(pool) as tx:
         yield tx
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that is sent, in its first words; all are prepared already when a test counts."""
+    statements: list[str] = []
+
+    def counted(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def asking(conn: Connection, query: str, *args: Any, **more: Any) -> Any:
+            statements.append(" ".join(query.split())[:70])
+            return await ask(conn, query, *args, **more)
+
+        return asking
+
+    for name in ASKING:
+        monkeypatch.setattr(Connection, name, counted(getattr(Connection, name)))
+    return statements

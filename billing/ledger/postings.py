@@ -17,7 +17,7 @@ from billing.invoices.totals import Totals
 from billing.ledger.model import Account, Balance, Booked, Holder, Posting, TransactionId
 from billing.parties.model import VatDue
 from billing.tax.model import GroupTax, TaxGroup
-from kernel.money import Money, round_half_up, total, zero
+from kernel.money import Currency, Money, round_half_up, total, zero
 
 # What an invoice is booked against: all others are sales.
 _AGAINST = {InvoiceKind.IMPORTED: Account.OPENING}
@@ -109,14 +109,24 @@ def fallen_due(
 
     `freed` is what notes of others get back of it, where that is not in the balances yet.
     """
-    received = -total((b.moved for b in balances if b.account is Account.CUSTOMERS), invoice.currency)
+    received = received_of(balances, invoice.currency)
     return vat_fallen_due(
         invoice.taxes,
         credited_tax={group: tax.tax for group, tax in credited.items()},
-        released={b.tax: -b.amount for b in balances if b.account is Account.VAT_COLLECTED and b.tax},
+        released=released_of(balances),
         received=received - freed if freed else received,
         left=invoice.total - invoice.settlement.credited,
     )
+
+
+def received_of(balances: Iterable[Balance], currency: Currency) -> Money:
+    """What came in on an invoice, less what went back."""
+    return -total((b.moved for b in balances if b.account is Account.CUSTOMERS), currency)
+
+
+def released_of(balances: Iterable[Balance]) -> dict[TaxGroup, Money]:
+    """The VAT of an invoice that is booked as due."""
+    return {b.tax: -b.amount for b in balances if b.account is Account.VAT_COLLECTED and b.tax}
 
 
 def vat_fallen_due(
@@ -157,3 +167,19 @@ def in_one_transaction(booked: Iterable[tuple[Holder, Posting]]) -> list[Booked]
     return [
         Booked(transaction_id=transaction_id, holder=holder, posting=posting) for holder, posting in booked
     ]
+
+
+def vat_of_note(
+    taxes: Iterable[GroupTax], *, released: Mapping[TaxGroup, Money], used: Money, total: Money
+) -> list[Posting]:
+    """The VAT of a note on no invoice is no longer due as far as it is used: bring what is booked to that."""
+    postings = []
+    for tax in taxes:
+        due = due_of(tax.tax, received=used, left=total)
+        difference = due - released.get(tax.group, zero(total.currency))
+        if difference:
+            postings += [
+                Posting(account=Account.VAT_COLLECTED, amount=difference, tax=tax.group),
+                Posting(account=Account.VAT_WAITING, amount=-difference, tax=tax.group),
+            ]
+    return postings

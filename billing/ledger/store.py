@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
+from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
 from billing.ledger.model import Balance, Booked, Entry, EntryId, Source
 from billing.tax.model import Category, TaxGroup
@@ -77,6 +78,28 @@ async def balances_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> dict[InvoiceI
     balances: dict[InvoiceId, list[Balance]] = {invoice_id: [] for invoice_id in invoice_ids}
     for row in rows:
         balances[InvoiceId.of(row["invoice_id"])].append(load(row, Balance, tax=_group(row)))
+    return balances
+
+
+async def balances_of_notes(
+    tx: Tx, credit_note_ids: Sequence[CreditNoteId]
+) -> dict[CreditNoteId, list[Balance]]:
+    """Of notes that are on no invoice, in their own books."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT credit_note_id, account, tax_category, tax_rate_ppm, tax_reason, currency,
+               sum(amount_minor)::bigint AS amount_minor, 0 AS moved_minor
+        FROM ledger_entries
+        WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[])
+        GROUP BY credit_note_id, account, tax_category, tax_rate_ppm, tax_reason, currency
+        ORDER BY credit_note_id, account, tax_category, tax_rate_ppm, tax_reason
+        """,
+        tx.tenant,
+        credit_note_ids,
+    )
+    balances: dict[CreditNoteId, list[Balance]] = {note_id: [] for note_id in credit_note_ids}
+    for row in rows:
+        balances[CreditNoteId.of(row["credit_note_id"])].append(load(row, Balance, tax=_group(row)))
     return balances
 
 

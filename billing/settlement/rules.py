@@ -1,6 +1,7 @@
 """How an invoice's and a credit note's settlement move. Pure."""
 
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -9,18 +10,22 @@ from billing.credit_notes.model import CreditNote
 from billing.invoices import model as invoices
 from billing.invoices import totals
 from billing.invoices.model import Invoice
+from billing.settlement.bulk.model import OpenInvoice, OpenNote
 from kernel.money import Money
+
+I = TypeVar("I", Invoice, OpenInvoice)  # noqa: E741
+N = TypeVar("N", CreditNote, OpenNote)
 
 
 def settled_with(
-    invoice: Invoice,
+    invoice: I,
     *,
     paid: Money | None = None,
     offset: Money | None = None,
     pending: Money | None = None,
     credited: Money | None = None,
     now: datetime,
-) -> Invoice:
+) -> I:
     """The invoice after these amounts were added to its settlement; `pending` may go down."""
     before = invoice.settlement
     after_paid = before.paid + paid if paid else before.paid
@@ -40,14 +45,14 @@ def settled_with(
 
 
 def used_with(
-    note: CreditNote,
+    note: N,
     *,
     applied: Money | None = None,
     refunded: Money | None = None,
     held: Money | None = None,
     promised: Money | None = None,
     marked: Money | None = None,
-) -> CreditNote:
+) -> N:
     """The note after these amounts were added to its settlement; `held` and `promised` may go down."""
     before = note.settlement
     after_applied = before.applied + applied if applied else before.applied

@@ -1,36 +1,15 @@
 """How often a request goes to the database and back: what latency is made of."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from billing.invoices import store as invoices
 from billing.invoices.model import InvoiceId
-from kernel.database import Connection, Pool, transaction
+from kernel.database import Pool, transaction
 from tests.flows.backend import Backend, Json, customer
 from tests.flows.conftest import OpenTenant
 from tests.refunds.cases import paid_by_provider
-
-ASKING = ("execute", "fetch", "fetchrow", "fetchval")
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement that is sent, in its first words; all are prepared already when a test counts."""
-    statements: list[str] = []
-
-    def counted(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def asking(conn: Connection, query: str, *args: Any, **more: Any) -> Any:
-            statements.append(" ".join(query.split())[:70])
-            return await ask(conn, query, *args, **more)
-
-        return asking
-
-    for name in ASKING:
-        monkeypatch.setattr(Connection, name, counted(getattr(Connection, name)))
-    return statements
 
 
 @pytest.fixture

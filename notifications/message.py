@@ -1,4 +1,4 @@
-"""A mail as it goes over the wire: text, the same as simple HTML, and the PDFs. Pure."""
+"""A mail as it goes over the wire: text, the same as simple HTML, and the PDF. Pure."""
 
 import html
 from email.headerregistry import Address
@@ -10,7 +10,7 @@ from notifications.model import Letter, Mail
 
 
 def message_of(mail: Mail, letter: Letter) -> EmailMessage:
-    """The words are those of the mail as queued; the letter adds names and the attachments."""
+    """The words are those of the mail as queued; the letter adds names and the attachment."""
     message = EmailMessage()
     message["Message-ID"] = mail.message_id
     message["Date"] = mail.created_at
@@ -21,9 +21,12 @@ def message_of(mail: Mail, letter: Letter) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.body)
     message.add_alternative(_html(mail), subtype="html")
-    for attachment in letter.attachments:
+    if letter.attachment is not None:
         message.add_attachment(
-            attachment.content, maintype="application", subtype="pdf", filename=attachment.file_name
+            letter.attachment.content,
+            maintype="application",
+            subtype="pdf",
+            filename=letter.attachment.file_name,
         )
     message["Content-Language"] = mail.language  # last: content headers move into the first part
     return message

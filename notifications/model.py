@@ -24,7 +24,6 @@ class Kind(StrEnum):
     """What a mail is about. The value is the type of the event that it follows from."""
 
     INVOICE_ISSUED = "invoice.issued"
-    INVOICE_CORRECTED = "invoice.corrected"
     CREDIT_NOTE_ISSUED = "credit_note.issued"
     PAYMENT_FAILED = "payment.failed"
     INVOICE_REMINDER_DUE = "invoice.reminder_due"
@@ -80,4 +79,4 @@ class Letter(Value, frozen=True, kw_only=True):
     reply_to: Email
     subject: str
     body: str
-    attachments: tuple[Attachment, ...] = ()
+    attachment: Attachment | None = None

@@ -1,8 +1,7 @@
 """Payments: money in, recorded from outside or taken through a gateway.
 
 pending ──▶ succeeded
-   │            ▲
-   └──────▶ failed      (its provider may say later that it succeeded after all)
+   └──────▶ failed
 
 A payment recorded from outside is born succeeded.
 """
@@ -35,7 +34,7 @@ class Status(StrEnum):
 NEXT: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.SUCCEEDED, Status.FAILED}),
     Status.SUCCEEDED: frozenset(),
-    Status.FAILED: frozenset({Status.SUCCEEDED}),
+    Status.FAILED: frozenset(),
 }
 
 

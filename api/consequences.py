@@ -15,10 +15,12 @@ from billing.credit_notes.events import CreditNoteIssued
 from billing.dunning.begin import OVERDUE, STEP, fall_overdue, watch
 from billing.dunning.events import DunningExhausted, InvoiceOverdue, InvoiceRecovered, InvoiceReminderDue
 from billing.dunning.take_step import take_step
+from billing.gateways.sandbox import FAILS_LATER
 from billing.imports.events import InvoiceImported
 from billing.invoices import store as invoices
 from billing.invoices.events import InvoiceIssued, InvoiceSettled
 from billing.invoices.model import Collection, InvoiceId
+from billing.payments import store as payments
 from billing.payments.collect import collect_payment
 from billing.payments.events import PaymentFailed, PaymentRequested
 from kernel.database import Door, Tx
@@ -35,11 +37,11 @@ from promotions.rebates.create_contract import SETTLING
 from promotions.release import LAPSING, lapse_due
 from refunds.cancel_subscription import CANCELLING, cancel_due
 from refunds.end_unpaid import end_unpaid
-from refunds.events import RefundConverted, RefundRequested, RefundSucceeded
+from refunds.events import InvoiceCorrected, RefundConverted, RefundRequested, RefundSucceeded
 from refunds.migrate_subscription import migrate_due
 from refunds.model import RefundId
 from refunds.request_refund import SENDING
-from refunds.send_refund import send_refund
+from refunds.send_refund import ask_again, send_refund
 from refunds.settle_rebate import settle_ended
 from subscriptions.backtests.advance import advance
 from subscriptions.backtests.create_back_test import TRYING
@@ -191,6 +193,11 @@ async def mail_invoice(work: Work) -> None:
     await _mail(work, lambda tx: letters.invoice_issued(tx, event.invoice_id))
 
 
+async def mail_correction(work: Work) -> None:
+    event = work.event(InvoiceCorrected)
+    await _mail(work, lambda tx: letters.invoice_corrected(tx, event))
+
+
 async def mail_credit_note(work: Work) -> None:
     event = work.event(CreditNoteIssued)
     await _mail(work, lambda tx: letters.credit_note_issued(tx, event.credit_note_id))
@@ -208,6 +215,21 @@ async def mail_reminder(work: Work) -> None:
 async def mail_refund(work: Work) -> None:
     event = work.event(RefundSucceeded)
     await _mail(work, lambda tx: letters.refund_succeeded(tx, event.refund_id))
+
+
+async def ask_sandbox_again(work: Work) -> timedelta | None:
+    """A provider tells by itself that a refund has failed after it had succeeded; the sandbox is asked."""
+    event = work.event(RefundSucceeded)
+    if event.payment_id is None:
+        return None
+    async with work.door.open() as tx:
+        payment = await payments.get(tx, event.payment_id)
+    if payment.payment_method != FAILS_LATER:
+        return None
+    if work.job.attempt == 1:
+        return NOT_DECIDED
+    await ask_again(work.door, work.house.gateway, event.refund_id)
+    return None
 
 
 async def mail_kept_refund(work: Work) -> None:
@@ -241,6 +263,7 @@ async def _mail(work: Work, read: Callable[[Tx], Awaitable[Letter | None]]) -> N
 BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
     InvoiceIssued: (collect_issued, mail_invoice),
     InvoiceImported: (wait_for_imported,),
+    InvoiceCorrected: (mail_correction,),
     PaymentRequested: (collect_requested,),
     PaymentFailed: (mail_payment_failed,),
     InvoiceOverdue: (follow_overdue,),
@@ -251,7 +274,7 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
     DunningExhausted: (end_unpaid_subscription,),
     CreditNoteIssued: (mail_credit_note, release_redemptions),
     RefundRequested: (send_due_refund,),
-    RefundSucceeded: (mail_refund,),
+    RefundSucceeded: (mail_refund, ask_sandbox_again),
     RefundConverted: (mail_kept_refund,),
     SubscriptionCancelled: (mail_cancellation,),
     OfferEndsSoon: (mail_offer_end,),

@@ -162,6 +162,12 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "reason_text": "With our apologies for the outage of 12 November.",
         "refund": "manual",
     },
+    "fix_invoice": {
+        "reason": "billing_error",
+        "reason_text": "Ten seats had been agreed, twelve were billed.",
+        "lines": [{"description": "Workshop", "unit_price": "120.00", "quantity": "10"}],
+        "note": "As agreed on the phone.",
+    },
     "create_manual_refund": {"means": "transfer", "reference": "VIR 2026-12"},
     "create_settlements": {
         "credit_notes": [{"credit_note": "cn_01kax0000000000000000000a1"}],
@@ -171,6 +177,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     },
     "mark_credit_note_used": {"reason": "Deducted from what they paid for 2023."},
     "dissociate_settlement": {"amount": {"minor": 400, "currency": "EUR"}},
+    "refund_credit_note": {"mode": "automatic"},
     "reschedule_refund": {"due_on": "2026-12-24"},
     "retry_refund": {"payments": None},
     "record_external_refund": {"means": "transfer", "reference": "VIR 2026-13"},

@@ -25,3 +25,7 @@ COMMENT ON COLUMN provider_events.received_at IS 'by the world''s clock, as happ
 CREATE INDEX provider_events_waiting ON provider_events (tenant_id, connection_id, kind, object_reference)
     WHERE kind IS NOT NULL AND handled_at IS NULL;
 CALL tenant_table('provider_events', 'SELECT, INSERT, DELETE, UPDATE (handled_at)');
+
+-- What a provider tells about its objects is matched to ours by its names for them.
+CREATE INDEX payments_at_gateway ON payments (tenant_id, gateway_reference) WHERE gateway_reference IS NOT NULL;
+CREATE INDEX refunds_at_gateway ON refunds (tenant_id, gateway_reference) WHERE gateway_reference IS NOT NULL;

@@ -32,7 +32,7 @@ class Facts(Value, frozen=True, kw_only=True):
     """`about` is the number of the document or the name of the plan; `terms` a sentence of the document.
 
     `again_on` is the day on which a charge that failed is tried again. `next` is what comes after the
-    `offer`; without, the subscription ends with it.
+    `offer`; without, the subscription ends with it. `replaced` and `taken_back_by` are numbers of documents.
     """
 
     seller: str
@@ -42,6 +42,8 @@ class Facts(Value, frozen=True, kw_only=True):
     terms: str = ""
     again_on: date | None = None
     offer: str = ""
+    replaced: str = ""
+    taken_back_by: str = ""
     next: Next | None = None
 
 
@@ -54,6 +56,8 @@ def compose(kind: Kind, facts: Facts, language: Language) -> Text:
         "amount": formats.money(facts.amount) if facts.amount is not None else "",
         "day": formats.long_date(facts.day) if facts.day else "",
         "offer": facts.offer,
+        "replaced": facts.replaced,
+        "taken_back_by": facts.taken_back_by,
         "next": _next(facts, language, formats),
         "again": _AGAIN[language].format(formats.long_date(facts.again_on)) if facts.again_on else "",
     }
@@ -163,6 +167,13 @@ _FRENCH = {
         "Voici votre facture {about}, d’un montant de {amount}. Vous la trouverez en pièce jointe.\n\n"
         "{terms}",
     ),
+    Kind.INVOICE_CORRECTED: Text(
+        "Votre facture rectificative {about}",
+        "Votre facture {replaced} était à corriger. Elle est annulée par l’avoir {taken_back_by} et "
+        "remplacée par la facture {about}, d’un montant de {amount}. Vous trouverez les deux en pièces "
+        "jointes.\n\n"
+        "{terms}",
+    ),
     Kind.CREDIT_NOTE_ISSUED: Text(
         "Votre avoir {about}",
         "Voici votre avoir {about}, d’un montant de {amount}. Vous le trouverez en pièce jointe.\n\n{terms}",
@@ -206,6 +217,11 @@ _ENGLISH = {
     Kind.INVOICE_ISSUED: Text(
         "Your invoice {about}",
         "Here is your invoice {about} of {amount}. You will find it attached.\n\n{terms}",
+    ),
+    Kind.INVOICE_CORRECTED: Text(
+        "Your corrected invoice {about}",
+        "Your invoice {replaced} needed correcting. It is cancelled by credit note {taken_back_by} and "
+        "replaced by invoice {about} of {amount}. You will find both attached.\n\n{terms}",
     ),
     Kind.CREDIT_NOTE_ISSUED: Text(
         "Your credit note {about}",

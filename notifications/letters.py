@@ -10,7 +10,7 @@ from billing.documents.terms import payment_terms, refund_terms, reminder_terms
 from billing.dunning import rules
 from billing.dunning import store as dunning
 from billing.invoices import store as invoices
-from billing.invoices.model import Invoice, InvoiceId
+from billing.invoices.model import Invoice, InvoiceId, InvoiceKind
 from billing.parties import store as parties
 from billing.parties.model import Customer, Language, Seller
 from billing.payments import store as payments
@@ -24,6 +24,7 @@ from notifications.compose import Facts, Next, compose
 from notifications.model import Attachment, Kind, Letter
 from promotions.model import RedemptionId
 from refunds import store as refunds
+from refunds.events import InvoiceCorrected
 from refunds.model import RefundId
 from subscriptions import plan_store
 from subscriptions import store as subscriptions
@@ -31,8 +32,11 @@ from subscriptions.model import SubscriptionId
 from subscriptions.remind import Ending, find_ending
 
 
-async def invoice_issued(tx: Tx, invoice_id: InvoiceId) -> Letter:
+async def invoice_issued(tx: Tx, invoice_id: InvoiceId) -> Letter | None:
+    """One that stands in place of another is sent together with the note that took that back."""
     invoice = await invoices.get(tx, invoice_id)
+    if invoice.kind is InvoiceKind.CORRECTED:
+        return None
     deducted = await settlements.deducted_at_issue(tx, invoice)
     facts = Facts(
         seller=invoice.seller.name,
@@ -43,8 +47,29 @@ async def invoice_issued(tx: Tx, invoice_id: InvoiceId) -> Letter:
     return await _with_document(tx, Kind.INVOICE_ISSUED, invoice, facts)
 
 
-async def credit_note_issued(tx: Tx, credit_note_id: CreditNoteId) -> Letter:
+async def invoice_corrected(tx: Tx, event: InvoiceCorrected) -> Letter:
+    first = await invoices.get(tx, event.invoice_id)
+    note = await credit_notes.get(tx, event.credit_note_id)
+    corrected = await invoices.get(tx, event.corrected_invoice_id)
+    deducted = await settlements.deducted_at_issue(tx, corrected)
+    terms = [refund_terms(note)] if note.destination.to_provider or note.destination.by_hand else []
+    facts = Facts(
+        seller=corrected.seller.name,
+        about=corrected.number,
+        amount=corrected.total,
+        terms="\n\n".join([payment_terms(corrected, deducted), *terms]),
+        replaced=first.number,
+        taken_back_by=note.number,
+    )
+    letter = await _with_document(tx, Kind.INVOICE_CORRECTED, corrected, facts)
+    return replace(letter, attachments=(*letter.attachments, await _attached(tx, note)))
+
+
+async def credit_note_issued(tx: Tx, credit_note_id: CreditNoteId) -> Letter | None:
+    """One that took back an invoice in favour of another is sent together with that."""
     note = await credit_notes.get(tx, credit_note_id)
+    if note.corrected_by is not None:
+        return None
     facts = Facts(seller=note.seller.name, about=note.number, amount=note.total, terms=refund_terms(note))
     return await _with_document(tx, Kind.CREDIT_NOTE_ISSUED, note, facts)
 
@@ -144,8 +169,11 @@ async def _with_document(tx: Tx, kind: Kind, document: Invoice | CreditNote, fac
     letter = _letter(kind, customer, document.seller, document.language, document.id, facts)
     if keep.is_imported(document):
         return letter
-    pdf = await keep.keep_pdf_of(tx, document)
-    return replace(letter, attachment=Attachment(file_name=file_name(document), content=pdf))
+    return replace(letter, attachments=(await _attached(tx, document),))
+
+
+async def _attached(tx: Tx, document: Invoice | CreditNote) -> Attachment:
+    return Attachment(file_name=file_name(document), content=await keep.keep_pdf_of(tx, document))
 
 
 def _letter(

@@ -1,4 +1,4 @@
-"""A mail as it goes over the wire: text, the same as simple HTML, and the PDF. Pure."""
+"""A mail as it goes over the wire: text, the same as simple HTML, and the PDFs. Pure."""
 
 import html
 from email.headerregistry import Address
@@ -10,7 +10,7 @@ from notifications.model import Letter, Mail
 
 
 def message_of(mail: Mail, letter: Letter) -> EmailMessage:
-    """The words are those of the mail as queued; the letter adds names and the attachment."""
+    """The words are those of the mail as queued; the letter adds names and the attachments."""
     message = EmailMessage()
     message["Message-ID"] = mail.message_id
     message["Date"] = mail.created_at
@@ -21,12 +21,9 @@ def message_of(mail: Mail, letter: Letter) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.body)
     message.add_alternative(_html(mail), subtype="html")
-    if letter.attachment is not None:
+    for attachment in letter.attachments:
         message.add_attachment(
-            letter.attachment.content,
-            maintype="application",
-            subtype="pdf",
-            filename=letter.attachment.file_name,
+            attachment.content, maintype="application", subtype="pdf", filename=attachment.file_name
         )
     message["Content-Language"] = mail.language  # last: content headers move into the first part
     return message

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     """What a mail is about. The value is the type of the event that it follows from."""
 
     INVOICE_ISSUED = "invoice.issued"
+    INVOICE_CORRECTED = "invoice.corrected"
     CREDIT_NOTE_ISSUED = "credit_note.issued"
     PAYMENT_FAILED = "payment.failed"
     INVOICE_REMINDER_DUE = "invoice.reminder_due"
@@ -79,4 +80,4 @@ class Letter(Value, frozen=True, kw_only=True):
     reply_to: Email
     subject: str
     body: str
-    attachment: Attachment | None = None
+    attachments: tuple[Attachment, ...] = ()

@@ -1,5 +1,6 @@
 """Crediting an invoice and giving the money back, in one act."""
 
+from billing.credit_notes import store as credit_notes
 from billing.credit_notes.issue import issue_credit_note
 from billing.credit_notes.model import NewCreditNote
 from billing.invoices.model import InvoiceId
@@ -8,10 +9,12 @@ from billing.parties.model import RefundMode, Settings
 from billing.payments import store as payments
 from billing.settlement.apply import lock_with_sources
 from kernel.database import Tx
+from kernel.errors import Invalid
 from kernel.periods import local_date
 from refunds import rules
 from refunds.give_back import give_back
-from refunds.model import GivenBack
+from refunds.model import GivenBack, NewCredit
+from refunds.record_refund import record_refund
 
 
 async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) -> GivenBack:
@@ -25,10 +28,29 @@ async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) 
         refund_on=request.refund_on,
         today=local_date(tx.now, entity.zone),
     )
-    goes_back = terms.mode is not RefundMode.NONE and invoice.settlement.paid
+    # One that refers to others may have been paid with what was paid on those.
+    was_paid = invoice.settlement.paid or invoice.references
+    goes_back = terms.mode is not RefundMode.NONE and was_paid
     paid_by = await payments.of_invoice(tx, invoice_id) if goes_back else []
 
     refund = rules.refunding(terms, paid_by, invoice.currency)
 
     note = await issue_credit_note(tx, invoice, request, refund=refund, entity=entity)
     return await give_back(tx, note, terms, paid_by, entity)
+
+
+async def credit_and_record(tx: Tx, invoice_id: InvoiceId, request: NewCredit) -> GivenBack:
+    """Crediting it, when some of the money has gone back past us before."""
+    given = await credit_invoice(tx, invoice_id, request)
+    if not request.already_refunded:
+        return given
+    if given.credit_note.refund_mode is not RefundMode.MANUAL:
+        raise Invalid(
+            "already_refunded_not_manual",
+            "What has gone back past us goes with the refund mode manual.",
+            param="already_refunded",
+        )
+    note_id = given.credit_note.id
+    recorded = [await record_refund(tx, note_id, part) for part in request.already_refunded]
+    note = await credit_notes.get(tx, note_id)
+    return GivenBack(credit_note=note, refunds=tuple(recorded), to_refund_by_hand=note.settlement.promised)

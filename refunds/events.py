@@ -1,15 +1,26 @@
-"""What happens to refunds."""
+"""What happens to refunds, and to invoices that are put right."""
 
 from datetime import date
 from typing import Self
 
 from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
-from billing.parties.model import CustomerId
+from billing.parties.model import CustomerId, RefundMode
 from billing.payments.model import PaymentId
 from kernel.events import Event
 from kernel.money import Money
 from refunds.model import Refund, RefundId
+
+
+class CreditNoteRefundAsked(Event, frozen=True, kw_only=True, tag="credit_note.refund_asked"):
+    """What is left of it is to go back, later than it was issued; `by_hand` is what was promised of that."""
+
+    credit_note_id: CreditNoteId
+    invoice_id: InvoiceId | None
+    customer_id: CustomerId
+    mode: RefundMode
+    amount: Money
+    by_hand: Money
 
 
 class RefundEvent(Event, frozen=True, kw_only=True):
@@ -72,3 +83,12 @@ class RefundConverted(RefundEvent, frozen=True, kw_only=True, tag="refund.conver
 
 class RefundRecordedExternal(RefundEvent, frozen=True, kw_only=True, tag="refund.recorded_external"):
     """The money went back past us: the refund that says so has succeeded beside it."""
+
+
+class InvoiceCorrected(Event, frozen=True, kw_only=True, tag="invoice.corrected"):
+    """A note took it back, and another invoice stands in its place."""
+
+    invoice_id: InvoiceId
+    credit_note_id: CreditNoteId
+    corrected_invoice_id: InvoiceId
+    customer_id: CustomerId

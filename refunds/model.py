@@ -14,9 +14,9 @@ from typing import Annotated, Self
 
 import msgspec
 
-from billing.credit_notes.model import CreditNote, CreditNoteId
-from billing.invoices.model import Invoice, InvoiceId
-from billing.parties.model import CustomerId, Proration, RefundMode
+from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote, Reason
+from billing.invoices.model import CorrectedLine, Invoice, InvoiceId, NewDiscount
+from billing.parties.model import CustomerId, Metadata, Proration, RefundMode
 from billing.payments.model import Means, OutsideMeans, PaymentId
 from kernel.decimals import Quantity
 from kernel.errors import Conflict
@@ -109,6 +109,33 @@ class RetriedRefund(Value, frozen=True, kw_only=True):
 
     retried: Refund
     refunds: tuple[Refund, ...]
+
+
+class NewFix(Input, frozen=True, kw_only=True):
+    """What is billed in place of an invoice that was wrong. Without `lines` it is what was billed before.
+
+    The customer is as they are now, and prices are net or gross as before. `note` and `metadata` stay as they
+    were unless they are sent. `refund` says where money goes that was paid beyond the new total, instead of
+    the settings; `refund_on` is the day of a deferred refund.
+    """
+
+    reason: Reason
+    reason_text: Note | None = None
+    lines: Annotated[list[CorrectedLine], msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] = []
+    note: Note | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: Metadata | None = None
+    refund: RefundMode | None = None
+    refund_on: date | None = None
+
+
+class FixedInvoice(Value, frozen=True, kw_only=True):
+    """`invoice` stands in place of the one that `credit_note` took back, and names both."""
+
+    invoice: Invoice
+    credit_note: CreditNote
+    refunds: tuple[Refund, ...]
+    to_refund_by_hand: Money
 
 
 class RebateGiven(Value, frozen=True, kw_only=True):
@@ -282,3 +309,21 @@ class NewExternalRefund(Input, frozen=True, kw_only=True):
     means: OutsideMeans
     refunded_on: date | None = None
     reference: Name | None = None
+
+
+class NewCredit(NewCreditNote, frozen=True, kw_only=True):
+    """`already_refunded`: what has gone back past us before, with the mode `manual`."""
+
+    already_refunded: Annotated[list[NewManualRefund], msgspec.Meta(max_length=20)] = []
+
+
+class NewNoteRefund(Input, frozen=True, kw_only=True):
+    """Give back what is left of a credit note. Without `amount` it is all of it.
+
+    `automatic` and `deferred` also take what was promised by hand, and first; `none` takes it back into the
+    balance.
+    """
+
+    mode: RefundMode
+    amount: Money | None = None
+    refund_on: date | None = None

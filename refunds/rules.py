@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
-from billing.credit_notes.model import Refunding
+from billing.credit_notes.model import CreditNote, Refunding
 from billing.parties.model import RefundMode, Settings
 from billing.payments.model import Means, Payment
 from billing.payments.model import Status as PaymentStatus
-from kernel.errors import Invalid
+from kernel.errors import Conflict, Invalid
 from kernel.money import Currency, Money, total, zero
 from kernel.structs import Value
 
@@ -59,15 +59,61 @@ def check_due(due_on: date, *, today: date, param: str) -> None:
         raise Invalid("refund_on_far", "A refund is deferred by a year at most.", param=param)
 
 
+def through_provider(mode: RefundMode) -> bool:
+    return mode in (RefundMode.AUTOMATIC, RefundMode.DEFERRED)
+
+
 def refunding(terms: Terms, payments: Sequence[Payment], currency: Currency) -> Refunding:
     """In the manual mode nothing goes through the provider."""
-    through_provider = terms.mode in (RefundMode.AUTOMATIC, RefundMode.DEFERRED)
     carried = total((refundable(payment) for payment in payments), currency)
     return Refunding(
         mode=terms.mode,
         due_on=terms.due_on,
-        by_provider=carried if through_provider else zero(currency),
+        by_provider=carried if through_provider(terms.mode) else zero(currency),
     )
+
+
+def to_give(note: CreditNote, mode: RefundMode, asked: Money | None) -> Money:
+    """What of a note is to go another way than it went so far. All that can, unless an amount is asked for.
+
+    Raises Invalid `currency_mismatch`, `refund_not_positive`, Conflict `refund_exceeds_note`.
+    """
+    settlement = note.settlement
+    match mode:
+        case RefundMode.AUTOMATIC | RefundMode.DEFERRED:
+            most = settlement.promised + settlement.left
+        case RefundMode.MANUAL:
+            most = settlement.left
+        case RefundMode.NONE:
+            most = settlement.promised
+    amount = most if asked is None else asked
+    if amount.currency != note.currency:
+        raise Invalid(
+            "currency_mismatch",
+            f"The refund is in {amount.currency}, the credit note in {note.currency}.",
+            param="amount",
+        )
+    if amount.minor <= 0 and asked is not None:
+        raise Invalid("refund_not_positive", "A refund is more than zero.", param="amount")
+    if amount > most or not amount:
+        raise Conflict(
+            "refund_exceeds_note",
+            f"{most} of {note.number} can go back in the mode {mode}; {settlement.held} is held by refunds "
+            f"that are under way or have failed, {settlement.promised} promised by hand.",
+            param="amount",
+        )
+    return amount
+
+
+def promised_by(note: CreditNote, mode: RefundMode, amount: Money, spread: Spread) -> Money:
+    """How what is promised by hand moves: what payments carry was promised first, what they cannot is."""
+    match mode:
+        case RefundMode.AUTOMATIC | RefundMode.DEFERRED:
+            return spread.by_hand - min(note.settlement.promised, amount)
+        case RefundMode.MANUAL:
+            return amount
+        case RefundMode.NONE:
+            return -amount
 
 
 def spread(amount: Money, payments: Iterable[Payment]) -> Spread:

@@ -43,6 +43,21 @@ async def send_refund(door: Door, gateway: Gateway, refund_id: RefundId) -> bool
     return outcome.status is not OutcomeStatus.PENDING
 
 
+async def ask_again(door: Door, gateway: Gateway, refund_id: RefundId) -> None:
+    """What succeeded may have failed since: the bank sent it back, or the account is closed."""
+    async with door.open() as tx:
+        refund = await store.get(tx, refund_id)
+        payment = await payments.get(tx, refund.payment_id) if refund.payment_id else None
+    if payment is None or refund.status is not Status.SUCCEEDED:
+        return
+
+    outcome = await gateway.find_refund(intent_of(refund, payment))
+
+    if outcome is not None:
+        async with door.open() as tx:
+            await finish_refund(tx, refund_id, outcome)
+
+
 async def start_refund(tx: Tx, refund_id: RefundId) -> tuple[Refund, Payment]:
     """A scheduled refund whose day has come is pending from here on."""
     refund = await store.lock(tx, refund_id)

@@ -75,6 +75,37 @@ async def get(tx: Tx, refund_id: RefundId) -> Refund:
     return load(row, Refund)
 
 
+async def find(tx: Tx, refund_id: RefundId) -> Refund | None:
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
+               status, due_on, means, reference, gateway_reference, failure_code, created_at,
+               succeeded_on
+        FROM refunds
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        refund_id,
+    )
+    return load(row, Refund) if row else None
+
+
+async def of_gateway(tx: Tx, reference: str) -> Refund | None:
+    """The refund that a provider knows by this name."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
+               status, due_on, means, reference, gateway_reference, failure_code, created_at,
+               succeeded_on
+        FROM refunds
+        WHERE tenant_id = $1 AND gateway_reference = $2
+        """,
+        tx.tenant,
+        reference,
+    )
+    return load(row, Refund) if row else None
+
+
 async def lock(tx: Tx, refund_id: RefundId) -> Refund:
     row = await tx.conn.fetchrow(
         """

@@ -342,6 +342,26 @@ async def link_change(
     )
 
 
+async def link_in_place_of(tx: Tx, first: InvoiceId, corrected: InvoiceId) -> None:
+    """For the period of the first, which a note has taken back whole: what it stopped for stays stopped."""
+    await tx.conn.execute(
+        """
+        INSERT INTO subscription_invoices
+            (tenant_id, subscription_id, period_start, period_end, invoice_id, stopped_at, change_number)
+        SELECT $1, l.subscription_id, l.period_start, l.period_end, $3, l.stopped_at,
+               (SELECT max(m.change_number) + 1
+                FROM subscription_invoices m
+                WHERE m.tenant_id = $1 AND m.subscription_id = l.subscription_id
+                  AND m.period_start = l.period_start)
+        FROM subscription_invoices l
+        WHERE l.tenant_id = $1 AND l.invoice_id = $2
+        """,
+        tx.tenant,
+        first,
+        corrected,
+    )
+
+
 async def stop_lines(tx: Tx, subscription: Subscription) -> None:
     """What the current period has been billed is not used from here on: it has been credited."""
     await tx.conn.execute(

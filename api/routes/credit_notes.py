@@ -10,7 +10,7 @@ from api.filters import OfCustomer
 from api.operations import command, query
 from api.pages import pdf_response
 from billing.credit_notes import store
-from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote
+from billing.credit_notes.model import CreditNote, CreditNoteId
 from billing.documents.keep import pdf_of
 from billing.invoices.model import InvoiceId
 from billing.settlement.applicable import invoices_for
@@ -20,9 +20,10 @@ from kernel import outbox
 from kernel.database import Tx
 from kernel.outbox import PublishedEvent
 from kernel.paging import Page, Window
-from refunds.credit_invoice import credit_invoice
-from refunds.model import GivenBack, NewManualRefund, Refund
+from refunds.credit_invoice import credit_and_record
+from refunds.model import GivenBack, NewCredit, NewManualRefund, NewNoteRefund, Refund
 from refunds.record_refund import record_refund
+from refunds.refund_note import refund_note
 
 OnInvoice = Annotated[
     InvoiceId | None, QueryParameter(name="invoice_id", description="Only those on this invoice.")
@@ -66,14 +67,22 @@ async def get_credit_note_pdf(
 
 @command("/v1/invoices/{invoice_id}/credit_notes", scope="credit_notes:write", status=201)
 async def create_credit_note(
-    tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId], data: JSONBody[NewCreditNote]
+    tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId], data: JSONBody[NewCredit]
 ) -> GivenBack:
     """Credit an invoice: all that is left of it, or lines by amount or by quantity.
 
     The note first takes off what is still due. What was paid goes back in the refund mode:
     `automatic`, `manual`, `deferred` or `none`.
     """
-    return await credit_invoice(tx, invoice_id, data)
+    return await credit_and_record(tx, invoice_id, data)
+
+
+@command("/v1/credit_notes/{credit_note_id}/refund", scope="refunds:write", status=201)
+async def refund_credit_note(
+    tx: NamedDependency[Tx], credit_note_id: FromPath[CreditNoteId], data: JSONBody[NewNoteRefund]
+) -> GivenBack:
+    """Give back what is left of a credit note, or a part of it, in any refund mode."""
+    return await refund_note(tx, credit_note_id, data)
 
 
 @command("/v1/credit_notes/{credit_note_id}/refunds", scope="refunds:write", status=201)
@@ -113,5 +122,6 @@ ROUTES = [
     get_credit_note_activity,
     get_credit_note_pdf,
     create_credit_note,
+    refund_credit_note,
     create_manual_refund,
 ]

@@ -22,6 +22,8 @@ from kernel import outbox
 from kernel.database import Tx
 from kernel.outbox import PublishedEvent
 from kernel.paging import Page, Window
+from refunds import fix_invoice as fixing
+from refunds.model import FixedInvoice, NewFix
 from subscriptions.backtests.discounts import InvoiceDiscounts, discounts_of
 
 
@@ -90,6 +92,19 @@ async def pay_invoice(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) 
     return await request_payment(tx, invoice_id)
 
 
+@command("/v1/invoices/{invoice_id}/fix", scope="credit_notes:write", status=201)
+async def fix_invoice(
+    tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId], data: JSONBody[NewFix]
+) -> FixedInvoice:
+    """Put a wrong invoice right: a credit note for all that is left of it, and the corrected invoice.
+
+    They are linked and sent together. What was paid is kept for the corrected invoice: only what is over
+    goes back in the refund mode, and only what is missing is due. A line may name the `line` that it is in
+    place of, with what is to be different; it then bills the same item and period.
+    """
+    return await fixing.fix_invoice(tx, invoice_id, data)
+
+
 @query("/v1/invoices/{invoice_id}/dunning", scope="invoices:read")
 async def get_invoice_dunning(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Dunning:
     """Read where the dunning of an invoice stands: what was done, and when the next step is due.
@@ -127,6 +142,7 @@ ROUTES = [
     get_invoice_pdf,
     create_payment,
     pay_invoice,
+    fix_invoice,
     get_invoice_dunning,
     pause_invoice_dunning,
     resume_invoice_dunning,

@@ -153,6 +153,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     """On one invoice, or a rebate over many: then it has no `invoice_id`, and `rebate` says what it is for.
 
     `sources` are the invoices it is on. Of a rebate the first thousand are shown, and as many lines.
+    `corrected_by` is the invoice that was issued with it, in place of the one it takes back.
     """
 
     id: CreditNoteId
@@ -185,14 +186,20 @@ class CreditNote(Value, frozen=True, kw_only=True):
     metadata: dict[str, str]
     issued_at: datetime
     settlement: CreditNoteSettlement
+    corrected_by: InvoiceId | None = None
 
 
 class Refunding(Value, frozen=True, kw_only=True):
-    """How what was paid is to go back: the mode, the day, and how much the provider can carry."""
+    """How what was paid is to go back: the mode, the day, and how much the provider can carry.
+
+    Up to `keep` of it does not: it is for the invoice `kept_for`, which takes the place of the one credited.
+    """
 
     mode: RefundMode
     due_on: date
     by_provider: Money
+    keep: Money | None = None
+    kept_for: InvoiceId | None = None
 
 
 class NewCreditLine(Input, frozen=True, kw_only=True):

@@ -117,7 +117,8 @@ def destination_of(amount: Money, unpaid: Money, refund: Refunding) -> Destinati
     """What was not paid with money first; the rest goes back as far as the refund mode carries it."""
     to_invoice = min(amount, unpaid)
     paid = amount - to_invoice
-    back = zero(amount.currency) if refund.mode is RefundMode.NONE else paid
+    kept = min(paid, refund.keep) if refund.keep else zero(amount.currency)
+    back = zero(amount.currency) if refund.mode is RefundMode.NONE else paid - kept
     to_provider = min(back, refund.by_provider)
     return Destination(
         to_invoice=to_invoice,
@@ -234,4 +235,5 @@ def _note(
         metadata=request.metadata,
         issued_at=now,
         settlement=unused(credit.total, to_invoice=destination.to_invoice),
+        corrected_by=refund.kept_for,
     )

@@ -47,9 +47,9 @@ async def insert(tx: Tx, ready: Ready) -> Recorded:
                  invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, time_zone, reason,
                  reason_text, refund_mode, refund_on, to_invoice_minor, to_provider_minor, by_hand_minor,
                  to_balance_minor, tax_behavior, net_minor, tax_minor, total_minor, metadata, issued_at,
-                 rebate)
+                 rebate, corrected_by)
             SELECT $1, $7, number, $2, $8, $9, $10, $11, $12, $13, issued_on, $14, $15, $16, $17, $18, $19,
-                   $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32
+                   $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $85
             FROM series
         ), line AS (
             INSERT INTO credit_note_lines
@@ -143,6 +143,7 @@ async def insert(tx: Tx, ready: Ready) -> Recorded:
         *_settled(ready.after),
         [invoice.id for invoice in ready.settled],
         *_entries(ready.booked, ready.fallen_due),
+        ready.note.corrected_by,
     )
     assert row is not None, "the series gives its number"
     return load(row, Recorded)

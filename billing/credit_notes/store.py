@@ -124,7 +124,7 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
                c.invoice_issued_on, c.currency, c.language, c.issued_on, c.seller, c.buyer, c.vat_due,
                c.time_zone, c.reason, c.reason_text, c.rebate, c.refund_mode, c.refund_on, c.to_invoice_minor,
                c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.tax_behavior,
-               c.net_minor, c.tax_minor, c.total_minor, c.metadata, c.issued_at,
+               c.net_minor, c.tax_minor, c.total_minor, c.metadata, c.issued_at, c.corrected_by,
                s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.marked_minor,
                s.status
         FROM credit_notes c
@@ -294,9 +294,10 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
             (tenant_id, id, number, legal_entity_id, customer_id, invoice_id, invoice_number,
              invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, time_zone, reason,
              reason_text, refund_mode, refund_on, to_invoice_minor, to_provider_minor, by_hand_minor,
-             to_balance_minor, tax_behavior, net_minor, tax_minor, total_minor, metadata, issued_at, rebate)
+             to_balance_minor, tax_behavior, net_minor, tax_minor, total_minor, metadata, issued_at, rebate,
+             corrected_by)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)
+                $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)
         """,
         tx.tenant,
         note.id,
@@ -328,6 +329,7 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
         note.metadata,
         note.issued_at,
         note.rebate,
+        note.corrected_by,
     )
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from kernel.ids import Id
-from kernel.money import Money
+from kernel.money import Currency, Money
 from kernel.structs import Value
 
 
@@ -81,6 +81,44 @@ class Gateway(Protocol):
     async def find_refund(self, intent: RefundIntent) -> Outcome | None: ...
 
 
+# ── payment methods that customers leave at the provider ─────────────────────────────────────────
+
+
+class Payer(Value, frozen=True, kw_only=True):
+    """A customer of ours, as the provider is told of them. The same `key` is the same payer, for a day."""
+
+    id: Id
+    key: str
+    name: str
+    email: str | None
+
+
+class CheckoutIntent(Value, frozen=True, kw_only=True):
+    """`payer` is the provider's id of the customer, `currency` what they will pay in."""
+
+    customer_id: Id
+    payer: str
+    currency: Currency
+    success_url: str
+    cancel_url: str
+
+
+class Checkout(Value, frozen=True, kw_only=True):
+    """A page of the provider's: send the customer there. Nothing of their card comes to us."""
+
+    reference: str
+    url: str
+    expires_at: datetime
+
+
+class Saving(Protocol):
+    """A provider at which customers leave their payment methods themselves."""
+
+    async def create_payer(self, payer: Payer) -> str: ...
+
+    async def open_checkout(self, intent: CheckoutIntent) -> Checkout: ...
+
+
 # ── what the provider has in its books ───────────────────────────────────────────────────────────
 
 
@@ -126,12 +164,16 @@ class DisputeMade(Value, frozen=True, kw_only=True):
 
 
 class MethodSaved(Value, frozen=True, kw_only=True):
-    """A payment method a customer left at the provider's own page. `our_id` is the customer's, with us."""
+    """A payment method a customer left at the provider's own page. `our_id` is the customer's, with us.
+
+    Two payment methods of the same card have the same `fingerprint`.
+    """
 
     reference: str
     our_id: str | None
     customer: str
     payment_method: str
+    fingerprint: str | None = None
 
 
 class Ledgered(Protocol):

@@ -10,6 +10,8 @@ our transaction rolls back. The payment method says how it behaves:
     pm_sandbox_refund_declined  the charge succeeds, its refunds fail
     pm_sandbox_refund_timeout   the charge succeeds, refunds are made and their answers lost
     pm_sandbox_refund_late      the charge succeeds, refunds are pending and succeed two seconds later
+    pm_sandbox_refund_fails_later
+                                the charge succeeds, refunds succeed and fail two seconds later
 
 Any other payment method fails with payment_method_unknown.
 """
@@ -21,6 +23,7 @@ from kernel.database import Pool
 from kernel.structs import Row
 
 LATE_SECONDS = 2
+FAILS_LATER = "pm_sandbox_refund_fails_later"
 
 _CHARGES = {
     "pm_sandbox_ok": Status.SUCCEEDED,
@@ -30,6 +33,7 @@ _CHARGES = {
     "pm_sandbox_refund_declined": Status.SUCCEEDED,
     "pm_sandbox_refund_timeout": Status.SUCCEEDED,
     "pm_sandbox_refund_late": Status.SUCCEEDED,
+    FAILS_LATER: Status.SUCCEEDED,
 }
 _REFUNDS = {
     "pm_sandbox_refund_declined": Status.FAILED,
@@ -110,7 +114,7 @@ class Sandbox:
             intent.amount.minor,
             status,
             "refund_declined" if status is Status.FAILED else None,
-            LATE_SECONDS if status is Status.PENDING else None,
+            LATE_SECONDS if status is Status.PENDING or behaviour == FAILS_LATER else None,
         )
         if row is None:
             return Outcome(status=Status.FAILED, reference="", failure_code="charge_not_refundable")
@@ -122,8 +126,13 @@ class Sandbox:
         row = await self._pool.fetchrow(
             """
             UPDATE sandbox.refunds
-            SET status = CASE WHEN status = 'pending' AND settles_at <= now()
-                              THEN 'succeeded' ELSE status END
+            SET status = CASE WHEN settles_at > now() THEN status
+                              WHEN status = 'pending' THEN 'succeeded'
+                              WHEN settles_at IS NOT NULL THEN 'failed'
+                              ELSE status END,
+                failure_code = CASE WHEN status = 'succeeded' AND settles_at <= now()
+                                    THEN 'account_closed' ELSE failure_code END,
+                settles_at = CASE WHEN settles_at <= now() THEN NULL ELSE settles_at END
             WHERE our_id = $1
             RETURNING id, status, failure_code
             """,

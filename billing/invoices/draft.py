@@ -1,5 +1,6 @@
 """Drafts: invoices to be, with free lines and discounts."""
 
+from collections import abc
 from collections.abc import Sequence
 
 import msgspec
@@ -98,11 +99,7 @@ async def priced(tx: Tx, draft: Draft, customer: Customer, entity: LegalEntity) 
 
     A line that names a VAT rate is priced with that one; any other is priced with the seller's.
     """
-    sale = Taxed(own=entity.tax_rate_id, charged=customer.tax_rate_id or entity.tax_rate_id)
-    treatments: dict[str | None, TaxTreatment] = {
-        None: (await treatments_of(tx, [sale]))[sale],
-        **{key: TaxTreatment(group=(await tax_rates.get(tx, key)).group) for key in _named(draft)},
-    }
+    treatments = await treatments_named(tx, _named(draft), customer, entity)
     lines = [
         PricedLine(
             description=line.description,
@@ -119,6 +116,17 @@ async def priced(tx: Tx, draft: Draft, customer: Customer, entity: LegalEntity) 
         lines = totals.discounted(lines, "draft", discount)
     totals.totals_of(lines, draft.currency, draft.tax_behavior)
     return lines
+
+
+async def treatments_named(
+    tx: Tx, names: abc.Collection[str], customer: Customer, entity: LegalEntity
+) -> dict[str | None, TaxTreatment]:
+    """By the VAT rates that lines name; without a name, of a line which names none."""
+    sale = Taxed(own=entity.tax_rate_id, charged=customer.tax_rate_id or entity.tax_rate_id)
+    return {
+        None: (await treatments_of(tx, [sale]))[sale],
+        **{key: TaxTreatment(group=(await tax_rates.get(tx, key)).group) for key in names},
+    }
 
 
 def _named(draft: Draft) -> set[str]:

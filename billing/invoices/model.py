@@ -155,7 +155,10 @@ class InvoiceSettlement(Value, frozen=True, kw_only=True):
 
 
 class Invoice(Value, frozen=True, kw_only=True):
-    """An issued invoice with the state of its settlement."""
+    """An issued invoice with the state of its settlement.
+
+    `references` are earlier documents that it names, `corrected_by` is the one that stands in its place.
+    """
 
     id: InvoiceId
     number: str
@@ -182,6 +185,7 @@ class Invoice(Value, frozen=True, kw_only=True):
     settlement: InvoiceSettlement
     kind: InvoiceKind = InvoiceKind.STANDARD
     references: tuple[DocumentReference, ...] = ()
+    corrected_by: InvoiceId | None = None
 
 
 class NewLine(Input, frozen=True, kw_only=True):
@@ -203,6 +207,31 @@ class NewDiscount(Input, frozen=True, kw_only=True):
     name: Name
     percent: Rate | None = None
     amount: Money | None = None
+
+
+class NewPeriod(Input, frozen=True, kw_only=True):
+    """Half-open: what begins at `end` is of the next period."""
+
+    start: Annotated[datetime, msgspec.Meta(tz=True)]
+    end: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class CorrectedLine(Input, frozen=True, kw_only=True):
+    """A line of the invoice that is corrected, `line`, with what is to be different; or another line.
+
+    Of a line whose amount changes, its discounts change in proportion. Another line needs a `description` and
+    a `unit_price`. A `recurring` line is paid in advance for its `period`: what is not used of it is credited
+    when the subscription changes or ends.
+    """
+
+    line: LineId | None = None
+    description: Name | None = None
+    unit_price: UnitPrice | None = None
+    quantity: Quantity | None = None
+    item: Reference | None = None
+    tax_rate: str | None = None
+    period: NewPeriod | None = None
+    recurring: bool | None = None
 
 
 class NewDraft(Input, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from billing.parties.model import CustomerId
 from billing.tax.model import Category, GroupTax, TaxGroup
 from kernel.database import Tx
 from kernel.decimals import Rate
-from kernel.errors import not_found
+from kernel.errors import Conflict, DomainError, not_found
 from kernel.money import Currency, Money
 from kernel.paging import Page, Window, next_cursor, page_of
 from kernel.periods import Period
@@ -23,7 +23,7 @@ from kernel.structs import Row, load
 async def get(tx: Tx, invoice_id: InvoiceId) -> Invoice:
     found = await find_many(tx, [invoice_id])
     if not found:
-        raise not_found("invoice", invoice_id)
+        raise await _missing(tx, invoice_id)
     return found[0]
 
 
@@ -48,6 +48,7 @@ async def lock_many(
                i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
                i.refers_to AS "references",
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at,
+               s.corrected_by,
                ARRAY (SELECT ROW (l.id, l.description, l.quantity, l.unit_price, l.recurring, l.period_start,
                                   l.period_end, l.currency, l.amount_minor, l.discount_minor,
                                   l.included_tax_minor, l.net_minor, l.allowances::text, l.tax_category,
@@ -81,8 +82,28 @@ async def lock_many(
     )
     found = [_invoice(row) for row in reversed(rows)]
     for missing in set(ids) - {invoice.id for invoice in found}:
-        raise not_found("invoice", missing)
+        raise await _missing(tx, missing)
     return found
+
+
+async def _missing(tx: Tx, invoice_id: InvoiceId) -> DomainError:
+    """Issuing keeps the id: whoever has that of a draft is told what to do."""
+    is_draft = await tx.conn.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM draft_invoices
+            WHERE tenant_id = $1 AND id = $2
+        )
+        """,
+        tx.tenant,
+        invoice_id,
+    )
+    if not is_draft:
+        return not_found("invoice", invoice_id)
+    return Conflict(
+        "invoice_is_draft",
+        f"{invoice_id} is a draft. Issue it first: POST /v1/draft_invoices/{invoice_id}/issue.",
+    )
 
 
 async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Page[Invoice]:
@@ -128,6 +149,7 @@ async def find_many(tx: Tx, ids: Sequence[InvoiceId], *, with_lines: bool = True
                i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
                i.refers_to AS "references",
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at,
+               s.corrected_by,
                ARRAY (SELECT ROW (l.id, l.description, l.quantity, l.unit_price, l.recurring, l.period_start,
                                   l.period_end, l.currency, l.amount_minor, l.discount_minor,
                                   l.included_tax_minor, l.net_minor, l.allowances::text, l.tax_category,
@@ -231,6 +253,20 @@ async def update_settlement(
         credited.minor,
         status,
         settled_at,
+    )
+
+
+async def mark_corrected(tx: Tx, invoice_id: InvoiceId, *, by: InvoiceId) -> None:
+    """Another invoice stands in its place. Its settlement row has been locked."""
+    await tx.conn.execute(
+        """
+        UPDATE invoice_settlements
+        SET corrected_by = $3
+        WHERE tenant_id = $1 AND invoice_id = $2
+        """,
+        tx.tenant,
+        invoice_id,
+        by,
     )
 
 

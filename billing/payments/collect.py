@@ -108,14 +108,18 @@ def intent_of(payment: Payment) -> ChargeIntent:
 
 
 async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:
-    """Write what the gateway said. The second time is boring."""
+    """Write what the gateway said. The second time is boring.
+
+    One that had failed may turn out to have succeeded: its money is then matched as if it came today.
+    """
     invoice = await invoices.lock(tx, intent.invoice_id)
     entity = await parties.legal_entity(tx, invoice.legal_entity_id)
     payment = await store.get(tx, intent.id)
 
-    if payment.status is not Status.PENDING or outcome.status is OutcomeStatus.PENDING:
+    if not moves(payment.status, outcome.status):
         return
     today = local_date(tx.now, entity.zone)
+    was_pending = payment.status is Status.PENDING
     succeeded = outcome.status is OutcomeStatus.SUCCEEDED
     after = payment.to(
         Status.SUCCEEDED if succeeded else Status.FAILED,
@@ -126,7 +130,7 @@ async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:
 
     await store.update_outcome(tx, after)
     if succeeded:
-        await receive(tx, invoice, after, was_pending=True)
+        await receive(tx, invoice, after, was_pending=was_pending)
     else:
         after_failure = await settle(tx, invoice, pending=-payment.amount)
         await begin(tx, after_failure, charge_failed=True)
@@ -139,3 +143,10 @@ async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:
                 failure_code=outcome.failure_code or "unknown",
             ),
         )
+
+
+def moves(ours: Status, theirs: OutcomeStatus) -> bool:
+    """Whether what the gateway says takes a payment further. It never goes back."""
+    if ours is Status.FAILED:
+        return theirs is OutcomeStatus.SUCCEEDED
+    return ours is Status.PENDING and theirs is not OutcomeStatus.PENDING

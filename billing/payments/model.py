@@ -1,7 +1,8 @@
 """Payments: money in, recorded from outside or taken through a gateway.
 
 pending ──▶ succeeded
-   └──────▶ failed
+   │            ▲
+   └──────▶ failed      (its provider may say later that it succeeded after all)
 
 A payment recorded from outside is born succeeded.
 """
@@ -34,7 +35,7 @@ class Status(StrEnum):
 NEXT: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.SUCCEEDED, Status.FAILED}),
     Status.SUCCEEDED: frozenset(),
-    Status.FAILED: frozenset(),
+    Status.FAILED: frozenset({Status.SUCCEEDED}),
 }
 
 

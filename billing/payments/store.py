@@ -71,15 +71,43 @@ async def find(tx: Tx, payment_id: PaymentId) -> Payment | None:
     return load(row, Payment) if row else None
 
 
-async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
-    """Newest first: the order in which refunds go back over them."""
-    rows = await tx.conn.fetch(
+async def of_gateway(tx: Tx, gateway: str, reference: str) -> Payment | None:
+    """The payment that a provider knows by this name."""
+    row = await tx.conn.fetchrow(
         """
         SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
                reference, received_on, gateway, gateway_reference, payment_method, failure_code,
                created_at
         FROM payments
-        WHERE tenant_id = $1 AND invoice_id = $2
+        WHERE tenant_id = $1 AND gateway = $2 AND gateway_reference = $3
+        """,
+        tx.tenant,
+        gateway,
+        reference,
+    )
+    return load(row, Payment) if row else None
+
+
+async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
+    """Newest first: the order in which refunds go back over them.
+
+    Those of the invoice that it corrects are among them, and so on: what was paid there was kept for it.
+    """
+    rows = await tx.conn.fetch(
+        """
+        WITH RECURSIVE invoice (id) AS (
+            SELECT $2::uuid
+            UNION ALL
+            SELECT s.invoice_id
+            FROM invoice_settlements s
+            JOIN invoice i ON i.id = s.corrected_by
+            WHERE s.tenant_id = $1
+        )
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
+               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
+               created_at
+        FROM payments
+        WHERE tenant_id = $1 AND invoice_id IN (SELECT id FROM invoice)
         ORDER BY created_at DESC, id DESC
         """,
         tx.tenant,
@@ -89,16 +117,25 @@ async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
 
 
 async def of_credit_note(tx: Tx, credit_note_id: CreditNoteId) -> list[Payment]:
-    """Of the invoices that a note is on, newest first."""
+    """Of the invoices that a note is on and those that they correct, newest first."""
     rows = await tx.conn.fetch(
         """
-        SELECT p.id, p.customer_id, p.invoice_id, p.currency, p.amount_minor, p.refunded_minor, p.status,
-               p.means, p.reference, p.received_on, p.gateway, p.gateway_reference, p.payment_method,
-               p.failure_code, p.created_at
-        FROM credit_note_sources s
-        JOIN payments p ON p.tenant_id = s.tenant_id AND p.invoice_id = s.invoice_id
-        WHERE s.tenant_id = $1 AND s.credit_note_id = $2
-        ORDER BY p.created_at DESC, p.id DESC
+        WITH RECURSIVE invoice (id) AS (
+            SELECT invoice_id
+            FROM credit_note_sources
+            WHERE tenant_id = $1 AND credit_note_id = $2
+            UNION ALL
+            SELECT s.invoice_id
+            FROM invoice_settlements s
+            JOIN invoice i ON i.id = s.corrected_by
+            WHERE s.tenant_id = $1
+        )
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
+               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
+               created_at
+        FROM payments
+        WHERE tenant_id = $1 AND invoice_id IN (SELECT id FROM invoice)
+        ORDER BY created_at DESC, id DESC
         """,
         tx.tenant,
         credit_note_id,

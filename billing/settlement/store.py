@@ -121,7 +121,10 @@ async def undo(tx: Tx, settlement_id: SettlementId) -> None:
 
 
 async def lock_applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
-    """What notes of other invoices pay on this one, with those notes locked, one after the other."""
+    """What notes of other invoices pay on this one, with those notes locked, one after the other.
+
+    Not the note that took back the invoice which this one corrects: what it pays here was money.
+    """
     rows = await tx.conn.fetch(
         """
         SELECT s.id, s.credit_note_id, c.invoice_id AS own_invoice_id, s.currency, s.amount_minor
@@ -129,6 +132,7 @@ async def lock_applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
         JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
         JOIN credit_note_settlements n ON n.tenant_id = c.tenant_id AND n.credit_note_id = c.id
         WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND s.undone_at IS NULL AND NOT s.is_own
+          AND c.corrected_by IS DISTINCT FROM s.invoice_id
         ORDER BY c.id, s.id
         FOR NO KEY UPDATE OF n
         """,

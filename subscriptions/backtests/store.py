@@ -124,7 +124,7 @@ async def count_invoices(
             SELECT count(*)
             FROM invoices i
             JOIN subscription_invoices s ON s.tenant_id = $1 AND s.invoice_id = i.id
-            WHERE i.tenant_id = $1 AND i.issued_at >= $2 AND i.issued_at < $3
+            WHERE i.tenant_id = $1 AND i.issued_at >= $2 AND i.issued_at < $3 AND i.kind <> 'corrected'
               AND ($4::uuid[] = '{}' OR i.customer_id = ANY ($4))
             """,
             tx.tenant,
@@ -172,7 +172,7 @@ async def next_customers(
 async def invoices_of(
     tx: Tx, starts_at: datetime, ends_at: datetime, customers: Sequence[CustomerId]
 ) -> list[list[PastInvoice]]:
-    """What their subscriptions were billed, by customer and in its order."""
+    """What their subscriptions were billed, by customer and in its order; not what was put right later."""
     rows = await tx.conn.fetch(
         """
         SELECT i.id, i.customer_id, i.currency, i.issued_at, i.time_zone, i.buyer, c.metadata,
@@ -194,7 +194,7 @@ async def invoices_of(
         JOIN subscriptions u ON u.tenant_id = $1 AND u.id = s.subscription_id
         JOIN customers c ON c.tenant_id = $1 AND c.id = i.customer_id
         WHERE i.tenant_id = $1 AND i.customer_id = ANY ($4::uuid[])
-          AND i.issued_at >= $2 AND i.issued_at < $3
+          AND i.issued_at >= $2 AND i.issued_at < $3 AND i.kind <> 'corrected'
         ORDER BY i.customer_id, i.issued_at, i.id
         """,
         tx.tenant,

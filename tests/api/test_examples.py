@@ -101,6 +101,8 @@ async def test_every_example_is_accepted(
     await send("create_imported_invoices", "imported_invoices")
     draft = await send("create_draft_invoice", "draft_invoices")
     await send("patch_draft_invoice", f"draft_invoices/{draft['id']}", "PATCH")
+    await client.post(f"/v1/draft_invoices/{draft['id']}/issue")
+    await send("fix_invoice", f"invoices/{draft['id']}/fix")
     key = await send("create_api_key", "api_keys")
     await send("rotate_api_key", f"api_keys/{key['id']}/rotate")
     await send_refunds(send, client, pool, opened)
@@ -142,6 +144,8 @@ async def send_refunds(send: Send, client: httpx.AsyncClient, pool: Pool, opened
     retried = await send("retry_refund", f"refunds/{refunds['automatic']}/retry")
     again = retried["refunds"][0]["id"]
     await decline(pool, opened, again)
+    cancelled = (await client.post(f"/v1/refunds/{refunds['deferred']}/cancel")).json()
+    await send("refund_credit_note", f"credit_notes/{cancelled['credit_note_id']}/refund")
     await send("record_external_refund", f"refunds/{again}/record_external")
 
 

@@ -50,7 +50,7 @@ def a_transfer(amount: Money | None = None, *, received_on: date | None = None) 
 def test_a_payment_that_is_decided_stays_decided() -> None:
     assert NEXT[PaymentStatus.PENDING] == {PaymentStatus.SUCCEEDED, PaymentStatus.FAILED}
     assert not NEXT[PaymentStatus.SUCCEEDED]
-    assert not NEXT[PaymentStatus.FAILED]
+    assert NEXT[PaymentStatus.FAILED] == {PaymentStatus.SUCCEEDED}
 
 
 # ── Recorded from outside ───────────────────────────────────────────────────────────────────────────────

@@ -68,6 +68,9 @@ MEANWHILE: dict[str, Meanwhile] = {
     "delete_charge": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/renew"),
     "delete_draft_invoice": lambda b, w: b.post(f"/v1/draft_invoices/{w['draft_invoice']}/issue"),
     "dissociate_settlement": lambda b, w: b.post(f"/v1/settlements/{w['settlement']}/dissociate", {}),
+    "fix_invoice": lambda b, w: b.post(
+        f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(235_00)}
+    ),
     "grant_subscription_offer": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "issue_draft_invoice": lambda b, w: b.patch(
         f"/v1/draft_invoices/{w['draft_invoice']}",
@@ -96,6 +99,9 @@ MEANWHILE: dict[str, Meanwhile] = {
     "record_external_refund": lambda b, w: b.post(f"/v1/refunds/{w['retry_refund.refund']}/cancel"),
     "record_usage": lambda b, w: b.post("/v1/usage", BODIES["record_usage"](w)),
     "renew_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "refund_credit_note": lambda b, w: b.post(
+        f"/v1/credit_notes/{w['refund_credit_note.credit_note']}/refund", {"mode": "manual"}
+    ),
     "reschedule_refund": lambda b, w: b.post(f"/v1/refunds/{w['cancel_refund.refund']}/send_now"),
     "resume_invoice_dunning": lambda b, w: b.post(f"/v1/invoices/{w['invoice']}/resume_dunning"),
     "resume_offer": lambda b, w: b.post(f"/v1/offers/{w['resume_offer.offer']}/archive"),

@@ -112,6 +112,13 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "delete_charge": lambda _: None,
     "delete_draft_invoice": lambda _: None,
     "dissociate_settlement": lambda _: {"amount": euros(5_00)},
+    "fix_invoice": lambda w: {
+        "reason": "billing_error",
+        "lines": [
+            {"line": w["invoice_line"], "quantity": "2"},
+            {"description": "y", "unit_price": "9.99", "tax_rate": w["tax_rate"]},
+        ],
+    },
     "grant_subscription_offer": lambda w: {"offer": w["offer"]},
     "issue_draft_invoice": lambda _: None,
     "mark_credit_note_used": lambda _: {"reason": "Settled by hand in 2024", "amount": euros(1_00)},
@@ -137,6 +144,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         ]
     },
     "renew_subscription": lambda _: None,
+    "refund_credit_note": lambda _: {"mode": "manual", "amount": euros(3_00)},
     "reschedule_refund": lambda _: {"due_on": "2026-01-20"},
     "resume_invoice_dunning": lambda _: None,
     "resume_offer": lambda _: None,
@@ -308,6 +316,7 @@ async def _matched(backend: Backend, body: Json) -> World:
     return {
         "create_settlements.credit_note": note["id"],
         "mark_credit_note_used.credit_note": note["id"],
+        "refund_credit_note.credit_note": note["id"],
         "get_applicable_invoices.credit_note": note["id"],
         "settlement": made["settlements"][0]["id"],
     }

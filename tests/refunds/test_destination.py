@@ -166,8 +166,8 @@ async def test_the_mail_says_what_the_page_says(tx: Tx, mode: RefundMode, way: s
 
     said = refund_terms(note)
     assert said
+    assert letter is not None
     assert said in letter.body
-    assert letter.attachment is not None
-    assert letter.attachment.content == render.pdf(note)
-    (page,) = pages_of(letter.attachment.content)
+    assert letter.attachments[0].content == render.pdf(note)
+    (page,) = pages_of(letter.attachments[0].content)
     assert " ".join(said.split()) in page

@@ -8,24 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.credit_notes import store as credit_notes
+from billing.credit_notes.model import Reason
 from billing.gateways.model import Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
-from billing.invoices.model import Invoice, Status
+from billing.invoices.model import CorrectedLine, Invoice, Status
 from billing.parties.change_settings import change_settings
 from billing.parties.model import Proration, RefundMode, SettingsChange, VatDue
 from billing.payments.model import OutsideMeans
 from billing.settlement.balance import balance_of
 from billing.tax.model import TaxBehavior
 from kernel.database import Pool, Tx
-from kernel.decimals import Quantity
+from kernel.decimals import Quantity, UnitPrice
 from kernel.errors import Conflict
 from kernel.paging import Window
 from kernel.periods import Interval, Unit
 from promotions.create_offer import create_offer
 from promotions.model import NewOffer, Periods
 from refunds.change_subscription import change_subscription
-from refunds.model import ChangeWhen, NewChange, NewManualRefund, Refund
+from refunds.fix_invoice import fix_invoice
+from refunds.model import ChangeWhen, NewChange, NewFix, NewManualRefund, Refund
+from refunds.model import Status as RefundStatus
 from refunds.record_refund import record_refund
 from refunds.send_refund import finish_refund, start_refund
 from subscriptions.model import PriceModel, Signup
@@ -101,6 +104,24 @@ async def credit_a_part(tx: Tx, signup: Signup, data: st.DataObject) -> None:
         await a_credit(tx, invoice, by_amount(line, data.draw(st.integers(1, left.minor))))
 
 
+async def fix_one(tx: Tx, signup: Signup, data: st.DataObject) -> None:
+    invoice = data.draw(st.sampled_from(await issued(tx, signup)))
+    again = CorrectedLine(
+        line=invoice.lines[0].id, unit_price=data.draw(st.sampled_from([None, UnitPrice("17.33")]))
+    )
+    mode = data.draw(st.sampled_from(RefundMode))
+    try:
+        fixed = await fix_invoice(
+            tx, invoice.id, NewFix(reason=Reason.BILLING_ERROR, lines=[again], refund=mode)
+        )
+    except Conflict as refusal:
+        assert refusal.code == "nothing_to_credit"  # noqa: PT017
+        return
+    for refund in fixed.refunds:
+        if refund.status is RefundStatus.PENDING:
+            await carry_out(tx, refund)
+
+
 async def issued(tx: Tx, signup: Signup) -> list[Invoice]:
     page = await invoices.page(tx, Window(limit=100), customer_id=signup.customer.id)
     return list(page.data)
@@ -128,7 +149,7 @@ async def test_a_history_that_is_credited_whole_leaves_every_balance_at_zero(
     pool: Pool, offer: NewOffer | None, vat_due: VatDue, prices: TaxBehavior, data: st.DataObject
 ) -> None:
     acts: st.SearchStrategy[Act] = st.sampled_from(
-        [change, change, change_later, pay_a_part, pay_everything, credit_a_part]
+        [change, change, change_later, pay_a_part, pay_everything, credit_a_part, fix_one, fix_one]
     )
     async with a_transaction(pool) as tx:
         signup = await a_new_subscription(tx, offer, vat_due, prices)

@@ -19,7 +19,7 @@ from refunds import store
 from refunds.credit_invoice import credit_invoice
 from refunds.model import Refund, Status
 from refunds.request_refund import SENDING
-from refunds.send_refund import send_refund
+from refunds.send_refund import ask_again, send_refund
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, euros
 from tests.shop import a_door, a_shop, an_issued_invoice, at
@@ -157,6 +157,23 @@ async def test_a_late_refund_is_asked_for_again_until_it_is_decided(pool: Pool, 
     await pool.execute("UPDATE sandbox.refunds SET settles_at = now() WHERE our_id = $1", refund.id)
     assert await send(pool, tenant, refund)
     assert (await after(pool, tenant, refund))[0].status is Status.SUCCEEDED
+
+
+async def test_a_refund_that_fails_later_is_found_out_and_held_again(pool: Pool, tenant: TenantId) -> None:
+    refund = await a_refund(pool, tenant, "pm_sandbox_refund_fails_later")
+    assert await send(pool, tenant, refund)
+    door = a_door(pool, tenant, now=LATER)
+
+    await ask_again(door, Sandbox(pool), refund.id)
+    assert (await after(pool, tenant, refund))[0].status is Status.SUCCEEDED
+
+    await pool.execute("UPDATE sandbox.refunds SET settles_at = now() WHERE our_id = $1", refund.id)
+    for _ in range(2):
+        await ask_again(door, Sandbox(pool), refund.id)
+        failed, note = await after(pool, tenant, refund)
+        assert (failed.status, failed.failure_code) == (Status.FAILED, "account_closed")
+        assert (note.held, note.refunded) == (euros(179_76), euros(0))
+    assert await events_of(pool, tenant, "refund.failed") == 1
 
 
 async def test_a_deferred_refund_is_sent_on_its_day_and_not_before(pool: Pool, tenant: TenantId) -> None:

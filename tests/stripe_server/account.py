@@ -244,7 +244,9 @@ class Account:
     # ── within ───────────────────────────────────────────────────────────────────────────────────
 
     def _method_to_charge(self, sent: Object) -> Object:
-        method = self.find(sent.get("payment_method", ""))
+        method = self._objects.get(sent.get("payment_method", ""))
+        if method is None:
+            raise _invalid("No such PaymentMethod", code="resource_missing", param="payment_method")
         if method["customer"] != sent.get("customer"):
             raise _invalid(
                 "The customer does not have this payment method.", code="resource_missing", param="customer"

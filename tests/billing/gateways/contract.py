@@ -26,9 +26,9 @@ class Behaviour:
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
 
-    async def customer_of(self, method: str) -> str | None:
-        """The provider's customer who owns the payment method."""
-        return None
+    async def method_of(self, how: str) -> tuple[str, str | None]:
+        """A payment method that behaves like that, and the provider's customer who owns it."""
+        return how, None
 
     async def decide(self, our_id: Id) -> None:
         """What was pending is decided now."""
@@ -41,18 +41,19 @@ class Behaviour:
     async def refunds(self, our_id: Id) -> list[int]:
         raise NotImplementedError
 
-    async def intent(self, method: str, minor: int = 29_00) -> ChargeIntent:
+    async def intent(self, how: str, minor: int = 29_00) -> ChargeIntent:
         """Of a charge that nobody has sent yet."""
+        method, customer = await self.method_of(how)
         return ChargeIntent(
             id=PaymentId.new(),
             amount=euros(minor),
             payment_method=method,
-            customer=await self.customer_of(method),
+            customer=customer,
             requested_at=datetime.now(UTC),
         )
 
-    async def charge(self, method: str, minor: int = 29_00) -> Outcome:
-        return await self.gateway.charge(await self.intent(method, minor))
+    async def charge(self, how: str, minor: int = 29_00) -> Outcome:
+        return await self.gateway.charge(await self.intent(how, minor))
 
 
 def back(charge: Outcome, minor: int = 29_00) -> RefundIntent:

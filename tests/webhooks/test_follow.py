@@ -1,0 +1,330 @@
+"""Ours follows theirs: only forward, whatever order it is told in, and the second time is boring."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from billing.credit_notes.model import NewCreditNote, Reason
+from billing.gateways.model import Status
+from billing.invoices import store as invoices
+from billing.invoices.model import Invoice
+from billing.parties.model import RefundMode
+from billing.payments import store as payments
+from billing.payments.model import NEXT, Payment
+from billing.payments.model import Status as PaymentStatus
+from kernel.database import Pool, Tx, transaction
+from kernel.ids import TenantId
+from refunds import store as refunds
+from refunds.credit_invoice import credit_invoice
+from refunds.model import Refund
+from refunds.model import Status as RefundStatus
+from tests.books import assert_sound
+from tests.makers import NOON, euros
+from tests.refunds.cases import an_intent
+from tests.shop import a_door, a_shop, an_issued_invoice
+from tests.webhooks.provider import HERE, Books
+from tests.webhooks.test_receive import told
+from webhooks import store
+from webhooks.drift.model import Done, Finding, Kind
+from webhooks.follow import follow, follow_waiting
+from webhooks.following.charge import decide
+from webhooks.model import ObjectKind, ProviderObject
+from webhooks.receive import receive
+
+T = TypeVar("T")
+
+PI, RE = "pi_1", "re_1"
+CHARGE = ProviderObject(kind=ObjectKind.CHARGE, reference=PI)
+REFUND = ProviderObject(kind=ObjectKind.REFUND, reference=RE)
+TOTAL = euros(179_76)
+
+
+class Shop:
+    """One invoice of 179.76 and a payment of it that is under way, here and at the provider."""
+
+    def __init__(self, pool: Pool, tenant: TenantId) -> None:
+        self.pool = pool
+        self.tenant = tenant
+        self.books = Books()
+        self.invoice: Invoice
+        self.payment: Payment
+
+    async def inside(self, act: Callable[[Tx], Awaitable[T]]) -> T:
+        async with transaction(self.pool, self.tenant, now=NOON) as tx:
+            return await act(tx)
+
+    async def open(self) -> None:
+        async with transaction(self.pool, self.tenant, now=NOON) as tx:
+            self.invoice = await an_issued_invoice(tx, await a_shop(tx, payment_method="pm_sandbox_ok"))
+            self.payment = await an_intent(tx, self.invoice, None)
+
+    def charged(self, status: Status = Status.SUCCEEDED, *, minor: int = 179_76) -> None:
+        self.books.charge(PI, euros(minor), status, our_id=str(self.payment.id))
+
+    async def follow(self, about: ProviderObject = CHARGE) -> Finding | None:
+        """With a look at whether the books are sound."""
+        found = await follow(a_door(self.pool, self.tenant), self.books.provider, about)
+        await self.inside(assert_sound)
+        return found
+
+    async def tell(self, event: str) -> None:
+        """Of the payment."""
+        said = told(event, kind=ObjectKind.CHARGE, about=PI)
+        await self.inside(lambda tx: receive(tx, HERE, "stripe", said))
+
+    async def status(self) -> PaymentStatus:
+        return (await self.inside(lambda tx: payments.get(tx, self.payment.id))).status
+
+    async def due(self) -> int:
+        return (await self.inside(lambda tx: invoices.get(tx, self.invoice.id))).settlement.due.minor
+
+    async def refunded(self) -> Refund:
+        """All of it is credited, and the refund under way, here and at the provider."""
+        self.charged()
+        await self.follow()
+
+        async def credit(tx: Tx) -> Refund:
+            request = NewCreditNote(reason=Reason.CANCELLATION, refund=RefundMode.AUTOMATIC)
+            (refund,) = (await credit_invoice(tx, self.invoice.id, request)).refunds
+            return refund
+
+        refund = await self.inside(credit)
+        self.books.refund(RE, PI, TOTAL, Status.PENDING, our_id=str(refund.id))
+        return refund
+
+
+@pytest.fixture
+async def shop(pool: Pool, tenant: TenantId) -> Shop:
+    shop = Shop(pool, tenant)
+    await shop.open()
+    return shop
+
+
+def done(found: Finding | None) -> Done:
+    assert found is not None
+    return found.done
+
+
+# ── payments ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_payment_that_succeeded_there_has_succeeded_here(shop: Shop) -> None:
+    shop.charged()
+
+    assert done(await shop.follow()) is Done.MOVED
+    assert (await shop.status(), await shop.due()) == (PaymentStatus.SUCCEEDED, 0)
+    assert done(await shop.follow()) is Done.AGREED
+
+
+async def test_one_that_failed_there_has_failed_here(shop: Shop) -> None:
+    shop.charged(Status.FAILED)
+
+    assert done(await shop.follow()) is Done.MOVED
+    assert (await shop.status(), await shop.due()) == (PaymentStatus.FAILED, 179_76)
+
+
+async def test_one_that_failed_and_succeeded_after_all_is_money(shop: Shop) -> None:
+    shop.charged(Status.FAILED)
+    await shop.follow()
+    shop.books.decide(PI, Status.SUCCEEDED)
+
+    assert done(await shop.follow()) is Done.MOVED
+    assert (await shop.status(), await shop.due()) == (PaymentStatus.SUCCEEDED, 0)
+
+
+async def test_one_that_has_succeeded_stays_so_and_a_person_hears_of_it(shop: Shop) -> None:
+    shop.charged()
+    await shop.follow()
+    shop.books.decide(PI, Status.PENDING)
+    assert done(await shop.follow()) is Done.AGREED
+
+    shop.books.decide(PI, Status.FAILED)
+    found = await shop.follow()
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.CHARGE_UNDONE, Done.LEFT)
+    assert await shop.status() is PaymentStatus.SUCCEEDED
+
+
+async def test_another_amount_than_was_asked_for_moves_nothing(shop: Shop) -> None:
+    shop.charged(minor=179_75)
+
+    found = await shop.follow()
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.CHARGE_AMOUNT, Done.LEFT)
+    assert (found.ours, found.theirs) == (TOTAL, euros(179_75))
+    assert await shop.status() is PaymentStatus.PENDING
+
+
+async def test_money_of_somebody_we_do_not_know_is_left_to_a_person(shop: Shop) -> None:
+    shop.books.charge(PI, euros(10_00))
+
+    found = await shop.follow()
+    assert found is not None
+    assert (found.kind, found.done, found.our_id) == (Kind.CHARGE_OF_NOBODY, Done.LEFT, None)
+
+
+async def test_an_attempt_of_somebody_else_is_nobodys_affair(shop: Shop) -> None:
+    shop.books.charge(PI, euros(10_00), Status.FAILED)
+    assert done(await shop.follow()) is Done.AGREED
+
+
+async def test_a_second_charge_that_carries_our_name_is_not_taken_for_the_first(shop: Shop) -> None:
+    shop.charged()
+    await shop.follow()
+    shop.books.charge("pi_2", TOTAL, our_id=str(shop.payment.id))
+
+    found = await shop.follow(ProviderObject(kind=ObjectKind.CHARGE, reference="pi_2"))
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.CHARGE_OF_NOBODY, Done.LEFT)
+
+
+async def test_a_name_that_is_none_of_ours_is_not_believed(shop: Shop) -> None:
+    for name in ("pay_nonsense", "", str(shop.invoice.id), "x" * 500):
+        shop.books.charge(PI, TOTAL, our_id=name)
+        assert done(await shop.follow()) is Done.LEFT
+
+
+async def test_what_the_provider_does_not_know_moves_nothing(shop: Shop) -> None:
+    assert await shop.follow() is None
+    assert await shop.status() is PaymentStatus.PENDING
+
+
+@pytest.mark.parametrize("theirs", Status)
+@pytest.mark.parametrize("ours", PaymentStatus)
+async def test_every_pair_moves_forward_or_not_at_all(
+    shop: Shop, ours: PaymentStatus, theirs: Status
+) -> None:
+    shop.charged(theirs)
+    if ours is not PaymentStatus.PENDING:
+        before = shop.books.charges[PI]
+        shop.charged(Status(ours))
+        await shop.follow()
+        shop.books.charges[PI] = before
+
+    payment = await shop.inside(lambda tx: payments.get(tx, shop.payment.id))
+    assert payment.status is ours
+    found = decide(payment, shop.books.charges[PI])
+    assert (found.done is Done.MOVED) == (PaymentStatus(theirs) in NEXT[ours])
+    await shop.follow()
+    assert await shop.status() is (PaymentStatus(theirs) if found.done is Done.MOVED else ours)
+
+
+# ── refunds ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def status_of(shop: Shop, refund: Refund) -> RefundStatus:
+    return (await shop.inside(lambda tx: refunds.get(tx, refund.id))).status
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (Status.PENDING, RefundStatus.PENDING),
+        (Status.SUCCEEDED, RefundStatus.SUCCEEDED),
+        (Status.FAILED, RefundStatus.FAILED),
+    ],
+)
+async def test_a_refund_follows(shop: Shop, theirs: Status, ours: RefundStatus) -> None:
+    refund = await shop.refunded()
+    shop.books.decide(RE, theirs)
+
+    await shop.follow(REFUND)
+    await shop.follow(REFUND)
+    assert await status_of(shop, refund) is ours
+
+
+async def test_a_refund_whose_payment_nobody_had_told_of_waits_for_neither(shop: Shop) -> None:
+    """Its event came first: the payment is followed before it."""
+    shop.charged()
+    shop.books.refund(RE, PI, euros(10_00))
+
+    found = await shop.follow(REFUND)
+    assert found is not None
+    assert await shop.status() is PaymentStatus.SUCCEEDED
+
+
+async def test_another_amount_than_was_to_go_back_moves_nothing(shop: Shop) -> None:
+    refund = await shop.refunded()
+    shop.books.refund(RE, PI, euros(1), our_id=str(refund.id))
+
+    found = await shop.follow(REFUND)
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.REFUND_AMOUNT, Done.LEFT)
+    assert await status_of(shop, refund) is RefundStatus.PENDING
+
+
+async def test_a_refund_that_failed_here_and_was_made_is_left_to_a_person(shop: Shop) -> None:
+    refund = await shop.refunded()
+    shop.books.decide(RE, Status.FAILED)
+    await shop.follow(REFUND)
+    shop.books.decide(RE, Status.SUCCEEDED)
+
+    found = await shop.follow(REFUND)
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.REFUND_MADE_ANYWAY, Done.LEFT)
+    assert await status_of(shop, refund) is RefundStatus.FAILED
+
+
+async def test_a_refund_of_a_payment_that_is_not_ours_is_left_to_a_person(shop: Shop) -> None:
+    shop.books.charge("pi_theirs", euros(10_00))
+    shop.books.refund(RE, "pi_theirs", euros(10_00))
+
+    found = await shop.follow(REFUND)
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.REFUND_OF_NOBODY, Done.LEFT)
+
+
+# ── the inbox ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_events_about_one_object_are_one_look_at_it(shop: Shop) -> None:
+    shop.charged()
+    for n in range(3):
+        await shop.tell(f"evt_{n}")
+
+    door = a_door(shop.pool, shop.tenant)
+    looks = [await follow_waiting(door, shop.books.provider, CHARGE) for _ in range(3)]
+
+    assert [look is not None for look in looks] == [True, False, False]
+    assert shop.books.asked == [PI]
+    assert await shop.inside(lambda tx: store.waiting_for(tx, HERE, CHARGE)) == []
+
+
+async def test_who_dies_before_the_events_are_marked_looks_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.charged()
+    await shop.tell("evt_1")
+    door = a_door(shop.pool, shop.tenant)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(store, "mark_handled", None)
+        with pytest.raises(TypeError):
+            await follow_waiting(door, shop.books.provider, CHARGE)
+    assert await shop.status() is PaymentStatus.SUCCEEDED
+
+    assert done(await follow_waiting(door, shop.books.provider, CHARGE)) is Done.AGREED
+    assert await follow_waiting(door, shop.books.provider, CHARGE) is None
+
+
+async def test_what_is_told_while_we_look_is_looked_at_again(shop: Shop) -> None:
+    """The look before it may have been too early to see what it is about."""
+    shop.charged(Status.PENDING)
+    await shop.tell("evt_1")
+    looking = shop.books.charge_of
+
+    async def charge_of(reference: str):  # type: ignore[no-untyped-def]
+        seen = await looking(reference)
+        shop.books.decide(PI, Status.SUCCEEDED)
+        await shop.tell("evt_2")
+        return seen
+
+    shop.books.charge_of = charge_of  # type: ignore[method-assign]
+    door = a_door(shop.pool, shop.tenant)
+    await follow_waiting(door, shop.books.provider, CHARGE)
+    assert await shop.status() is PaymentStatus.PENDING
+
+    shop.books.charge_of = looking  # type: ignore[method-assign]
+    await follow_waiting(door, shop.books.provider, CHARGE)
+    assert await shop.status() is PaymentStatus.SUCCEEDED

@@ -1,0 +1,66 @@
+"""Following one of a provider's objects: fetch its state, and move ours forward to it.
+
+Nothing foreign happens inside a transaction, and the events that were waiting are marked last: who dies
+before that looks again, and finds that ours is there already.
+"""
+
+from billing.gateways.model import Ledgered
+from kernel.database import Door
+from kernel.ids import Id
+from kernel.structs import Value
+from webhooks import store
+from webhooks.drift.model import Finding
+from webhooks.following.charge import follow_charge
+from webhooks.following.refund import follow_refund
+from webhooks.model import ObjectKind, ProviderObject
+
+
+class Provider(Value, frozen=True, kw_only=True):
+    """A provider as one connection reaches it: its name, as payments keep it, and its books."""
+
+    name: str
+    connection_id: Id
+    books: Ledgered
+
+
+async def follow_waiting(door: Door, provider: Provider, about: ProviderObject) -> Finding | None:
+    """None when there was nothing to look at: an earlier look has answered for all events so far."""
+    async with door.open() as tx:
+        waiting = await store.waiting_for(tx, provider.connection_id, about)
+    if not waiting:
+        return None
+
+    finding = await follow(door, provider, about)
+
+    async with door.open() as tx:
+        await store.mark_handled(tx, waiting)
+    return finding
+
+
+async def follow(door: Door, provider: Provider, about: ProviderObject) -> Finding | None:
+    """None when the provider does not know the object."""
+    match about.kind:
+        case ObjectKind.CHARGE:
+            return await _charge(door, provider, about.reference)
+        case ObjectKind.REFUND:
+            return await _refund(door, provider, about.reference)
+        case ObjectKind.DISPUTE | ObjectKind.CHECKOUT:
+            return None
+
+
+async def _charge(door: Door, provider: Provider, reference: str) -> Finding | None:
+    charge = await provider.books.charge_of(reference)
+    if charge is None:
+        return None
+    async with door.open() as tx:
+        return await follow_charge(tx, provider.name, charge)
+
+
+async def _refund(door: Door, provider: Provider, reference: str) -> Finding | None:
+    """What it is a refund of may have come to nobody's ears yet: that is followed first."""
+    made = await provider.books.refund_of(reference)
+    if made is None:
+        return None
+    await _charge(door, provider, made.charge)
+    async with door.open() as tx:
+        return await follow_refund(tx, made)

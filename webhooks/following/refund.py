@@ -1,0 +1,69 @@
+"""Our refund follows the provider's, and only forward; one that only they know of is recorded."""
+
+from billing.gateways.model import Outcome, RefundMade
+from billing.gateways.model import Status as OutcomeStatus
+from kernel.database import Tx
+from refunds import store as refunds
+from refunds.model import Refund, RefundId, Status
+from refunds.send_refund import finish_refund
+from webhooks.drift.model import Done, Finding, Kind
+
+
+async def follow_refund(tx: Tx, made: RefundMade) -> Finding:
+    refund = await refund_of(tx, made)
+    if refund is None:
+        return _unknown(made)
+
+    found = decide(refund, made)
+
+    if found.done is Done.MOVED:
+        await finish_refund(tx, refund.id, _outcome(made))
+    return found
+
+
+async def refund_of(tx: Tx, made: RefundMade) -> Refund | None:
+    """By its name there, or by ours that it carries, if the answer with its name was lost."""
+    known = await refunds.of_gateway(tx, made.reference)
+    our_id = RefundId.read(made.our_id) if made.our_id else None
+    if known is not None or our_id is None:
+        return known
+    refund = await refunds.find(tx, our_id)
+    return refund if refund is not None and not refund.gateway_reference else None
+
+
+def decide(refund: Refund, made: RefundMade) -> Finding:
+    """Pure: what differs, and whether ours follows."""
+    kind, done = Kind.REFUND_STATUS, Done.AGREED
+    went_back = made.status is OutcomeStatus.SUCCEEDED
+    match refund.status:
+        case _ if went_back and made.amount != refund.amount:
+            kind, done = Kind.REFUND_AMOUNT, Done.LEFT
+        case Status.PENDING if made.status is not OutcomeStatus.PENDING:
+            done = Done.MOVED
+        case Status.SUCCEEDED if made.status is OutcomeStatus.FAILED:
+            done = Done.MOVED
+        case Status.PENDING | Status.SUCCEEDED:
+            pass
+        case _ if went_back:
+            kind, done = Kind.REFUND_MADE_ANYWAY, Done.LEFT
+    return Finding(
+        kind=kind,
+        done=done,
+        reference=made.reference,
+        our_id=str(refund.id),
+        ours=refund.amount,
+        theirs=made.amount,
+    )
+
+
+def _unknown(made: RefundMade) -> Finding:
+    return Finding(
+        kind=Kind.REFUND_OF_NOBODY,
+        done=Done.LEFT if made.status is OutcomeStatus.SUCCEEDED else Done.AGREED,
+        reference=made.reference,
+        theirs=made.amount,
+    )
+
+
+def _outcome(made: RefundMade) -> Outcome:
+    return Outcome(status=made.status, reference=made.reference, failure_code=made.failure_code)

@@ -8,6 +8,7 @@ from api.filters import OfCustomer
 from api.operations import command, query
 from api.pages import pdf_response
 from billing.documents.keep import pdf_of
+from billing.documents.receipt import receipt_of
 from billing.dunning import store as dunning
 from billing.dunning.model import Dunning, NewPause
 from billing.dunning.pause import pause_dunning, resume_dunning
@@ -78,6 +79,13 @@ async def get_invoice_pdf(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceI
     return pdf_response(await pdf_of(tx, invoice), invoice.number)
 
 
+@query("/v1/invoices/{invoice_id}/receipt", scope="invoices:read")
+async def get_invoice_receipt(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Response[bytes]:
+    """The receipt of a paid invoice (facture acquittée) as a PDF: its page, with what settled it."""
+    invoice = await store.get(tx, invoice_id)
+    return pdf_response(await receipt_of(tx, invoice), f"{invoice.number}-receipt")
+
+
 @command("/v1/invoices/{invoice_id}/payments", scope="payments:write", status=201)
 async def create_payment(
     tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId], data: JSONBody[NewPayment]
@@ -140,6 +148,7 @@ ROUTES = [
     get_invoice_discounts,
     get_invoice_activity,
     get_invoice_pdf,
+    get_invoice_receipt,
     create_payment,
     pay_invoice,
     fix_invoice,

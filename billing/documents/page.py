@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from billing.credit_notes.model import CreditLine, CreditNote, Rebate
 from billing.documents.formats import Formats, in_fours
 from billing.documents.terms import payment_terms, refund_terms, to_pay
 from billing.documents.words import WORDS, Words
 from billing.invoices.model import Collection, Invoice, Line
 from billing.parties.model import Buyer, Language, Seller, VatDue
-from billing.settlement.model import Deduction
+from billing.settlement.model import Deduction, Receipt
 from billing.tax.model import NET_OF_TAX, GroupTax, TaxBehavior, TaxGroup
 from kernel.decimals import Measure
-from kernel.money import Currency, Money
+from kernel.money import Currency, Money, zero
+from kernel.periods import local_date
 from kernel.structs import Value
 
 # More invoices than that are not listed one by one on the page of a rebate.
@@ -35,6 +38,11 @@ class Row(Value, frozen=True, kw_only=True):
     description: str
     details: list[str]
     cells: list[str]
+
+
+class Table(Value, frozen=True):
+    columns: list[str]
+    rows: list[Row]
 
 
 class Tax(Value, frozen=True, kw_only=True):
@@ -66,13 +74,9 @@ class Page(Value, frozen=True, kw_only=True):
     payment_label: str
     payment: str
     bank: list[Fact]
+    received: Table | None
     mentions: list[str]
     note: str
-
-
-class Table(Value, frozen=True):
-    columns: list[str]
-    rows: list[Row]
 
 
 class Print(Value, frozen=True, kw_only=True):
@@ -126,8 +130,25 @@ def of_invoice(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> Page:
         payment_label=words.payment,
         payment=payment_terms(invoice, deducted),
         bank=_bank(invoice, words) if left else [],
+        received=None,
         mentions=_invoice_mentions(invoice, words),
         note=invoice.note or "",
+    )
+
+
+def of_receipt(invoice: Invoice, receipts: Sequence[Receipt]) -> Page:
+    """The page of an invoice that is settled, with what settled it, day by day, in place of how to pay it."""
+    p = _print(invoice)
+    words, unpaid = p.words, of_invoice(invoice)
+    ordered = sorted(receipts, key=lambda each: (_day(each, p), each.id))
+    paid_on = _day(ordered[-1], p) if ordered else invoice.issued_on
+    return msgspec.structs.replace(
+        unpaid,
+        title=words.receipt.format(title=unpaid.title, of=unpaid.title.lower()),
+        amount=Fact(words.still_due, p.formats.money(zero(invoice.currency))),
+        payment=words.paid_on.format(date=p.formats.long_date(paid_on)),
+        bank=[],
+        received=Table(list(words.received), [_received(each, p) for each in ordered]) if ordered else None,
     )
 
 
@@ -162,6 +183,7 @@ def of_credit_note(note: CreditNote) -> Page:
         payment_label=words.refund,
         payment=refund_terms(note),
         bank=[],
+        received=None,
         mentions=_credit_note_mentions(note, words),
         note="\n".join(filter(None, (_earned(note.rebate, p) if note.rebate else "", text))),
     )
@@ -387,6 +409,19 @@ def _totals(document: Invoice | CreditNote, p: Print) -> list[Fact]:
 def _deduction(deduction: Deduction, p: Print) -> Fact:
     label = p.words.deducted.format(number=deduction.number)
     return Fact(label, f"−{p.formats.money(deduction.amount)}")
+
+
+def _day(receipt: Receipt, p: Print) -> date:
+    return receipt.received_on or local_date(receipt.settled_at, p.zone)
+
+
+def _received(receipt: Receipt, p: Print) -> Row:
+    by = p.words.means[receipt.means] if receipt.means else p.words.by_note.format(number=receipt.number)
+    return Row(
+        description=p.formats.long_date(_day(receipt, p)),
+        details=[],
+        cells=[" · ".join(filter(None, (by, receipt.reference))), p.formats.money(receipt.amount)],
+    )
 
 
 # ── How it is paid, and what the law wants said ──────────────────────────────────────────────────

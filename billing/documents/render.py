@@ -15,7 +15,7 @@ from billing.credit_notes.model import CreditNote
 from billing.documents import page
 from billing.documents.page import Page
 from billing.invoices.model import Invoice
-from billing.settlement.model import Deduction
+from billing.settlement.model import Deduction, Receipt
 from kernel.structs import encode
 
 _FOLDER = Path(__file__).parent
@@ -32,6 +32,10 @@ def pdf(document: Invoice | CreditNote, deducted: Sequence[Deduction] = ()) -> b
 
 def invoice_pdf(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> bytes:
     return _typeset(page.of_invoice(invoice, deducted))
+
+
+def receipt_pdf(invoice: Invoice, receipts: Sequence[Receipt]) -> bytes:
+    return _typeset(page.of_receipt(invoice, receipts))
 
 
 def credit_note_pdf(note: CreditNote) -> bytes:

@@ -7,6 +7,7 @@ The French ones are only printed for sellers in France. What stands in braces is
 from billing.credit_notes.model import Reason
 from billing.invoices.model import DocumentKind, InvoiceKind
 from billing.parties.model import Language, VatDue
+from billing.payments.model import Means
 from billing.tax.model import Category, TaxBehavior
 from kernel.structs import Value
 
@@ -83,6 +84,12 @@ class Words(Value, frozen=True, kw_only=True):
     payment_reference: str
     by_transfer: str
     by_agreement: str
+    receipt: str
+    received: tuple[str, ...]
+    paid_on: str
+    still_due: str
+    means: dict[Means, str]
+    by_note: str
     by_method: str
     refund: str
     to_invoice: str
@@ -208,6 +215,20 @@ FRENCH = Words(
     payment_reference="Référence à rappeler",
     by_transfer="Pour la régler par virement\u00a0: IBAN {iban}, référence {number}.",
     by_agreement="Merci de nous écrire pour convenir du moyen de paiement.",
+    receipt="{title} acquittée",
+    received=("Date", "Règlement", "Montant"),
+    paid_on="Cette facture a été entièrement réglée le {date}.",
+    still_due="Reste à payer",
+    means={
+        Means.PROVIDER: "Moyen de paiement enregistré",
+        Means.TRANSFER: "Virement",
+        Means.CARD: "Carte bancaire",
+        Means.DIRECT_DEBIT: "Prélèvement",
+        Means.CHECK: "Chèque",
+        Means.CASH: "Espèces",
+        Means.OTHER: "Autre moyen",
+    },
+    by_note="Avoir {number}",
     by_method="Merci de vérifier votre moyen de paiement, ou de nous écrire pour convenir d’un autre.",
     refund="Remboursement",
     to_invoice="{amount} viennent en déduction de la facture {number}, qui n’était pas réglée.",
@@ -334,6 +355,20 @@ ENGLISH = Words(
     payment_reference="Reference to quote",
     by_transfer="To pay it by bank transfer: IBAN {iban}, reference {number}.",
     by_agreement="Please write to us to agree on a means of payment.",
+    receipt="Paid {of}",
+    received=("Date", "Settled by", "Amount"),
+    paid_on="This invoice was paid in full on {date}.",
+    still_due="Left to pay",
+    means={
+        Means.PROVIDER: "Registered payment method",
+        Means.TRANSFER: "Bank transfer",
+        Means.CARD: "Card",
+        Means.DIRECT_DEBIT: "Direct debit",
+        Means.CHECK: "Check",
+        Means.CASH: "Cash",
+        Means.OTHER: "Other means",
+    },
+    by_note="Credit note {number}",
     by_method="Please check your payment method, or write to us to agree on another.",
     refund="Refund",
     to_invoice="{amount} is deducted from invoice {number}, which had not been paid.",

@@ -8,7 +8,7 @@ import msgspec
 from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
-from billing.payments.model import PaymentId
+from billing.payments.model import Means, PaymentId
 from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.structs import Input, Value
@@ -69,6 +69,19 @@ class Application(Value, frozen=True, kw_only=True):
     own_invoice_id: InvoiceId | None
     currency: Currency
     amount: Money
+
+
+class Receipt(Value, frozen=True, kw_only=True):
+    """What settled an invoice in part: money by its `means`, or the credit note of that number."""
+
+    id: SettlementId
+    amount: Money
+    currency: Currency
+    settled_at: datetime
+    received_on: date | None
+    means: Means | None
+    reference: str | None
+    number: str | None
 
 
 class Deduction(Value, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from billing.settlement.model import (
     ApplicableNote,
     Application,
     Deduction,
+    Receipt,
     Settlement,
     SettlementId,
 )
@@ -158,6 +159,24 @@ async def deducted_at_issue(tx: Tx, invoice: Invoice) -> list[Deduction]:
         invoice.issued_at,
     )
     return [load(row, Deduction) for row in rows]
+
+
+async def receipts(tx: Tx, invoice: Invoice) -> list[Receipt]:
+    """Everything that settles the invoice now, in the order in which it came."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT s.id, s.currency, s.amount_minor, s.created_at AS settled_at, p.received_on, p.means,
+               p.reference, c.number
+        FROM settlements s
+        LEFT JOIN payments p ON p.tenant_id = s.tenant_id AND p.id = s.payment_id
+        LEFT JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
+        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND s.undone_at IS NULL
+        ORDER BY s.id
+        """,
+        tx.tenant,
+        invoice.id,
+    )
+    return [load(row, Receipt) for row in rows]
 
 
 async def applicable_notes(tx: Tx, window: Window, invoice: Invoice) -> Page[ApplicableNote]:

@@ -281,6 +281,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "back_test": back_test["id"],
         "draft_invoice": draft["id"],
         "event": event["id"],
+        "get_invoice_receipt.invoice": paid["id"],
         "invoice": invoice["id"],
         "invoice_line": invoice["lines"][0]["id"],
         "legal_entity": entity["id"],

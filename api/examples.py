@@ -168,6 +168,15 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "lines": [{"description": "Workshop", "unit_price": "120.00", "quantity": "10"}],
         "note": "As agreed on the phone.",
     },
+    "create_global_credit_note": {
+        "customer": "user-42",
+        "currency": "EUR",
+        "lines": [
+            {"description": "Goodwill for the outage of 12 November", "unit_price": "50.00"},
+            {"item": "pro", "quantity": "1"},
+        ],
+        "reason": "commercial_gesture",
+    },
     "create_manual_refund": {"means": "transfer", "reference": "VIR 2026-12"},
     "create_settlements": {
         "credit_notes": [{"credit_note": "cn_01kax0000000000000000000a1"}],

@@ -14,7 +14,7 @@ from billing.credit_notes.issue import issue_credit_note
 from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote
 from billing.invoices import store as invoices
 from billing.invoices.corrected import corrected_lines
-from billing.invoices.draft import treatments_named
+from billing.invoices.free_lines import treatments_named
 from billing.invoices.issue import issue_invoices
 from billing.invoices.model import (
     Collection,

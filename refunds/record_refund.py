@@ -48,11 +48,11 @@ async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManual
         created_at=tx.now,
         succeeded_on=day,
     )
-    kept = min(amount, note.settlement.promised)
+    used = used_with(note, promised=-min(amount, note.settlement.promised), refunded=amount)
 
     await store.insert(tx, refund)
-    await credit_notes.update_settlement(tx, used_with(note, promised=-kept, refunded=amount))
-    await book_refund(tx, note, invoice, refund)
+    await credit_notes.update_settlement(tx, used)
+    await book_refund(tx, used, invoice, refund)
     outbox.publish(tx, RefundSucceeded.of(refund))
     return refund
 

@@ -12,7 +12,7 @@ from billing.gateways.model import Gateway, Outcome, RefundIntent
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices.model import Invoice
 from billing.ledger import postings
-from billing.ledger.book import book, release_vat
+from billing.ledger.book import book, release_vat, release_vat_of_note
 from billing.ledger.model import Source
 from billing.parties import store as parties
 from billing.payments import store as payments
@@ -141,7 +141,7 @@ async def _fail_late(tx: Tx, locked: Locked, outcome: Outcome) -> None:
 
 
 async def book_refund(tx: Tx, note: CreditNote, invoice: Invoice | None, refund: Refund) -> None:
-    """Money went back: out of the bank, and VAT that had fallen due with it."""
+    """Money went back: out of the bank, and VAT that had fallen due with it. `note` is as it is now."""
     assert refund.succeeded_on is not None, "money that went back went on a day"
     label = f"Refund of {invoice.number if invoice else note.number}"
     await _book(tx, note, invoice, refund.id, refund.amount, label=label, booked_on=refund.succeeded_on)
@@ -167,5 +167,6 @@ async def _book(
 ) -> None:
     postings_of_it = postings.money_given_back(amount)
     await book(tx, note, Source.REFUND, refund_id, postings_of_it, label=label, booked_on=booked_on)
+    await release_vat_of_note(tx, note, Source.REFUND, refund_id, booked_on=booked_on)
     if invoice is not None:
         await release_vat(tx, invoice, Source.REFUND, refund_id, booked_on=booked_on)

@@ -28,6 +28,14 @@ async def assert_sound(tx: Tx) -> None:
         tx, "SELECT c.id, s.* FROM credit_notes c JOIN credit_note_settlements s ON s.credit_note_id = c.id"
     ):
         await _assert_used(tx, note)
+    for note in await _rows(
+        tx,
+        """
+        SELECT c.*, s.* FROM credit_notes c JOIN credit_note_settlements s ON s.credit_note_id = c.id
+        WHERE c.invoice_id IS NULL AND c.rebate IS NULL
+        """,
+    ):
+        await _assert_own_books(tx, note)
     await assert_owed(tx)
     for payment in await _rows(tx, "SELECT * FROM payments"):
         back = await _sum(
@@ -174,6 +182,30 @@ async def _assert_vat(tx: Tx, invoice: Row) -> None:
         assert (-collected.get(group, 0), -waiting.get(group, 0)) == (due, remaining - due)
 
 
+async def _assert_own_books(tx: Tx, note: Row) -> None:
+    """A note on no invoice: its VAT is no longer due by round_half_up(tax x used / total)."""
+    key, total = note["credit_note_id"], note["total_minor"]
+    used = note["applied_minor"] + note["refunded_minor"] + note["marked_minor"]
+    booked = await _rows(
+        tx,
+        """
+        SELECT account, amount_minor, tax_category AS category, tax_rate_ppm AS rate_ppm, tax_reason AS reason
+        FROM ledger_entries
+        WHERE credit_note_id = $1 AND account IN ('44571', '4458')
+        """,
+        key,
+    )
+    collected = _by_group((row for row in booked if row["account"] == "44571"), "amount_minor")
+    waiting = _by_group((row for row in booked if row["account"] == "4458"), "amount_minor")
+    for tax in await _rows(tx, "SELECT * FROM credit_note_taxes WHERE credit_note_id = $1", key):
+        group, whole = _GROUP.format(**tax), tax["tax_minor"]
+        on_invoice = note["vat_due"] == "on_invoice"
+        due = whole if on_invoice else floor(whole * Fraction(used, total) + Fraction(1, 2))
+        assert (collected.get(group, 0), waiting.get(group, 0)) == (due, whole - due)
+    receivable = await _sum(tx, "ledger_entries WHERE credit_note_id = $1 AND account = '411'", key)
+    assert receivable == used - total
+
+
 async def _applied_net(tx: Tx, invoice_id: object) -> int:
     """What notes of other invoices pay on it, less what its own notes pay on others."""
     applications = """
@@ -212,7 +244,8 @@ async def _assert_spread(tx: Tx) -> None:
         """
         SELECT c.number
         FROM credit_notes c
-        WHERE (c.net_minor, c.tax_minor, c.to_invoice_minor) IS DISTINCT FROM (
+        WHERE (c.invoice_id IS NOT NULL OR c.rebate IS NOT NULL)
+          AND (c.net_minor, c.tax_minor, c.to_invoice_minor) IS DISTINCT FROM (
                   SELECT (sum(net_minor)::bigint, sum(tax_minor)::bigint,
                           sum(to_invoice_minor)::bigint)
                   FROM credit_note_sources s WHERE s.credit_note_id = c.id)
@@ -220,6 +253,7 @@ async def _assert_spread(tx: Tx) -> None:
         SELECT category || invoice_id
         FROM (SELECT credit_note_id, NULL AS invoice_id, category, rate_ppm, reason, base_minor, tax_minor
               FROM credit_note_taxes
+              WHERE credit_note_id IN (SELECT credit_note_id FROM credit_note_sources)
               UNION ALL
               SELECT credit_note_id, NULL, category, rate_ppm, reason, -base_minor, -tax_minor
               FROM credit_note_source_taxes) t

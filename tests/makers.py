@@ -17,6 +17,7 @@ from billing.credit_notes.model import (
     CreditNoteLineId,
     CreditNoteSource,
     Destination,
+    Modality,
     Reason,
 )
 from billing.invoices import model as invoices
@@ -265,6 +266,7 @@ class CreditNoteFields(TypedDict, total=False):
     reason_text: str | None
     refund_mode: RefundMode
     refund_on: date | None
+    modality: Modality | None
     destination: Destination
     issued_on: date
 
@@ -307,6 +309,7 @@ def a_credit_note(
             ),
         ),
         rebate=None,
+        modality=None,
         currency=invoice.currency,
         language=invoice.language,
         seller=invoice.seller,

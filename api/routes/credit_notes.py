@@ -10,7 +10,7 @@ from api.filters import OfCustomer
 from api.operations import command, query
 from api.pages import pdf_response
 from billing.credit_notes import store
-from billing.credit_notes.model import CreditNote, CreditNoteId
+from billing.credit_notes.model import CreditNote, CreditNoteId, NewGlobalCreditNote
 from billing.documents.keep import pdf_of
 from billing.invoices.model import InvoiceId
 from billing.settlement.applicable import invoices_for
@@ -20,6 +20,7 @@ from kernel import outbox
 from kernel.database import Tx
 from kernel.outbox import PublishedEvent
 from kernel.paging import Page, Window
+from refunds.credit_customer import credit_customer
 from refunds.credit_invoice import credit_and_record
 from refunds.model import GivenBack, NewCredit, NewManualRefund, NewNoteRefund, Refund
 from refunds.record_refund import record_refund
@@ -85,6 +86,17 @@ async def refund_credit_note(
     return await refund_note(tx, credit_note_id, data)
 
 
+@command("/v1/credit_notes", scope="credit_notes:write", status=201)
+async def create_global_credit_note(
+    tx: NamedDependency[Tx], data: JSONBody[NewGlobalCreditNote]
+) -> GivenBack:
+    """Credit a customer on no one invoice: free lines, or lines that name a plan or an add-on.
+
+    What it comes to is balance, to be applied to invoices; with `refund: manual` it is promised by hand.
+    """
+    return await credit_customer(tx, data)
+
+
 @command("/v1/credit_notes/{credit_note_id}/refunds", scope="refunds:write", status=201)
 async def create_manual_refund(
     tx: NamedDependency[Tx],
@@ -123,5 +135,6 @@ ROUTES = [
     get_credit_note_pdf,
     create_credit_note,
     refund_credit_note,
+    create_global_credit_note,
     create_manual_refund,
 ]

@@ -23,7 +23,7 @@ from billing.parties.model import (
     VatDue,
 )
 from billing.tax.model import GroupTax, TaxBehavior, TaxGroup
-from kernel.decimals import Measure, Rate
+from kernel.decimals import Measure, Quantity, Rate, UnitPrice
 from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.periods import Period
@@ -51,6 +51,15 @@ class Reason(StrEnum):
     OTHER = "other"
 
 
+class Modality(StrEnum):
+    """How the customer gets what is credited, as the page of the note says it."""
+
+    TRANSFER = "transfer"
+    CARD = "card"
+    DEDUCTION = "deduction"  # from invoices, those to come among them
+    VOUCHER = "voucher"
+
+
 # They lower the price of what was sold, and not how much of it: rebates are counted as before.
 LEAVES_VOLUME = frozenset({Reason.REBATE, Reason.EARLY_PAYMENT})
 
@@ -64,13 +73,16 @@ class Status(StrEnum):
 class CreditLine(Value, frozen=True, kw_only=True):
     """What is credited of one line of the invoice; `quantity` where it was credited by quantity.
 
+    On no invoice it has no `invoice_line_id`, and a `unit_price` and an `item` of its own.
     In the invoice's prices it is `net + included_tax`: in net prices the latter is nothing. `volume` is what
     it takes off the volume that rebates are counted on, `rebate_ended` the part of them that goes with it.
     """
 
     id: CreditNoteLineId
-    invoice_line_id: LineId
+    invoice_line_id: LineId | None
+    item: Reference | None = None
     description: Name
+    unit_price: UnitPrice | None = None
     quantity: Measure | None
     period: Period | None
     included_tax: Money
@@ -112,6 +124,11 @@ class CreditNoteSettlement(Value, frozen=True, kw_only=True):
     marked: Money
     left: Money
 
+    @property
+    def used(self) -> Money:
+        """What has gone for good: its VAT is due no more."""
+        return self.applied + self.refunded + self.marked
+
 
 class CreditNoteSource(Value, frozen=True, kw_only=True):
     """What a note takes off one invoice: first off what had not been paid of it, `to_invoice`."""
@@ -150,8 +167,9 @@ class Rebate(Value, frozen=True, kw_only=True):
 
 
 class CreditNote(Value, frozen=True, kw_only=True):
-    """On one invoice, or a rebate over many: then it has no `invoice_id`, and `rebate` says what it is for.
+    """On one invoice, on none, or a rebate over many, of which `rebate` says what it is for.
 
+    `modality` is what its page calls the way it is given back: of notes before November 2026 it is null.
     `sources` are the invoices it is on. Of a rebate the first thousand are shown, and as many lines.
     `corrected_by` is the invoice that was issued with it, in place of the one it takes back.
     """
@@ -165,6 +183,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     invoice_issued_on: date | None
     sources: tuple[CreditNoteSource, ...]
     rebate: Rebate | None
+    modality: Modality | None
     currency: Currency
     language: Language
     issued_on: date
@@ -226,6 +245,7 @@ class NewCreditNote(Input, frozen=True, kw_only=True):
     `total` is an amount with its VAT, spread over what is left of the lines; `percent` is taken of each line
     as it was billed. `net_of_tax` leaves the VAT that was invoiced as it is (CGI art. 272); a `total` is then
     without VAT. `refund` overrides the tenant's refund mode; `refund_on` is the day of a deferred refund.
+    `modality` is printed, and follows from where the money goes unless it is said.
     """
 
     reason: Reason
@@ -237,3 +257,39 @@ class NewCreditNote(Input, frozen=True, kw_only=True):
     total: Money | None = None
     percent: Rate | None = None
     net_of_tax: bool = False
+    modality: Modality | None = None
+
+
+class NewNoteLine(Input, frozen=True, kw_only=True):
+    """A line of a note that is on no invoice: free, or of the catalogue.
+
+    `item` says what it is for. Where the `unit_price` is left out, it is the reference of a plan or an
+    add-on, and what that costs is credited, with its VAT; its name is the description unless there is one. A
+    free line without `tax_rate` takes the customer's, or else the legal entity's.
+    """
+
+    description: Name | None = None
+    unit_price: UnitPrice | None = None
+    quantity: Quantity = Quantity(1)
+    item: Reference | None = None
+    tax_rate: str | None = None
+
+
+class NewGlobalCreditNote(Input, frozen=True, kw_only=True):
+    """A credit note to a customer, on no one invoice.
+
+    Prices are without VAT or with it, as `tax_behavior` says, or else the settings; `net_of_tax` credits them
+    without VAT. It is balance to be applied to invoices; with `refund: manual` it is promised to go back by
+    hand. There is no payment that a provider could carry back.
+    """
+
+    customer: str
+    currency: Currency
+    lines: Annotated[list[NewNoteLine], msgspec.Meta(min_length=1, max_length=1000)]
+    reason: Reason
+    reason_text: Note | None = None
+    tax_behavior: TaxBehavior | None = None
+    net_of_tax: bool = False
+    refund: RefundMode = RefundMode.NONE
+    modality: Modality | None = None
+    metadata: Metadata = {}

@@ -13,6 +13,7 @@ from billing.credit_notes.model import (
     CreditNoteSettlement,
     CreditNoteSource,
     Destination,
+    Modality,
     NewCreditNote,
     Reason,
     Refunding,
@@ -128,6 +129,29 @@ def destination_of(amount: Money, unpaid: Money, refund: Refunding) -> Destinati
     )
 
 
+def modality_of(asked: Modality | None, destination: Destination) -> Modality:
+    """What is asked for, where it is not contradicted by where the note goes; or what follows from that."""
+    goes_back = destination.to_provider + destination.by_hand
+    if asked is None:
+        if destination.to_provider:
+            return Modality.CARD
+        return Modality.TRANSFER if destination.by_hand else Modality.DEDUCTION
+    possible = {
+        Modality.TRANSFER: bool(goes_back),
+        Modality.CARD: bool(goes_back),
+        Modality.DEDUCTION: not goes_back,
+        Modality.VOUCHER: not destination.to_provider,
+    }
+    if not possible[asked]:
+        raise Conflict(
+            "modality_contradicted",
+            f"The note would say {asked}, and {goes_back} of it goes back to the customer as `refund` says. "
+            "Choose another refund mode, or leave `modality` out.",
+            param="modality",
+        )
+    return asked
+
+
 def unused(note_total: Money, *, to_invoice: Money) -> CreditNoteSettlement:
     """Of a note at its issue: nothing is used of it but what it takes off its own invoice."""
     nothing = zero(note_total.currency)
@@ -142,9 +166,13 @@ def unused(note_total: Money, *, to_invoice: Money) -> CreditNoteSettlement:
     )
 
 
-def _check(invoice: Invoice, request: NewCreditNote) -> None:
-    if request.reason is Reason.OTHER and request.reason_text is None:
+def check_reason(reason: Reason, text: str | None) -> None:
+    if reason is Reason.OTHER and text is None:
         raise Invalid("reason_text_required", "Say what the other reason is.", param="reason_text")
+
+
+def _check(invoice: Invoice, request: NewCreditNote) -> None:
+    check_reason(request.reason, request.reason_text)
     if invoice.settlement.pending:
         raise Conflict(
             "payment_in_flight",
@@ -200,6 +228,7 @@ def _note(
             ),
         ),
         rebate=None,
+        modality=modality_of(request.modality, destination),
         currency=invoice.currency,
         language=invoice.language,
         issued_on=now.date(),

@@ -47,24 +47,24 @@ async def insert(tx: Tx, ready: Ready) -> Recorded:
                  invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, time_zone, reason,
                  reason_text, refund_mode, refund_on, to_invoice_minor, to_provider_minor, by_hand_minor,
                  to_balance_minor, tax_behavior, net_minor, tax_minor, total_minor, metadata, issued_at,
-                 rebate, corrected_by)
+                 rebate, corrected_by, modality)
             SELECT $1, $7, number, $2, $8, $9, $10, $11, $12, $13, issued_on, $14, $15, $16, $17, $18, $19,
-                   $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $85
+                   $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $85, $86
             FROM series
         ), line AS (
             INSERT INTO credit_note_lines
                 (tenant_id, credit_note_id, currency, id, invoice_line_id, position, description, quantity,
                  period_start, period_end, included_tax_minor, net_minor, tax_category, tax_rate_ppm,
-                 tax_reason, volume_minor, rebate_minor)
+                 tax_reason, volume_minor, rebate_minor, item, unit_price)
             SELECT $1, $7, $12, l.id, l.invoice_line_id, l.position, l.description, l.quantity,
                    l.period_start, l.period_end, l.included_tax, l.net, l.category, l.rate, l.reason,
-                   l.volume, -l.rebate_ended
+                   l.volume, -l.rebate_ended, l.item, l.unit_price
             FROM unnest($33::uuid[], $34::uuid[], $35::text[], $36::numeric[], $37::timestamptz[],
                         $38::timestamptz[], $39::bigint[], $40::bigint[], $41::text[], $42::int[],
-                        $43::text[], $44::bigint[], $45::bigint[])
+                        $43::text[], $44::bigint[], $45::bigint[], $87::text[], $88::numeric[])
                  WITH ORDINALITY AS l (id, invoice_line_id, description, quantity, period_start, period_end,
-                                       included_tax, net, category, rate, reason, volume, rebate_ended,
-                                       position)
+                                       included_tax, net, category, rate, reason, volume, rebate_ended, item,
+                                       unit_price, position)
         ), source AS (
             INSERT INTO credit_note_sources
                 (tenant_id, credit_note_id, currency, invoice_id, position, number, issued_on, net_minor,
@@ -144,6 +144,9 @@ async def insert(tx: Tx, ready: Ready) -> Recorded:
         [invoice.id for invoice in ready.settled],
         *_entries(ready.booked, ready.fallen_due),
         ready.note.corrected_by,
+        ready.note.modality,
+        [line.item for line in ready.note.lines],
+        [line.unit_price for line in ready.note.lines],
     )
     assert row is not None, "the series gives its number"
     return load(row, Recorded)

@@ -122,8 +122,8 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
         """
         SELECT c.id, c.number, c.legal_entity_id, c.customer_id, c.invoice_id, c.invoice_number,
                c.invoice_issued_on, c.currency, c.language, c.issued_on, c.seller, c.buyer, c.vat_due,
-               c.time_zone, c.reason, c.reason_text, c.rebate, c.refund_mode, c.refund_on, c.to_invoice_minor,
-               c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.tax_behavior,
+               c.time_zone, c.reason, c.reason_text, c.rebate, c.modality, c.refund_mode, c.refund_on,
+               c.to_invoice_minor, c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.tax_behavior,
                c.net_minor, c.tax_minor, c.total_minor, c.metadata, c.issued_at, c.corrected_by,
                s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.marked_minor,
                s.status
@@ -232,8 +232,8 @@ def _settlement(row: Row) -> CreditNoteSettlement:
 async def _lines_of(tx: Tx, ids: Sequence[CreditNoteId]) -> dict[CreditNoteId, list[CreditLine]]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, credit_note_id, invoice_line_id, description, quantity, period_start, period_end,
-               currency, included_tax_minor, net_minor, volume_minor,
+        SELECT id, credit_note_id, invoice_line_id, item, description, unit_price, quantity, period_start,
+               period_end, currency, included_tax_minor, net_minor, volume_minor,
                GREATEST(-rebate_minor, 0) AS rebate_ended_minor, tax_category, tax_rate_ppm, tax_reason
         FROM credit_note_lines
         WHERE tenant_id = $1 AND credit_note_id = ANY($2::uuid[]) AND position <= $3
@@ -295,9 +295,9 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
              invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, time_zone, reason,
              reason_text, refund_mode, refund_on, to_invoice_minor, to_provider_minor, by_hand_minor,
              to_balance_minor, tax_behavior, net_minor, tax_minor, total_minor, metadata, issued_at, rebate,
-             corrected_by)
+             corrected_by, modality)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)
+                $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)
         """,
         tx.tenant,
         note.id,
@@ -330,6 +330,7 @@ async def _insert_head(tx: Tx, note: CreditNote) -> None:
         note.issued_at,
         note.rebate,
         note.corrected_by,
+        note.modality,
     )
 
 

@@ -180,7 +180,7 @@ def of_credit_note(note: CreditNote) -> Page:
         taxes=_taxes(note.taxes, p),
         totals=_totals(note, p),
         amount=Fact(words.amount_credited, formats.money(note.total)),
-        payment_label=words.refund,
+        payment_label=words.modalities[note.modality] if note.modality else words.refund,
         payment=refund_terms(note),
         bank=[],
         received=None,
@@ -275,8 +275,10 @@ def _reference(note: CreditNote, p: Print) -> list[Fact]:
     """Why, and what the note is on: the original invoice and its date, or a rebate's contract and period."""
     words, formats = p.words, p.formats
     reason = Fact(words.reason, words.reasons[note.reason])
+    if note.rebate is None and note.invoice_issued_on is None:
+        return [reason, Fact(words.currency, note.currency)]
     if note.rebate is None:
-        assert note.invoice_issued_on is not None, "a note is on an invoice, or a rebate"
+        assert note.invoice_issued_on is not None, "those on no invoice have been told apart"
         original = words.original_invoice_of.format(
             number=note.invoice_number, date=formats.long_date(note.invoice_issued_on)
         )
@@ -287,11 +289,17 @@ def _reference(note: CreditNote, p: Print) -> list[Fact]:
 
 
 def _credited(note: CreditNote, p: Print) -> Table:
-    """The lines of an invoice that are credited."""
+    """The lines of an invoice that are credited, or those of the note itself, which have prices."""
+    prices = p.words.prices[note.tax_behavior]
     by_quantity = any(line.quantity is not None for line in note.lines)
-    columns = [p.words.description, p.words.vat, *p.words.prices[note.tax_behavior].credited]
-    if by_quantity:
-        columns.insert(1, p.words.quantity)
+    priced = any(line.unit_price is not None for line in note.lines)
+    columns = [
+        p.words.description,
+        *([p.words.quantity] if by_quantity else []),
+        *([prices.unit_price] if priced else []),
+        p.words.vat,
+        *prices.credited,
+    ]
     return Table(columns, [_credit_row(line, note, by_quantity, p) for line in note.lines])
 
 
@@ -355,6 +363,7 @@ def _credit_row(line: CreditLine, note: CreditNote, by_quantity: bool, p: Print)
         details=[p.formats.period(line.period, p.zone)] if line.period else [],
         cells=[
             *(quantity if by_quantity else []),
+            *([p.formats.unit_price(line.unit_price, p.currency)] if line.unit_price is not None else []),
             _rate(line.tax, p),
             *_amounts(line.net, line.amount, note.tax_behavior, p),
         ],

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from billing.credit_notes.model import CreditNote
+from billing.credit_notes.model import CreditNote, Modality
 from billing.documents.formats import Formats, in_fours
 from billing.documents.words import WORDS
 from billing.invoices.model import Collection, Invoice
@@ -39,11 +39,16 @@ def refund_terms(note: CreditNote) -> str:
     words, formats, destination = WORDS[note.language], Formats(note.language), note.destination
     back = words.to_provider_on if note.refund_on else words.to_provider
     day = formats.long_date(note.refund_on) if note.refund_on else ""
+    by_hand, to_balance = words.by_hand, words.to_balance
+    if note.modality is Modality.CARD:
+        by_hand = words.by_card
+    elif note.modality is Modality.VOUCHER:
+        by_hand = to_balance = words.by_voucher
     ways = (
         (words.to_invoices if note.rebate else words.to_invoice, destination.to_invoice),
         (back, destination.to_provider),
-        (words.by_hand, destination.by_hand),
-        (words.to_balance, destination.to_balance),
+        (by_hand, destination.by_hand),
+        (to_balance, destination.to_balance),
     )
     return " ".join(
         sentence.format(amount=formats.money(amount), number=note.invoice_number, date=day)

@@ -4,7 +4,7 @@ The mentions are those of CGI ann. II art. 242 nonies A and C. com. art. L441-9,
 The French ones are only printed for sellers in France. What stands in braces is filled in by page.py.
 """
 
-from billing.credit_notes.model import Reason
+from billing.credit_notes.model import Modality, Reason
 from billing.invoices.model import DocumentKind, InvoiceKind
 from billing.parties.model import Language, VatDue
 from billing.payments.model import Means
@@ -92,11 +92,14 @@ class Words(Value, frozen=True, kw_only=True):
     by_note: str
     by_method: str
     refund: str
+    modalities: dict[Modality, str]
     to_invoice: str
     to_invoices: str
     to_provider: str
     to_provider_on: str
     by_hand: str
+    by_card: str
+    by_voucher: str
     to_balance: str
 
     # the law
@@ -204,7 +207,7 @@ FRENCH = Words(
         Category.EXPORT: "Exportation exonérée",
         Category.OUT_OF_SCOPE: "Hors champ de la TVA",
     },
-    net_of_tax="Net de taxe\u00a0: la TVA de la facture d’origine n’est pas rectifiée",
+    net_of_tax="Net de taxe\u00a0: la TVA facturée n’est pas rectifiée",
     payment="Règlement",
     nothing_to_pay="Rien à payer\u00a0: cette facture est soldée dès son émission.",
     charged="Rien à faire de votre côté\u00a0: le montant est prélevé sur votre moyen de "
@@ -231,11 +234,19 @@ FRENCH = Words(
     by_note="Avoir {number}",
     by_method="Merci de vérifier votre moyen de paiement, ou de nous écrire pour convenir d’un autre.",
     refund="Remboursement",
+    modalities={
+        Modality.TRANSFER: "Remboursement par virement",
+        Modality.CARD: "Remboursement par carte bancaire",
+        Modality.DEDUCTION: "Imputation sur factures",
+        Modality.VOUCHER: "Bon d’achat",
+    },
     to_invoice="{amount} viennent en déduction de la facture {number}, qui n’était pas réglée.",
     to_invoices="{amount} viennent en déduction des factures ci-dessus qui n’étaient pas réglées.",
     to_provider="{amount} sont remboursés sur votre moyen de paiement d’origine.",
     to_provider_on="{amount} seront remboursés le {date} sur votre moyen de paiement d’origine.",
     by_hand="{amount} vous sont remboursés par virement, ou par un autre moyen convenu avec vous.",
+    by_card="{amount} vous sont remboursés sur votre carte bancaire.",
+    by_voucher="{amount} vous sont remis sous forme de bon d’achat.",
     to_balance="{amount} restent à votre crédit et se déduisent de vos prochaines factures.",
     services="Nature des opérations\u00a0: prestations de services.",
     vat_due={
@@ -248,7 +259,7 @@ FRENCH = Words(
     "l’échéance, ainsi qu’une indemnité forfaitaire pour frais de recouvrement de 40\u00a0€ "
     "(C. com. art. L441-10 et D441-5).",
     no_early_discount="Escompte pour paiement anticipé\u00a0: néant.",
-    deduction="Si vous avez déduit la TVA de la facture d’origine, votre déduction est à réduire "
+    deduction="Si vous avez déduit la TVA correspondante, votre déduction est à réduire "
     "de la TVA de cet avoir (CGI art. 272-1).",
 )
 
@@ -345,7 +356,7 @@ ENGLISH = Words(
         Category.EXPORT: "Exempt export",
         Category.OUT_OF_SCOPE: "Outside the scope of VAT",
     },
-    net_of_tax="Net of tax: the VAT of the original invoice is not corrected",
+    net_of_tax="Net of tax: the VAT that was invoiced is not corrected",
     payment="Payment",
     nothing_to_pay="Nothing to pay: this invoice is settled from the day it was issued.",
     charged="Nothing to do on your side: the amount is charged to your registered payment method.",
@@ -371,11 +382,19 @@ ENGLISH = Words(
     by_note="Credit note {number}",
     by_method="Please check your payment method, or write to us to agree on another.",
     refund="Refund",
+    modalities={
+        Modality.TRANSFER: "Refund by bank transfer",
+        Modality.CARD: "Refund by card",
+        Modality.DEDUCTION: "Deduction from invoices",
+        Modality.VOUCHER: "Voucher",
+    },
     to_invoice="{amount} is deducted from invoice {number}, which had not been paid.",
     to_invoices="{amount} is deducted from those of the invoices above that had not been paid.",
     to_provider="{amount} is refunded to your original means of payment.",
     to_provider_on="{amount} will be refunded to your original means of payment on {date}.",
     by_hand="{amount} is refunded to you by bank transfer, or by other means agreed with you.",
+    by_card="{amount} is refunded to your card.",
+    by_voucher="{amount} is given to you as a voucher.",
     to_balance="{amount} stays on your account and is deducted from your next invoices.",
     services="Nature of the transactions: supply of services.",
     vat_due={
@@ -386,7 +405,7 @@ ENGLISH = Words(
     "10 percentage points from the day after the due date, and a fixed recovery indemnity of €40 "
     "(French Commercial Code, art. L441-10 and D441-5).",
     no_early_discount="No discount for early payment.",
-    deduction="If you deducted the VAT of the original invoice, your deduction is to be reduced by "
+    deduction="If you deducted the corresponding VAT, your deduction is to be reduced by "
     "the VAT of this credit note (CGI art. 272-1).",
 )
 

@@ -1,11 +1,11 @@
 """Drafts: invoices to be, with free lines and discounts."""
 
-from collections import abc
 from collections.abc import Sequence
 
 import msgspec
 
 from billing.invoices import store, totals
+from billing.invoices.free_lines import free_lines
 from billing.invoices.issue import issue_invoice
 from billing.invoices.model import (
     Collection,
@@ -14,17 +14,12 @@ from billing.invoices.model import (
     Invoice,
     InvoiceId,
     NewDraft,
-    NewLine,
     PricedLine,
 )
 from billing.invoices.ready import ToIssue
 from billing.parties import store as parties
 from billing.parties.model import Customer, LegalEntity
-from billing.tax import store as tax_rates
-from billing.tax.model import TaxTreatment
-from billing.tax.treatment import Taxed, treatments_of
 from kernel.database import Tx
-from kernel.money import Currency, Money
 from kernel.structs import sent_fields
 
 
@@ -95,45 +90,9 @@ async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
 
 
 async def priced(tx: Tx, draft: Draft, customer: Customer, entity: LegalEntity) -> Sequence[PricedLine]:
-    """The draft's lines with their amounts, discounts and VAT as of now.
-
-    A line that names a VAT rate is priced with that one; any other is priced with the seller's.
-    """
-    treatments = await treatments_named(tx, _named(draft), customer, entity)
-    lines = [
-        PricedLine(
-            description=line.description,
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-            amount=_amount(line, draft.currency),
-            tax=treatments[line.tax_rate].group,
-            waived=treatments[line.tax_rate].waived,
-            item=line.item,
-        )
-        for line in draft.lines
-    ]
+    """The draft's lines with their amounts, discounts and VAT as of now."""
+    lines = await free_lines(tx, draft.lines, draft.currency, customer, entity)
     for discount in draft.discounts:
         lines = totals.discounted(lines, "draft", discount)
     totals.totals_of(lines, draft.currency, draft.tax_behavior)
     return lines
-
-
-async def treatments_named(
-    tx: Tx, names: abc.Collection[str], customer: Customer, entity: LegalEntity
-) -> dict[str | None, TaxTreatment]:
-    """By the VAT rates that lines name; without a name, of a line which names none."""
-    sale = Taxed(own=entity.tax_rate_id, charged=customer.tax_rate_id or entity.tax_rate_id)
-    return {
-        None: (await treatments_of(tx, [sale]))[sale],
-        **{key: TaxTreatment(group=(await tax_rates.get(tx, key)).group) for key in names},
-    }
-
-
-def _named(draft: Draft) -> set[str]:
-    return {line.tax_rate for line in draft.lines if line.tax_rate is not None}
-
-
-def _amount(line: NewLine, currency: Currency) -> Money:
-    amount = line.unit_price.times(line.quantity, currency)
-    totals.check_amount(amount)
-    return amount

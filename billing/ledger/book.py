@@ -76,3 +76,22 @@ async def release_vat_of(
 
     if booked:
         await store.insert(tx, booked, source, document_id, label="VAT due on receipts", booked_on=booked_on)
+
+
+async def release_vat_of_note(
+    tx: Tx, note: CreditNote, source: Source, document_id: Id, *, booked_on: date
+) -> None:
+    """After a note was used, or is no longer: of one that is on an invoice, it is in the books of that.
+
+    `note` carries its settlement as it is after the act.
+    """
+    if note.vat_due is not VatDue.ON_PAYMENT or note.invoice_id is not None or note.rebate is not None:
+        return
+    balances = (await store.balances_of_notes(tx, [note.id]))[note.id]
+
+    booked = rules.in_one_transaction(
+        (holder_of(note), posting) for posting in rules.fallen_due_of_note(note, balances)
+    )
+
+    if booked:
+        await store.insert(tx, booked, source, document_id, label="VAT due on receipts", booked_on=booked_on)

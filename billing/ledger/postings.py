@@ -7,6 +7,10 @@ it waits on 4458. What has fallen due of a group is, after every receipt, refund
 
 with `received` net of refunds; the difference to what is booked so far is booked that day. A credit note
 applied to another invoice is a refund on its own and a receipt on the other.
+
+The VAT of a note on no invoice waits in the same way, until what it credits is used:
+
+    round_half_up(tax x min(1, used / total))
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -127,6 +131,20 @@ def received_of(balances: Iterable[Balance], currency: Currency) -> Money:
 def released_of(balances: Iterable[Balance]) -> dict[TaxGroup, Money]:
     """The VAT of an invoice that is booked as due."""
     return {b.tax: -b.amount for b in balances if b.account is Account.VAT_COLLECTED and b.tax}
+
+
+def fallen_due_of_note(note: CreditNote, balances: Sequence[Balance]) -> list[Posting]:
+    """The VAT of a note on no invoice is no longer due as far as the note is used, as it is after the act."""
+    released = {b.tax: b.amount for b in balances if b.account is Account.VAT_COLLECTED and b.tax}
+    entries = []
+    for tax in note.taxes:
+        due = due_of(tax.tax, received=note.settlement.used, left=note.total)
+        difference = due - released.get(tax.group, zero(note.currency))
+        entries += [
+            Posting(account=Account.VAT_COLLECTED, amount=difference, tax=tax.group),
+            Posting(account=Account.VAT_WAITING, amount=-difference, tax=tax.group),
+        ]
+    return [entry for entry in entries if entry.amount]
 
 
 def vat_fallen_due(

@@ -12,6 +12,7 @@ from billing.credit_notes.model import (
     Reason,
     Refunding,
 )
+from billing.credit_notes.ready import modality_of
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice
 from billing.ledger import postings
@@ -95,6 +96,7 @@ def _note(
         invoice_number=None,
         invoice_issued_on=None,
         sources=(),
+        modality=modality_of(None, destination),
         rebate=msgspec.structs.replace(request.why, invoices=sums.invoices, lines=sums.lines),
         currency=sums.net.currency,
         language=customer.language,

@@ -12,7 +12,7 @@ from billing.credit_notes.events import CreditNoteApplied, CreditNoteDissociated
 from billing.credit_notes.model import CreditNote
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceId
-from billing.ledger.book import book_application, release_vat
+from billing.ledger.book import book_application, release_vat, release_vat_of_note
 from billing.ledger.model import Source
 from billing.settlement import store
 from billing.settlement.model import Application, SettlementId
@@ -59,7 +59,7 @@ async def apply_note(
     if not is_own:
         own = await _own_invoice(tx, note.invoice_id)
         label = f"{note.number} applied to {invoice.number}"
-        await _book(tx, note, own, after, settlement_id, amount, label=label)
+        await _book(tx, used, own, after, settlement_id, amount, label=label)
         await _release(tx, after, settlement_id)
     outbox.publish(
         tx,
@@ -95,9 +95,10 @@ async def dissociate_part(
 
     await store.undo(tx, application.id)
     staying = await store.insert(tx, invoice.id, stays, credit_note_id=note.id) if stays else None
-    await credit_notes.update_settlement(tx, used_with(note, applied=-part))
+    after = used_with(note, applied=-part)
+    await credit_notes.update_settlement(tx, after)
     label = f"{note.number} back from {invoice.number}"
-    await _book(tx, note, own, invoice, application.id, -part, label=label)
+    await _book(tx, after, own, invoice, application.id, -part, label=label)
     outbox.publish(
         tx,
         CreditNoteDissociated(
@@ -122,7 +123,10 @@ async def _book(
     *,
     label: str,
 ) -> None:
-    await book_application(tx, note, other, settlement_id, amount, label=label, booked_on=day_of(tx, other))
+    """`note` is as it is after the act."""
+    booked_on = day_of(tx, other)
+    await book_application(tx, note, other, settlement_id, amount, label=label, booked_on=booked_on)
+    await release_vat_of_note(tx, note, Source.APPLICATION, settlement_id, booked_on=booked_on)
     if own is not None:
         await _release(tx, own, settlement_id)
 

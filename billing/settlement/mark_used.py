@@ -5,7 +5,7 @@ from billing.credit_notes.events import CreditNoteMarkedUsed
 from billing.credit_notes.model import CreditNote, CreditNoteId
 from billing.invoices import store as invoices
 from billing.ledger import postings
-from billing.ledger.book import book, release_vat
+from billing.ledger.book import book, release_vat, release_vat_of_note
 from billing.ledger.model import Source
 from billing.parties import store as parties
 from billing.settlement.match import amount_of_note
@@ -37,6 +37,7 @@ async def mark_used(tx: Tx, credit_note_id: CreditNoteId, request: NewUse) -> Cr
         label=f"{note.number} marked used",
         booked_on=booked_on,
     )
+    await release_vat_of_note(tx, used, Source.USE, note.id, booked_on=booked_on)
     if own is not None:
         await release_vat(tx, own, Source.USE, note.id, booked_on=booked_on)
     outbox.publish(

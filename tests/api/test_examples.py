@@ -90,6 +90,7 @@ async def test_every_example_is_accepted(
     await send("create_payment", f"invoices/{subscribed['invoice']['id']}/payments")
     await send("pause_invoice_dunning", f"invoices/{signup['invoice']['id']}/pause_dunning")
     note = await send("create_credit_note", f"invoices/{subscribed['invoice']['id']}/credit_notes")
+    await send("create_global_credit_note", "credit_notes")
     await send("create_manual_refund", f"credit_notes/{note['credit_note']['id']}/refunds")
     await send("change_subscription", f"subscriptions/{signup['subscription']['id']}/change")
     await send("schedule_phases", f"subscriptions/{subscribed['subscription']['id']}/schedule_phases")

@@ -45,6 +45,7 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_imported_invoices": lambda b, w: b.post(
         "/v1/imported_invoices", BODIES["create_imported_invoices"](w)
     ),
+    "create_global_credit_note": lambda b, w: b.patch(f"/v1/customers/{w['customer']}", {"language": "en"}),
     "create_legal_entity": lambda b, _: b.post("/v1/legal_entities", legal_entity("new")),
     "create_manual_refund": lambda b, w: b.post(
         f"/v1/credit_notes/{w['credit_note']}/refunds", {"means": "cash"}

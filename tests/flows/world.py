@@ -79,6 +79,12 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
             }
         ]
     },
+    "create_global_credit_note": lambda w: {
+        "customer": w["customer"],
+        "currency": "EUR",
+        "lines": [{"description": "x", "unit_price": "9.99", "tax_rate": w["tax_rate"]}],
+        "reason": "commercial_gesture",
+    },
     "create_legal_entity": lambda w: legal_entity("new", tax_rate=w["tax_rate"], is_default=True),
     "create_manual_refund": lambda _: {"means": "cash", "amount": euros(1_00)},
     "create_meter": lambda _: {"reference": "new", "name": "New"},

@@ -80,6 +80,12 @@ class Id:
     def uuid(self) -> UUID:
         return UUID(bytes=self.bytes)
 
+    @classmethod
+    def before(cls, at: datetime) -> Self:
+        """Below every id that is made from that wall time on, and above those made before."""
+        milliseconds = int(at.timestamp() * 1000)
+        return cls(milliseconds.to_bytes(6, "big") + bytes(10))
+
     @property
     def made_at(self) -> datetime:
         """The wall time at which `new` made it, to the millisecond."""

@@ -93,6 +93,14 @@ class Refund(Value, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, due_on=day)
 
 
+class Known(Value, frozen=True, kw_only=True):
+    """A refund by its two names: ours, and the provider's as far as it has told us."""
+
+    id: RefundId
+    gateway_reference: str | None
+    status: Status
+
+
 class GivenBack(Value, frozen=True, kw_only=True):
     """What became of a credit note: refunds under way, and what is to go back by hand.
 

@@ -6,7 +6,7 @@ from kernel.database import Tx
 from kernel.errors import not_found
 from kernel.paging import Page, Window, page_of
 from kernel.structs import load
-from refunds.model import Refund, RefundId
+from refunds.model import Known, Refund, RefundId
 
 
 async def insert(tx: Tx, refund: Refund) -> None:
@@ -75,35 +75,39 @@ async def get(tx: Tx, refund_id: RefundId) -> Refund:
     return load(row, Refund)
 
 
-async def find(tx: Tx, refund_id: RefundId) -> Refund | None:
-    row = await tx.conn.fetchrow(
-        """
-        SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
-               status, due_on, means, reference, gateway_reference, failure_code, created_at,
-               succeeded_on
-        FROM refunds
-        WHERE tenant_id = $1 AND id = $2
-        """,
-        tx.tenant,
-        refund_id,
-    )
-    return load(row, Refund) if row else None
-
-
-async def of_gateway(tx: Tx, reference: str) -> Refund | None:
+async def of_gateway(tx: Tx, reference: str) -> RefundId | None:
     """The refund that a provider knows by this name."""
-    row = await tx.conn.fetchrow(
+    found = await tx.conn.fetchval(
         """
-        SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
-               status, due_on, means, reference, gateway_reference, failure_code, created_at,
-               succeeded_on
+        SELECT id
         FROM refunds
         WHERE tenant_id = $1 AND gateway_reference = $2
         """,
         tx.tenant,
         reference,
     )
-    return load(row, Refund) if row else None
+    return RefundId.of(found) if found else None
+
+
+async def at_gateway(tx: Tx, gateway: str, *, since: RefundId, after: RefundId, limit: int) -> list[Known]:
+    """What a provider should know of: made since, or pending; in the order in which they were made."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT r.id, r.gateway_reference, r.status
+        FROM refunds r
+        JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id
+        WHERE r.tenant_id = $1 AND p.gateway = $2 AND r.id > $4
+          AND (r.status = 'pending' OR (r.status = 'succeeded' AND r.id > $3))
+        ORDER BY r.id
+        LIMIT $5
+        """,
+        tx.tenant,
+        gateway,
+        since,
+        after,
+        limit,
+    )
+    return [load(row, Known) for row in rows]
 
 
 async def lock(tx: Tx, refund_id: RefundId) -> Refund:

@@ -4,7 +4,9 @@ Nothing foreign happens inside a transaction, and the events that were waiting a
 before that looks again, and finds that ours is there already.
 """
 
-from billing.gateways.model import Ledgered
+from typing import Protocol
+
+from billing.gateways.model import Gateway, Ledgered
 from kernel.database import Door
 from kernel.ids import Id
 from kernel.structs import Value
@@ -15,12 +17,16 @@ from webhooks.following.refund import follow_refund
 from webhooks.model import ObjectKind, ProviderObject
 
 
+class Books(Gateway, Ledgered, Protocol):
+    """A gateway whose books can be read."""
+
+
 class Provider(Value, frozen=True, kw_only=True):
     """A provider as one connection reaches it: its name, as payments keep it, and its books."""
 
     name: str
     connection_id: Id
-    books: Ledgered
+    books: Books
 
 
 async def follow_waiting(door: Door, provider: Provider, about: ProviderObject) -> Finding | None:

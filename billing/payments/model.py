@@ -88,6 +88,14 @@ class Payment(Value, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, status=status, **changes)
 
 
+class Known(Value, frozen=True, kw_only=True):
+    """A payment by its two names: ours, and the provider's as far as it has told us."""
+
+    id: PaymentId
+    gateway_reference: str | None
+    status: Status
+
+
 class NewPayment(Input, frozen=True, kw_only=True):
     """Money that came past us. Without `amount` it is all that is due."""
 

@@ -3,7 +3,7 @@
 from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
-from billing.payments.model import Payment, PaymentId
+from billing.payments.model import Known, Payment, PaymentId
 from kernel.database import Tx
 from kernel.errors import not_found
 from kernel.money import Money
@@ -71,13 +71,11 @@ async def find(tx: Tx, payment_id: PaymentId) -> Payment | None:
     return load(row, Payment) if row else None
 
 
-async def of_gateway(tx: Tx, gateway: str, reference: str) -> Payment | None:
+async def of_gateway(tx: Tx, gateway: str, reference: str) -> PaymentId | None:
     """The payment that a provider knows by this name."""
-    row = await tx.conn.fetchrow(
+    found = await tx.conn.fetchval(
         """
-        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
-               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
-               created_at
+        SELECT id
         FROM payments
         WHERE tenant_id = $1 AND gateway = $2 AND gateway_reference = $3
         """,
@@ -85,7 +83,27 @@ async def of_gateway(tx: Tx, gateway: str, reference: str) -> Payment | None:
         gateway,
         reference,
     )
-    return load(row, Payment) if row else None
+    return PaymentId.of(found) if found else None
+
+
+async def at_gateway(tx: Tx, gateway: str, *, since: PaymentId, after: PaymentId, limit: int) -> list[Known]:
+    """What a provider should know of: made since, or pending; in the order in which they were made."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, gateway_reference, status
+        FROM payments
+        WHERE tenant_id = $1 AND gateway = $2 AND id > $4
+          AND (status = 'pending' OR (status = 'succeeded' AND id > $3))
+        ORDER BY id
+        LIMIT $5
+        """,
+        tx.tenant,
+        gateway,
+        since,
+        after,
+        limit,
+    )
+    return [load(row, Known) for row in rows]
 
 
 async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:

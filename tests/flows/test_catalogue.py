@@ -96,6 +96,7 @@ MAY_CHANGE = {
     "refunds": "status due_on blocked gateway_reference failure_code succeeded_on",
     "mails": "status refusal sent_at",
     "provider_events": "handled_at",
+    "drift_reports": "ended_at compared",
 }
 
 A_GOOD_TABLE = """

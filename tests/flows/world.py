@@ -12,6 +12,7 @@ import msgspec
 from billing.invoices import store as invoices
 from billing.invoices.model import InvoiceId
 from kernel.database import transaction
+from kernel.money import Money
 from refunds.model import RefundId
 from refunds.send_refund import finish_refund
 from tests.flows.backend import (
@@ -27,8 +28,11 @@ from tests.flows.backend import (
     welcome,
 )
 from tests.flows.conftest import Time
-from tests.makers import NOON
+from tests.makers import EUR, NOON
 from tests.refunds.cases import declined, paid_by_provider
+from webhooks.drift import store as drift
+from webhooks.drift.model import Done, Finding, Kind
+from webhooks.drift.request import request_reconciliation
 from webhooks.model import ObjectKind, Told
 from webhooks.receive import FOLLOWING, receive
 
@@ -295,7 +299,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "offer": offer["id"],
         "payment": payment["id"],
         "plan": pro["id"],
-        "provider_event": await _given_up(backend),
+        **await _from_a_provider(backend),
         "rebate": contract["id"],
         "redemption": redemption["id"],
         "refund": refund["id"],
@@ -329,8 +333,8 @@ async def _matched(backend: Backend, body: Json) -> World:
     }
 
 
-async def _given_up(backend: Backend) -> str:
-    """A provider event whose object nobody could look up."""
+async def _from_a_provider(backend: Backend) -> World:
+    """An event whose object nobody could look up, and a comparison that has not begun."""
     told = Told(
         reference="evt_1",
         type="refund.updated",
@@ -349,8 +353,11 @@ async def _given_up(backend: Backend) -> str:
             tx.tenant,
             FOLLOWING,
         )
+        report = await request_reconciliation(tx, backend.tenant, "stripe")
+        lost = Finding(kind=Kind.CHARGE_OF_NOBODY, done=Done.LEFT, reference="pi_1", theirs=Money(1, EUR))
+        await drift.insert_item(tx, report.id, lost)
     (event,) = (await backend.get("/v1/provider_events"))["data"]
-    return str(event["id"])
+    return {"provider_event": event["id"], "drift_report": str(report.id)}
 
 
 async def _refunds(backend: Backend, body: Json) -> World:

@@ -1,6 +1,6 @@
 """A provider's books in memory, for tests of what follows from them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -8,13 +8,17 @@ from msgspec.structs import replace
 
 from billing.gateways.model import (
     Charge,
+    ChargeIntent,
     DisputeMade,
     DisputeStatus,
+    GatewayTimeout,
     MethodSaved,
+    Outcome,
+    RefundIntent,
     RefundMade,
     Status,
 )
-from kernel.ids import TenantId
+from kernel.ids import Id, TenantId
 from kernel.money import Money
 from tests.makers import NOON
 from webhooks.follow import Provider
@@ -33,12 +37,18 @@ class Books:
         self.asked: list[str] = []
 
     @property
+    def name(self) -> str:
+        return "sandbox"
+
+    @property
     def provider(self) -> Provider:
         return Provider(name="sandbox", connection_id=HERE, books=self)
 
     # ── what happens there ───────────────────────────────────────────────────────────────────────
 
-    def charge(self, reference: str, amount: Money, status: Status = Status.SUCCEEDED, **more: Any) -> Charge:
+    def charged(
+        self, reference: str, amount: Money, status: Status = Status.SUCCEEDED, **more: Any
+    ) -> Charge:
         fields: dict[str, Any] = {
             "our_id": None,
             "customer": None,
@@ -51,7 +61,7 @@ class Books:
         self.charges[reference] = made
         return made
 
-    def refund(
+    def refunded(
         self, reference: str, charge: str, amount: Money, status: Status = Status.SUCCEEDED, **more: Any
     ) -> RefundMade:
         fields: dict[str, Any] = {
@@ -89,6 +99,20 @@ class Books:
             refund = self.refunds[reference]
             self.refunds[reference] = replace(refund, status=status, failure_code=failure_code)
 
+    # ── as a gateway, it only answers what it knows ──────────────────────────────────────────────
+
+    async def charge(self, intent: ChargeIntent) -> Outcome:
+        raise GatewayTimeout
+
+    async def find_charge(self, intent: ChargeIntent) -> Outcome | None:
+        return _found(self.charges.values(), intent.id)
+
+    async def refund(self, intent: RefundIntent) -> Outcome:
+        raise GatewayTimeout
+
+    async def find_refund(self, intent: RefundIntent) -> Outcome | None:
+        return _found(self.refunds.values(), intent.id)
+
     # ── how it is read ───────────────────────────────────────────────────────────────────────────
 
     async def charge_of(self, reference: str) -> Charge | None:
@@ -118,6 +142,13 @@ class Books:
     async def disputes_since(self, at: datetime) -> AsyncIterator[DisputeMade]:
         for each in _newest_first(self.disputes, at):
             yield each
+
+
+def _found(known: Iterable[Charge | RefundMade], our_id: Id) -> Outcome | None:
+    for each in known:
+        if each.our_id == str(our_id):
+            return Outcome(status=each.status, reference=each.reference, failure_code=each.failure_code)
+    return None
 
 
 def _newest_first(known: dict[str, Any], at: datetime) -> list[Any]:

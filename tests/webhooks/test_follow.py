@@ -1,104 +1,23 @@
 """Ours follows theirs: only forward, whatever order it is told in, and the second time is boring."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
 import pytest
 
-from billing.credit_notes.model import NewCreditNote, Reason
 from billing.gateways.model import Status
-from billing.invoices import store as invoices
-from billing.invoices.model import Invoice
-from billing.parties.model import RefundMode
 from billing.payments import store as payments
-from billing.payments.model import NEXT, Payment
+from billing.payments.model import NEXT
 from billing.payments.model import Status as PaymentStatus
-from kernel.database import Pool, Tx, transaction
-from kernel.ids import TenantId
 from refunds import store as refunds
-from refunds.credit_invoice import credit_invoice
 from refunds.model import Refund
 from refunds.model import Status as RefundStatus
-from tests.books import assert_sound
-from tests.makers import NOON, euros
-from tests.refunds.cases import an_intent
-from tests.shop import a_door, a_shop, an_issued_invoice
-from tests.webhooks.provider import HERE, Books
-from tests.webhooks.test_receive import told
+from tests.makers import euros
+from tests.shop import a_door
+from tests.webhooks.provider import HERE
+from tests.webhooks.shop import CHARGE, PI, RE, REFUND, TOTAL, Shop
 from webhooks import store
 from webhooks.drift.model import Done, Finding, Kind
-from webhooks.follow import follow, follow_waiting
+from webhooks.follow import follow_waiting
 from webhooks.following.charge import decide
 from webhooks.model import ObjectKind, ProviderObject
-from webhooks.receive import receive
-
-T = TypeVar("T")
-
-PI, RE = "pi_1", "re_1"
-CHARGE = ProviderObject(kind=ObjectKind.CHARGE, reference=PI)
-REFUND = ProviderObject(kind=ObjectKind.REFUND, reference=RE)
-TOTAL = euros(179_76)
-
-
-class Shop:
-    """One invoice of 179.76 and a payment of it that is under way, here and at the provider."""
-
-    def __init__(self, pool: Pool, tenant: TenantId) -> None:
-        self.pool = pool
-        self.tenant = tenant
-        self.books = Books()
-        self.invoice: Invoice
-        self.payment: Payment
-
-    async def inside(self, act: Callable[[Tx], Awaitable[T]]) -> T:
-        async with transaction(self.pool, self.tenant, now=NOON) as tx:
-            return await act(tx)
-
-    async def open(self) -> None:
-        async with transaction(self.pool, self.tenant, now=NOON) as tx:
-            self.invoice = await an_issued_invoice(tx, await a_shop(tx, payment_method="pm_sandbox_ok"))
-            self.payment = await an_intent(tx, self.invoice, None)
-
-    def charged(self, status: Status = Status.SUCCEEDED, *, minor: int = 179_76) -> None:
-        self.books.charge(PI, euros(minor), status, our_id=str(self.payment.id))
-
-    async def follow(self, about: ProviderObject = CHARGE) -> Finding | None:
-        """With a look at whether the books are sound."""
-        found = await follow(a_door(self.pool, self.tenant), self.books.provider, about)
-        await self.inside(assert_sound)
-        return found
-
-    async def tell(self, event: str) -> None:
-        """Of the payment."""
-        said = told(event, kind=ObjectKind.CHARGE, about=PI)
-        await self.inside(lambda tx: receive(tx, HERE, "stripe", said))
-
-    async def status(self) -> PaymentStatus:
-        return (await self.inside(lambda tx: payments.get(tx, self.payment.id))).status
-
-    async def due(self) -> int:
-        return (await self.inside(lambda tx: invoices.get(tx, self.invoice.id))).settlement.due.minor
-
-    async def refunded(self) -> Refund:
-        """All of it is credited, and the refund under way, here and at the provider."""
-        self.charged()
-        await self.follow()
-
-        async def credit(tx: Tx) -> Refund:
-            request = NewCreditNote(reason=Reason.CANCELLATION, refund=RefundMode.AUTOMATIC)
-            (refund,) = (await credit_invoice(tx, self.invoice.id, request)).refunds
-            return refund
-
-        refund = await self.inside(credit)
-        self.books.refund(RE, PI, TOTAL, Status.PENDING, our_id=str(refund.id))
-        return refund
-
-
-@pytest.fixture
-async def shop(pool: Pool, tenant: TenantId) -> Shop:
-    shop = Shop(pool, tenant)
-    await shop.open()
-    return shop
 
 
 def done(found: Finding | None) -> Done:
@@ -157,7 +76,7 @@ async def test_another_amount_than_was_asked_for_moves_nothing(shop: Shop) -> No
 
 
 async def test_money_of_somebody_we_do_not_know_is_left_to_a_person(shop: Shop) -> None:
-    shop.books.charge(PI, euros(10_00))
+    shop.books.charged(PI, euros(10_00))
 
     found = await shop.follow()
     assert found is not None
@@ -165,14 +84,14 @@ async def test_money_of_somebody_we_do_not_know_is_left_to_a_person(shop: Shop) 
 
 
 async def test_an_attempt_of_somebody_else_is_nobodys_affair(shop: Shop) -> None:
-    shop.books.charge(PI, euros(10_00), Status.FAILED)
+    shop.books.charged(PI, euros(10_00), Status.FAILED)
     assert done(await shop.follow()) is Done.AGREED
 
 
 async def test_a_second_charge_that_carries_our_name_is_not_taken_for_the_first(shop: Shop) -> None:
     shop.charged()
     await shop.follow()
-    shop.books.charge("pi_2", TOTAL, our_id=str(shop.payment.id))
+    shop.books.charged("pi_2", TOTAL, our_id=str(shop.payment.id))
 
     found = await shop.follow(ProviderObject(kind=ObjectKind.CHARGE, reference="pi_2"))
     assert found is not None
@@ -181,7 +100,7 @@ async def test_a_second_charge_that_carries_our_name_is_not_taken_for_the_first(
 
 async def test_a_name_that_is_none_of_ours_is_not_believed(shop: Shop) -> None:
     for name in ("pay_nonsense", "", str(shop.invoice.id), "x" * 500):
-        shop.books.charge(PI, TOTAL, our_id=name)
+        shop.books.charged(PI, TOTAL, our_id=name)
         assert done(await shop.follow()) is Done.LEFT
 
 
@@ -237,7 +156,7 @@ async def test_a_refund_follows(shop: Shop, theirs: Status, ours: RefundStatus) 
 async def test_a_refund_whose_payment_nobody_had_told_of_waits_for_neither(shop: Shop) -> None:
     """Its event came first: the payment is followed before it."""
     shop.charged()
-    shop.books.refund(RE, PI, euros(10_00))
+    shop.books.refunded(RE, PI, euros(10_00))
 
     found = await shop.follow(REFUND)
     assert found is not None
@@ -246,7 +165,7 @@ async def test_a_refund_whose_payment_nobody_had_told_of_waits_for_neither(shop:
 
 async def test_another_amount_than_was_to_go_back_moves_nothing(shop: Shop) -> None:
     refund = await shop.refunded()
-    shop.books.refund(RE, PI, euros(1), our_id=str(refund.id))
+    shop.books.refunded(RE, PI, euros(1), our_id=str(refund.id))
 
     found = await shop.follow(REFUND)
     assert found is not None
@@ -267,8 +186,8 @@ async def test_a_refund_that_failed_here_and_was_made_is_left_to_a_person(shop: 
 
 
 async def test_a_refund_of_a_payment_that_is_not_ours_is_left_to_a_person(shop: Shop) -> None:
-    shop.books.charge("pi_theirs", euros(10_00))
-    shop.books.refund(RE, "pi_theirs", euros(10_00))
+    shop.books.charged("pi_theirs", euros(10_00))
+    shop.books.refunded(RE, "pi_theirs", euros(10_00))
 
     found = await shop.follow(REFUND)
     assert found is not None

@@ -5,10 +5,24 @@ asks for a person, and says what they can do.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
-from kernel.money import Money
-from kernel.structs import Value
+import msgspec
+
+from kernel.events import Event
+from kernel.ids import Id, JobId
+from kernel.money import Currency, Money
+from kernel.structs import Input, Value
+
+
+class DriftReportId(Id, prefix="drf"):
+    """One comparison of a provider's books with ours."""
+
+
+class DriftItemId(Id, prefix="dri"):
+    """Something that differed."""
 
 
 class Done(StrEnum):
@@ -29,6 +43,7 @@ class Kind(StrEnum):
     CHARGE_UNKNOWN = "charge_unknown"
     CHARGE_OF_NOBODY = "charge_of_nobody"
     CHARGE_MISSING = "charge_missing"
+    CHARGE_NOT_SENT = "charge_not_sent"
     CHARGE_REFUNDED = "charge_refunded"
     REFUND_STATUS = "refund_status"
     REFUND_AMOUNT = "refund_amount"
@@ -36,6 +51,7 @@ class Kind(StrEnum):
     REFUND_UNKNOWN = "refund_unknown"
     REFUND_OF_NOBODY = "refund_of_nobody"
     REFUND_MISSING = "refund_missing"
+    REFUND_NOT_SENT = "refund_not_sent"
     DISPUTE_STATUS = "dispute_status"
     DISPUTE_UNKNOWN = "dispute_unknown"
     DISPUTE_OF_NOBODY = "dispute_of_nobody"
@@ -58,6 +74,10 @@ ADVICE: Mapping[Kind, str] = {
     Kind.CHARGE_MISSING: (
         "The provider does not know this payment. See whether the connection leads to the account that "
         "took it."
+    ),
+    Kind.CHARGE_NOT_SENT: (
+        "This payment waits, and the provider has never heard of it. See in the list of jobs why it is not "
+        "sent, and have it tried again."
     ),
     Kind.CHARGE_REFUNDED: (
         "Of this payment the provider gave back another amount than we know of. Compare its refunds there "
@@ -82,6 +102,10 @@ ADVICE: Mapping[Kind, str] = {
     Kind.REFUND_MISSING: (
         "The provider does not know this refund. See whether the connection leads to the account that "
         "made it."
+    ),
+    Kind.REFUND_NOT_SENT: (
+        "This refund waits, and the provider has never heard of it. See in the list of jobs why it is not "
+        "sent, and have it tried again."
     ),
     Kind.DISPUTE_STATUS: (
         "The provider says otherwise about a dispute that was closed here. See what became of it there; "
@@ -110,3 +134,65 @@ class Finding(Value, frozen=True, kw_only=True):
     ours: Money | None = None
     theirs: Money | None = None
     detail: str | None = None
+
+
+class Status(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"  # its job was given up; another report can be asked for
+
+
+class NewReconciliation(Input, frozen=True, kw_only=True):
+    """Without `since` from three days before the last one; the first time from thirty days ago."""
+
+    since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class DriftReport(Value, frozen=True, kw_only=True):
+    """What was made at the provider since a time, against ours. `compared` is how much of it there was.
+
+    `moved`, `recorded` and `left` count what differed by what was done about it: `left` asks for a person.
+    `attempts` and `last_error` are of the job that compares, as far as it is kept.
+    """
+
+    id: DriftReportId
+    provider: str
+    status: Status
+    since: datetime
+    requested_at: datetime
+    ended_at: datetime | None
+    compared: int
+    moved: int
+    recorded: int
+    left: int
+    job_id: JobId
+    attempts: int
+    last_error: str | None
+
+
+class DriftItem(Value, frozen=True, kw_only=True):
+    """`reference` is the provider's name of what differs, `our_id` ours; the amounts are ours and theirs.
+
+    `detail` is the code of the refusal where recording it was refused, `advice` what a person can do.
+    """
+
+    id: DriftItemId
+    drift_report_id: DriftReportId
+    kind: Kind
+    done: Done
+    reference: str
+    our_id: str | None
+    currency: Currency | None
+    ours: Money | None
+    theirs: Money | None
+    detail: str | None
+    advice: str | None = None
+
+
+class DriftReported(Event, frozen=True, kw_only=True, tag="drift_report.done"):
+    """A provider's books were compared with ours; `left` are the differences that ask for a person."""
+
+    drift_report_id: DriftReportId
+    moved: int
+    recorded: int
+    left: int

@@ -24,10 +24,10 @@ async def follow_charge(tx: Tx, provider: str, charge: Charge) -> Finding:
 async def payment_of(tx: Tx, provider: str, charge: Charge) -> Payment | None:
     """By its name there, or by ours that it carries, if the answer with its name was lost."""
     known = await payments.of_gateway(tx, provider, charge.reference)
-    our_id = PaymentId.read(charge.our_id) if charge.our_id else None
-    if known is not None or our_id is None:
-        return known
-    payment = await payments.find(tx, our_id)
+    if known is not None:
+        return await payments.get(tx, known)
+    our_id = PaymentId.read(charge.our_id or "")
+    payment = await payments.find(tx, our_id) if our_id else None
     same = payment is not None and payment.gateway == provider and not payment.gateway_reference
     return payment if same else None
 

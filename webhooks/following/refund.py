@@ -3,6 +3,7 @@
 from billing.gateways.model import Outcome, RefundMade
 from billing.gateways.model import Status as OutcomeStatus
 from kernel.database import Tx
+from kernel.errors import NotFound
 from refunds import store as refunds
 from refunds.model import Refund, RefundId, Status
 from refunds.send_refund import finish_refund
@@ -24,11 +25,16 @@ async def follow_refund(tx: Tx, made: RefundMade) -> Finding:
 async def refund_of(tx: Tx, made: RefundMade) -> Refund | None:
     """By its name there, or by ours that it carries, if the answer with its name was lost."""
     known = await refunds.of_gateway(tx, made.reference)
-    our_id = RefundId.read(made.our_id) if made.our_id else None
-    if known is not None or our_id is None:
-        return known
-    refund = await refunds.find(tx, our_id)
-    return refund if refund is not None and not refund.gateway_reference else None
+    if known is not None:
+        return await refunds.get(tx, known)
+    our_id = RefundId.read(made.our_id or "")
+    if our_id is None:
+        return None
+    try:
+        refund = await refunds.get(tx, our_id)
+    except NotFound:
+        return None
+    return None if refund.gateway_reference else refund
 
 
 def decide(refund: Refund, made: RefundMade) -> Finding:

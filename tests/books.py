@@ -37,6 +37,7 @@ async def assert_sound(tx: Tx) -> None:
     ):
         await _assert_own_books(tx, note)
     await assert_owed(tx)
+    await _assert_deducted(tx)
     for payment in await _rows(tx, "SELECT * FROM payments"):
         back = await _sum(
             tx,
@@ -77,10 +78,11 @@ async def _assert_added_up(tx: Tx, kind: str) -> None:
 async def _assert_settled(tx: Tx, invoice: Row) -> None:
     key, total = invoice["invoice_id"], invoice["total_minor"]
     live = "settlements WHERE invoice_id = $1 AND undone_at IS NULL"
-    paid = await _sum(tx, f"{live} AND payment_id IS NOT NULL", key)
+    deposits = await _deposits(tx, key)
+    paid = await _sum(tx, f"{live} AND payment_id IS NOT NULL", key) + deposits
     offset = await _sum(tx, f"{live} AND credit_note_id IS NOT NULL", key)
     pending = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'pending'", key)
-    received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
+    received = deposits + await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
     credited = await _sum(tx, "credit_note_sources WHERE invoice_id = $1", key, column="total_minor")
     refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
     receivable = await _sum(tx, "ledger_entries WHERE invoice_id = $1 AND account = '411'", key)
@@ -147,12 +149,15 @@ async def _assert_used(tx: Tx, note: Row) -> None:
 
 
 async def _assert_vat(tx: Tx, invoice: Row) -> None:
-    """Per group: round_half_up((tax - credited tax) x min(1, (received - refunded) / (total - credited)))."""
+    """Per group: round_half_up((tax - credited tax) x min(1, (received - refunded) / (total - credited))).
+
+    A deposit that is deducted is a receipt on the final invoice, and its own VAT is gone.
+    """
     key = invoice["invoice_id"]
     received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
     refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
     left = invoice["total_minor"] - invoice["credited_minor"]
-    money = received - refunded - await _marked(tx, key)
+    money = received + await _deposits(tx, key) - refunded - await _marked(tx, key)
     money += await _applied_net(tx, key) - await _moved(tx, key)
     share = min(Fraction(1), Fraction(money, left)) if left else Fraction(0)
     credited = _by_group(
@@ -178,6 +183,8 @@ async def _assert_vat(tx: Tx, invoice: Row) -> None:
         group = _GROUP.format(**tax)
         remaining = tax["tax_minor"] - credited.get(group, 0)
         on_invoice = invoice["vat_due"] == "on_invoice"
+        if invoice["deducted_by"] is not None:
+            remaining = 0
         due = remaining if on_invoice else floor(remaining * share + Fraction(1, 2))
         assert (-collected.get(group, 0), -waiting.get(group, 0)) == (due, remaining - due)
 
@@ -204,6 +211,34 @@ async def _assert_own_books(tx: Tx, note: Row) -> None:
         assert (collected.get(group, 0), waiting.get(group, 0)) == (due, whole - due)
     receivable = await _sum(tx, "ledger_entries WHERE credit_note_id = $1 AND account = '411'", key)
     assert receivable == used - total
+
+
+async def _assert_deducted(tx: Tx) -> None:
+    """A deposit that is deducted is settled, its 4191 is empty, and the final invoice has what it held."""
+    wrong = await _rows(
+        tx,
+        """
+        SELECT d.invoice_id, d.total_minor - d.credited_minor AS deducted, e.amount_minor, l.left_over
+        FROM invoice_settlements d
+        JOIN invoices i ON i.id = d.invoice_id
+        LEFT JOIN settlements e ON e.deposit_id = d.invoice_id AND e.undone_at IS NULL
+        CROSS JOIN LATERAL (SELECT COALESCE(-sum(amount_minor), 0) AS left_over FROM ledger_entries
+                            WHERE invoice_id = d.invoice_id AND account = '4191') l
+        WHERE (d.deducted_by, d.total_minor - d.credited_minor)
+                  IS DISTINCT FROM (e.invoice_id, COALESCE(e.amount_minor, d.total_minor - d.credited_minor))
+           OR l.left_over <> CASE WHEN i.kind <> 'deposit' OR d.deducted_by IS NOT NULL THEN 0
+                                  ELSE i.net_minor - (SELECT COALESCE(sum(net_minor), 0)
+                                                      FROM credit_note_sources
+                                                      WHERE invoice_id = d.invoice_id) END
+        """,
+    )
+    assert not wrong, wrong
+
+
+async def _deposits(tx: Tx, invoice_id: object) -> int:
+    return await _sum(
+        tx, "settlements WHERE invoice_id = $1 AND deposit_id IS NOT NULL AND undone_at IS NULL", invoice_id
+    )
 
 
 async def _applied_net(tx: Tx, invoice_id: object) -> int:

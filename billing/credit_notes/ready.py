@@ -18,7 +18,8 @@ from billing.credit_notes.model import (
     Reason,
     Refunding,
 )
-from billing.invoices.model import Invoice, InvoiceId, LineId, Status
+from billing.deposits.rules import check_not_deducted
+from billing.invoices.model import Invoice, InvoiceId, InvoiceKind, LineId, Status
 from billing.ledger import postings
 from billing.ledger.model import Balance, Booked, holder_of
 from billing.parties.model import LegalEntity, RefundMode, VatDue
@@ -98,7 +99,7 @@ def ready_on_invoice(
     return Ready(
         entity=entity,
         note=note,
-        booked=booked(note),
+        booked=booked(note, invoice.kind),
         before=(invoice,),
         after=(after,),
         taxes=tuple((invoice.id, tax) for tax in note.taxes),
@@ -107,9 +108,9 @@ def ready_on_invoice(
     )
 
 
-def booked(note: CreditNote) -> list[Booked]:
+def booked(note: CreditNote, kind: InvoiceKind = InvoiceKind.STANDARD) -> list[Booked]:
     """Its issue, in the books of its invoice or its own."""
-    issued = [posting for posting in postings.credit_note_issued(note) if posting.amount]
+    issued = [posting for posting in postings.credit_note_issued(note, kind) if posting.amount]
     assert not total((each.amount for each in issued), note.currency), "a credit note balances"
     return postings.in_one_transaction((holder_of(note), posting) for posting in issued)
 
@@ -173,6 +174,13 @@ def check_reason(reason: Reason, text: str | None) -> None:
 
 def _check(invoice: Invoice, request: NewCreditNote) -> None:
     check_reason(request.reason, request.reason_text)
+    check_not_deducted(invoice)
+    if invoice.kind is InvoiceKind.DEPOSIT and request.net_of_tax:
+        raise Invalid(
+            "net_of_tax_deposit",
+            "The final invoice deducts a deposit with its VAT: credit it with its VAT too.",
+            param="net_of_tax",
+        )
     if invoice.settlement.pending:
         raise Conflict(
             "payment_in_flight",

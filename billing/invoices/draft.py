@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from billing.deposits.deduct import check_deposits, deduct, lock_deposits
+from billing.deposits.rules import references_of
 from billing.invoices import store, totals
 from billing.invoices.free_lines import free_lines
 from billing.invoices.issue import issue_invoice
@@ -11,6 +13,7 @@ from billing.invoices.model import (
     Collection,
     Draft,
     DraftChange,
+    DraftKind,
     Invoice,
     InvoiceId,
     NewDraft,
@@ -20,6 +23,7 @@ from billing.invoices.ready import ToIssue
 from billing.parties import store as parties
 from billing.parties.model import Customer, LegalEntity
 from kernel.database import Tx
+from kernel.errors import Invalid
 from kernel.structs import sent_fields
 
 
@@ -38,7 +42,10 @@ async def draft_invoice(tx: Tx, request: NewDraft) -> Draft:
         note=request.note,
         metadata=request.metadata,
         created_at=tx.now,
+        kind=request.kind,
+        deposits=tuple(request.deposits),
     )
+    await _check_deposits(tx, draft, customer)
     await priced(tx, draft, customer, entity)  # what cannot be issued is refused here already
 
     await store.insert_draft(tx, draft)
@@ -53,6 +60,7 @@ async def edit_draft(tx: Tx, draft_id: InvoiceId, change: DraftChange) -> Draft:
 
     changes = {name: tuple(value) if isinstance(value, list) else value for name, value in sent.items()}
     draft = msgspec.structs.replace(before, customer_id=customer.id, **changes)
+    await _check_deposits(tx, draft, customer)
     await priced(tx, draft, customer, entity)
 
     await store.update_draft(tx, draft)
@@ -70,10 +78,11 @@ async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
     customer = await parties.customer(tx, draft.customer_id)
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
 
+    deposits, deductions = await lock_deposits(tx, draft.deposits, customer, draft.currency)
     lines = await priced(tx, draft, customer, entity)
 
     await store.delete_draft(tx, draft_id)
-    return await issue_invoice(
+    invoice = await issue_invoice(
         tx,
         ToIssue(
             id=draft.id,
@@ -85,8 +94,23 @@ async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
             collection=Collection.SEND_INVOICE,
             note=draft.note,
             metadata=draft.metadata,
+            kind=draft.invoice_kind,
+            references=references_of(deposits),
+            deductions=deductions,
         ),
     )
+    await deduct(tx, invoice, deposits)
+    return invoice
+
+
+async def _check_deposits(tx: Tx, draft: Draft, customer: Customer) -> None:
+    if draft.deposits and draft.kind is DraftKind.DEPOSIT:
+        raise Invalid(
+            "deposit_of_deposits",
+            "A deposit deducts no others: leave `deposits` out, or draft the final invoice.",
+            param="deposits",
+        )
+    await check_deposits(tx, draft.deposits, customer, draft.currency)
 
 
 async def priced(tx: Tx, draft: Draft, customer: Customer, entity: LegalEntity) -> Sequence[PricedLine]:

@@ -64,6 +64,7 @@ def _invoice(ready: Ready, numbered: Numbered, tx: Tx) -> Invoice:
         settlement=_unsettled(ready, tx),
         kind=ready.kind,
         references=ready.references,
+        deductions=ready.deductions,
     )
 
 
@@ -71,16 +72,16 @@ def _unsettled(ready: Ready, tx: Tx) -> InvoiceSettlement:
     nothing = zero(ready.currency)
     return InvoiceSettlement(
         status=ready.status,
-        paid=nothing,
+        paid=ready.deducted,
         offset=nothing,
         pending=nothing,
         credited=nothing,
-        due=ready.sums.total,
+        due=ready.sums.total - ready.deducted,
         settled_at=tx.now if ready.status is Status.SETTLED else None,
     )
 
 
 def _events(invoice: Invoice) -> Iterator[Event]:
     yield InvoiceIssued(invoice_id=invoice.id, customer_id=invoice.customer_id, collection=invoice.collection)
-    if invoice.settlement.status is Status.SETTLED:  # one of 0.00
+    if invoice.settlement.status is Status.SETTLED:  # nothing is left to pay
         yield InvoiceSettled(invoice_id=invoice.id, customer_id=invoice.customer_id)

@@ -8,7 +8,7 @@ open ──▶ partly_settled ──▶ settled      its settlement: what of it 
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -77,6 +77,18 @@ class DocumentReference(Value, frozen=True, kw_only=True):
     issued_on: date
 
 
+class DepositDeduction(Value, frozen=True, kw_only=True):
+    """A deposit as the final invoice deducts it: per VAT group, as invoiced less what was credited."""
+
+    invoice_id: InvoiceId
+    number: str
+    issued_on: date
+    taxes: tuple[GroupTax, ...]
+    net: Money
+    tax: Money
+    total: Money
+
+
 class Allowance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A part of a discount that came off one line (EN 16931 BG-27). `source` says whose it is."""
 
@@ -143,7 +155,10 @@ class Line(Value, frozen=True, kw_only=True):
 
 
 class InvoiceSettlement(Value, frozen=True, kw_only=True):
-    """`due = total - paid - offset`. `pending` is a payment in flight, `credited` the notes issued on it."""
+    """`due = total - paid - offset`. `pending` is a payment in flight, `credited` the notes issued on it.
+
+    Deposits that it deducts are `paid`. `deducted_by` is of a deposit: the invoice that deducts it.
+    """
 
     status: Status
     paid: Money
@@ -152,6 +167,7 @@ class InvoiceSettlement(Value, frozen=True, kw_only=True):
     credited: Money
     due: Money
     settled_at: datetime | None
+    deducted_by: InvoiceId | None = None
 
 
 class Invoice(Value, frozen=True, kw_only=True):
@@ -186,6 +202,12 @@ class Invoice(Value, frozen=True, kw_only=True):
     kind: InvoiceKind = InvoiceKind.STANDARD
     references: tuple[DocumentReference, ...] = ()
     corrected_by: InvoiceId | None = None
+    deductions: tuple[DepositDeduction, ...] = ()
+
+    @property
+    def to_pay(self) -> Money:
+        """What the deposits that it deducts leave to pay."""
+        return self.total - total((each.total for each in self.deductions), self.currency)
 
 
 class NewLine(Input, frozen=True, kw_only=True):
@@ -234,10 +256,22 @@ class CorrectedLine(Input, frozen=True, kw_only=True):
     recurring: bool | None = None
 
 
+class DraftKind(StrEnum):
+    """What is asked for: everything, or money in advance."""
+
+    STANDARD = "standard"
+    DEPOSIT = "deposit"
+
+
+Deposits: TypeAlias = Annotated[list[InvoiceId], msgspec.Meta(max_length=20)]
+
+
 class NewDraft(Input, frozen=True, kw_only=True):
     """An invoice to be: free lines and discounts. Edit it as often as you like, then issue it.
 
-    Its prices and discounts are without VAT or with it, as `tax_behavior` says, or else the settings.
+    Its prices and discounts are without VAT or with it, as `tax_behavior` says, or else the settings. Of
+    `kind` deposit it is issued as a deposit invoice (acompte). With `deposits` it is issued as the final
+    invoice: with all its lines and their VAT, less these deposits, which have been settled by then.
     """
 
     customer: str
@@ -247,10 +281,12 @@ class NewDraft(Input, frozen=True, kw_only=True):
     tax_behavior: TaxBehavior | None = None
     note: Note | None = None
     metadata: Metadata = {}
+    kind: DraftKind = DraftKind.STANDARD
+    deposits: Deposits = []
 
 
 class DraftChange(Input, frozen=True, kw_only=True):
-    """Only the fields that are sent change; `lines` and `discounts` are replaced as a whole."""
+    """Only the fields that are sent change; `lines`, `discounts` and `deposits` are replaced as a whole."""
 
     customer: str | msgspec.UnsetType = msgspec.UNSET
     lines: Annotated[list[NewLine], msgspec.Meta(min_length=1, max_length=1000)] | msgspec.UnsetType = (
@@ -260,6 +296,8 @@ class DraftChange(Input, frozen=True, kw_only=True):
     tax_behavior: TaxBehavior | msgspec.UnsetType = msgspec.UNSET
     note: Note | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
+    kind: DraftKind | msgspec.UnsetType = msgspec.UNSET
+    deposits: Deposits | msgspec.UnsetType = msgspec.UNSET
 
 
 class Draft(Value, frozen=True, kw_only=True):
@@ -274,3 +312,12 @@ class Draft(Value, frozen=True, kw_only=True):
     note: str | None
     metadata: dict[str, str]
     created_at: datetime
+    kind: DraftKind = DraftKind.STANDARD
+    deposits: tuple[InvoiceId, ...] = ()
+
+    @property
+    def invoice_kind(self) -> InvoiceKind:
+        """What it is issued as."""
+        if self.deposits:
+            return InvoiceKind.FINAL
+        return InvoiceKind.DEPOSIT if self.kind is DraftKind.DEPOSIT else InvoiceKind.STANDARD

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from billing.invoices import issuable, totals
 from billing.invoices.model import (
     Collection,
+    DepositDeduction,
     DocumentReference,
     InvoiceId,
     InvoiceKind,
@@ -18,7 +19,8 @@ from billing.ledger import postings
 from billing.ledger.model import Posting
 from billing.parties.model import Customer, LegalEntity
 from billing.tax.model import GroupTax, TaxBehavior
-from kernel.money import Currency, Money, total, zero
+from kernel.errors import Conflict
+from kernel.money import Currency, Money, total
 from kernel.structs import Value
 
 
@@ -40,6 +42,7 @@ class ToIssue(Value, frozen=True, kw_only=True):
     kind: InvoiceKind = InvoiceKind.STANDARD
     references: tuple[DocumentReference, ...] = ()
     taxes: tuple[GroupTax, ...] | None = None
+    deductions: tuple[DepositDeduction, ...] = ()
 
 
 class Ready(Value, frozen=True, kw_only=True):
@@ -59,6 +62,8 @@ class Ready(Value, frozen=True, kw_only=True):
     metadata: dict[str, str]
     kind: InvoiceKind
     references: tuple[DocumentReference, ...]
+    deductions: tuple[DepositDeduction, ...]
+    deducted: Money
 
 
 def ready_to_issue(request: ToIssue) -> Ready:
@@ -69,6 +74,13 @@ def ready_to_issue(request: ToIssue) -> Ready:
     issued = postings.invoice_issued(sums, request.entity.vat_due, request.kind)
     booked = [each for each in issued if each.amount]
     assert not total((each.amount for each in booked), request.currency), "an invoice balances"
+    deducted = total((each.total for each in request.deductions), request.currency)
+    if deducted > sums.total:
+        raise Conflict(
+            "deposits_exceed_invoice",
+            f"The deposits come to {deducted}, the invoice to {sums.total}. Credit what is too much of them.",
+            param="deposits",
+        )
     return Ready(
         id=request.id,
         entity=request.entity,
@@ -78,12 +90,14 @@ def ready_to_issue(request: ToIssue) -> Ready:
         terms_days=0 if request.collection is Collection.AUTOMATIC else request.entity.payment_terms_days,
         lines=tuple(_line(*each) for each in zip(sums.lines, sums.included_tax, strict=True)),
         sums=sums,
-        status=totals.status_of(total=sums.total, settled=zero(request.currency)),
+        status=totals.status_of(total=sums.total, settled=deducted),
         postings=booked,
         note=request.note,
         metadata=request.metadata,
         kind=request.kind,
         references=request.references,
+        deductions=request.deductions,
+        deducted=deducted,
     )
 
 

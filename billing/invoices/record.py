@@ -26,10 +26,11 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
             SELECT *
             FROM unnest($10::uuid[], $11::uuid[], $12::text[], $13::text[], $14::int[], $15::jsonb[],
                         $16::text[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[],
-                        $21::text[], $22::jsonb[], $23::text[], $63::text[], $64::jsonb[])
+                        $21::text[], $22::jsonb[], $23::text[], $63::text[], $64::jsonb[], $65::jsonb[],
+                        $66::bigint[])
                  WITH ORDINALITY AS h (id, customer_id, currency, language, terms_days, buyer, collection,
                                        tax_behavior, net, tax, total, note, metadata, status, kind,
-                                       refers_to, position)
+                                       refers_to, deductions, deducted, position)
         ), series AS (
             INSERT INTO number_series AS s
                 (tenant_id, legal_entity_id, kind, year, last_number, last_issued_on)
@@ -42,10 +43,10 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
             INSERT INTO invoices
                 (tenant_id, id, number, legal_entity_id, customer_id, currency, language, issued_on, due_on,
                  seller, buyer, vat_due, time_zone, collection, tax_behavior, net_minor, tax_minor,
-                 total_minor, note, metadata, issued_at, kind, refers_to)
+                 total_minor, note, metadata, issued_at, kind, refers_to, deductions)
             SELECT $1, id, document_number($6, $4, before + position), $2, customer_id, currency, language,
                    issued_on, issued_on + terms_days, $7, buyer, $8, $9, collection, tax_behavior, net, tax,
-                   total, note, metadata, $24, kind, refers_to
+                   total, note, metadata, $24, kind, refers_to, deductions
             FROM head, series
         ), line AS (
             INSERT INTO invoice_lines
@@ -65,8 +66,8 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
                         $51::bigint[]) AS t
         ), settlement AS (
             INSERT INTO invoice_settlements
-                (tenant_id, invoice_id, currency, total_minor, status, settled_at)
-            SELECT $1, id, currency, total, status, CASE WHEN status = 'settled' THEN $24 END
+                (tenant_id, invoice_id, currency, total_minor, paid_minor, status, settled_at)
+            SELECT $1, id, currency, total, deducted, status, CASE WHEN status = 'settled' THEN $24 END
             FROM head
         ), entry AS (
             INSERT INTO ledger_entries
@@ -101,6 +102,8 @@ async def insert(tx: Tx, invoices: Sequence[Ready]) -> list[Numbered]:
         *entry_columns(invoices),
         [each.kind for each in invoices],
         [each.references for each in invoices],
+        [each.deductions for each in invoices],
+        [each.deducted.minor for each in invoices],
     )
     return [load(row, Numbered) for row in rows]
 

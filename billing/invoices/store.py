@@ -46,9 +46,9 @@ async def lock_many(
         SELECT i.id, i.number, i.legal_entity_id, i.customer_id, i.currency, i.language, i.issued_on,
                i.due_on, i.seller, i.buyer, i.vat_due, i.time_zone, i.collection, i.tax_behavior, i.net_minor,
                i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
-               i.refers_to AS "references",
+               i.refers_to AS "references", i.deductions,
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at,
-               s.corrected_by,
+               s.corrected_by, s.deducted_by,
                ARRAY (SELECT ROW (l.id, l.description, l.quantity, l.unit_price, l.recurring, l.period_start,
                                   l.period_end, l.currency, l.amount_minor, l.discount_minor,
                                   l.included_tax_minor, l.net_minor, l.allowances::text, l.tax_category,
@@ -147,9 +147,9 @@ async def find_many(tx: Tx, ids: Sequence[InvoiceId], *, with_lines: bool = True
         SELECT i.id, i.number, i.legal_entity_id, i.customer_id, i.currency, i.language, i.issued_on,
                i.due_on, i.seller, i.buyer, i.vat_due, i.time_zone, i.collection, i.tax_behavior, i.net_minor,
                i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
-               i.refers_to AS "references",
+               i.refers_to AS "references", i.deductions,
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at,
-               s.corrected_by,
+               s.corrected_by, s.deducted_by,
                ARRAY (SELECT ROW (l.id, l.description, l.quantity, l.unit_price, l.recurring, l.period_start,
                                   l.period_end, l.currency, l.amount_minor, l.discount_minor,
                                   l.included_tax_minor, l.net_minor, l.allowances::text, l.tax_category,
@@ -270,6 +270,19 @@ async def mark_corrected(tx: Tx, invoice_id: InvoiceId, *, by: InvoiceId) -> Non
     )
 
 
+async def mark_deducted(tx: Tx, deposit_id: InvoiceId, *, by: InvoiceId) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE invoice_settlements
+        SET deducted_by = $3
+        WHERE tenant_id = $1 AND invoice_id = $2
+        """,
+        tx.tenant,
+        deposit_id,
+        by,
+    )
+
+
 # ── Drafts ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -278,8 +291,8 @@ async def insert_draft(tx: Tx, draft: Draft) -> None:
         """
         INSERT INTO draft_invoices
             (tenant_id, id, customer_id, currency, lines, discounts, tax_behavior, note, metadata,
-             created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             created_at, kind, deposits)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         """,
         tx.tenant,
         draft.id,
@@ -291,6 +304,8 @@ async def insert_draft(tx: Tx, draft: Draft) -> None:
         draft.note,
         draft.metadata,
         draft.created_at,
+        draft.kind,
+        draft.deposits,
     )
 
 
@@ -299,7 +314,7 @@ async def update_draft(tx: Tx, draft: Draft) -> None:
         """
         UPDATE draft_invoices
         SET customer_id = $3, currency = $4, lines = $5, discounts = $6, tax_behavior = $7, note = $8,
-            metadata = $9
+            metadata = $9, kind = $10, deposits = $11
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -311,6 +326,8 @@ async def update_draft(tx: Tx, draft: Draft) -> None:
         draft.tax_behavior,
         draft.note,
         draft.metadata,
+        draft.kind,
+        draft.deposits,
     )
 
 
@@ -328,7 +345,8 @@ async def delete_draft(tx: Tx, draft_id: InvoiceId) -> None:
 async def get_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
     row = await tx.conn.fetchrow(
         """
-        SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at
+        SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at, kind,
+               deposits
         FROM draft_invoices
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -344,7 +362,8 @@ async def lock_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
     """Issuing, editing and deleting one draft take turns."""
     row = await tx.conn.fetchrow(
         """
-        SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at
+        SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at, kind,
+               deposits
         FROM draft_invoices
         WHERE tenant_id = $1 AND id = $2
         FOR UPDATE
@@ -360,7 +379,8 @@ async def lock_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
 async def drafts(tx: Tx, window: Window) -> Page[Draft]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at
+        SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at, kind,
+               deposits
         FROM draft_invoices
         WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC

@@ -24,7 +24,7 @@ from billing.tax.model import GroupTax, TaxGroup
 from kernel.money import Currency, Money, round_half_up, total, zero
 
 # What an invoice is booked against: all others are sales.
-_AGAINST = {InvoiceKind.IMPORTED: Account.OPENING}
+_AGAINST = {InvoiceKind.IMPORTED: Account.OPENING, InvoiceKind.DEPOSIT: Account.DEPOSITS}
 
 
 def invoice_issued(sums: Totals, vat_due: VatDue, kind: InvoiceKind = InvoiceKind.STANDARD) -> list[Posting]:
@@ -35,9 +35,11 @@ def invoice_issued(sums: Totals, vat_due: VatDue, kind: InvoiceKind = InvoiceKin
     ]
 
 
-def credit_note_issued(note: CreditNote) -> list[Posting]:
+def credit_note_issued(note: CreditNote, kind: InvoiceKind = InvoiceKind.STANDARD) -> list[Posting]:
+    """`kind` is of the invoice that it is on: what is credited of a deposit was no sale yet."""
+    account = Account.DEPOSITS if kind is InvoiceKind.DEPOSIT else revenue_account(note.reason)
     return [
-        Posting(account=revenue_account(note.reason), amount=note.net),
+        Posting(account=account, amount=note.net),
         *(_vat(tax, note.vat_due, sign=1) for tax in note.taxes),
         Posting(account=Account.CUSTOMERS, amount=-note.total),
     ]
@@ -102,6 +104,16 @@ def customer_owes(amount: Money) -> list[Posting]:
     return [Posting(account=Account.CUSTOMERS, amount=amount)]
 
 
+def deposit_closed(balances: Sequence[Balance]) -> list[Posting]:
+    """What is left of a deposit, and the VAT on it, leave its books."""
+    held = {Account.DEPOSITS, Account.VAT_COLLECTED, Account.VAT_WAITING}
+    return [
+        Posting(account=each.account, amount=-each.amount, tax=each.tax)
+        for each in balances
+        if each.account in held and each.amount
+    ]
+
+
 def fallen_due(
     invoice: Invoice,
     balances: Sequence[Balance],
@@ -111,8 +123,11 @@ def fallen_due(
 ) -> list[Posting]:
     """`invoice` carries its settlement as it is after the act, `credited` what notes took off it until then.
 
-    `freed` is what notes of others get back of it, where that is not in the balances yet.
+    `freed` is what notes of others get back of it, where that is not in the balances yet. Of a deposit that
+    was deducted, the VAT has gone to the invoice that deducts it.
     """
+    if invoice.settlement.deducted_by is not None:
+        return []
     received = received_of(balances, invoice.currency)
     return vat_fallen_due(
         invoice.taxes,

@@ -109,17 +109,26 @@ async def at_gateway(tx: Tx, gateway: str, *, since: PaymentId, after: PaymentId
 async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
     """Newest first: the order in which refunds go back over them.
 
-    Those of the invoice that it corrects are among them, and so on: what was paid there was kept for it.
+    Those of the invoice that it corrects are among them, and of the deposits that it deducts, and so on: what
+    was paid there was kept for it.
     """
     rows = await tx.conn.fetch(
         """
         WITH RECURSIVE invoice (id) AS (
             SELECT $2::uuid
             UNION ALL
-            SELECT s.invoice_id
-            FROM invoice_settlements s
-            JOIN invoice i ON i.id = s.corrected_by
-            WHERE s.tenant_id = $1
+            SELECT earlier.id
+            FROM invoice i
+            CROSS JOIN LATERAL (
+                SELECT s.invoice_id AS id
+                FROM invoice_settlements s
+                WHERE s.tenant_id = $1 AND s.corrected_by = i.id
+                UNION ALL
+                SELECT e.deposit_id
+                FROM settlements e
+                WHERE e.tenant_id = $1 AND e.invoice_id = i.id AND e.deposit_id IS NOT NULL
+                  AND e.undone_at IS NULL
+            ) AS earlier
         )
         SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
                reference, received_on, gateway, gateway_reference, payment_method, failure_code,
@@ -143,10 +152,18 @@ async def of_credit_note(tx: Tx, credit_note_id: CreditNoteId) -> list[Payment]:
             FROM credit_note_sources
             WHERE tenant_id = $1 AND credit_note_id = $2
             UNION ALL
-            SELECT s.invoice_id
-            FROM invoice_settlements s
-            JOIN invoice i ON i.id = s.corrected_by
-            WHERE s.tenant_id = $1
+            SELECT earlier.id
+            FROM invoice i
+            CROSS JOIN LATERAL (
+                SELECT s.invoice_id AS id
+                FROM invoice_settlements s
+                WHERE s.tenant_id = $1 AND s.corrected_by = i.id
+                UNION ALL
+                SELECT e.deposit_id
+                FROM settlements e
+                WHERE e.tenant_id = $1 AND e.invoice_id = i.id AND e.deposit_id IS NOT NULL
+                  AND e.undone_at IS NULL
+            ) AS earlier
         )
         SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
                reference, received_on, gateway, gateway_reference, payment_method, failure_code,

@@ -124,7 +124,7 @@ async def left_per_group(tx: Tx, scope: Scope) -> dict[CustomerId, dict[TaxGroup
         JOIN invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
         WHERE i.tenant_id = $1 AND i.customer_id = ANY($2::uuid[]) AND i.currency = $3
           AND (i.issued_on >= $4 AND i.issued_on < $5 AND ($6::text[] IS NULL OR l.item = ANY($6))
-               AND i.id <> ALL($8::uuid[]) OR i.id = ANY($7::uuid[]))
+               AND i.id <> ALL($8::uuid[]) AND i.kind <> 'deposit' OR i.id = ANY($7::uuid[]))
         GROUP BY i.customer_id, i.currency, l.tax_category, l.tax_rate_ppm, l.tax_reason
         ORDER BY i.customer_id, l.tax_category, l.tax_rate_ppm, l.tax_reason
         """,
@@ -200,7 +200,7 @@ async def volumes(tx: Tx, scope: Scope) -> list[Volume]:
         ) c
         WHERE i.tenant_id = $1 AND i.customer_id = ANY($2::uuid[]) AND i.currency = $3
           AND (i.issued_on >= $4 AND i.issued_on < $5 AND ($6::text[] IS NULL OR l.item = ANY($6))
-               AND i.id <> ALL($9::uuid[]) OR i.id = ANY($7::uuid[]))
+               AND i.id <> ALL($9::uuid[]) AND i.kind <> 'deposit' OR i.id = ANY($7::uuid[]))
         GROUP BY i.customer_id, i.currency
         ORDER BY i.customer_id
         """,
@@ -273,7 +273,7 @@ async def insert_lines(tx: Tx, note_id: CreditNoteId, scope: Scope, net: Money) 
             JOIN invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
             WHERE i.tenant_id = $1 AND i.customer_id = ANY($2::uuid[]) AND i.currency = $3
               AND (i.issued_on >= $4 AND i.issued_on < $5 AND ($6::text[] IS NULL OR l.item = ANY($6))
-                   AND i.id <> ALL($10::uuid[]) OR i.id = ANY($7::uuid[]))
+                   AND i.id <> ALL($10::uuid[]) AND i.kind <> 'deposit' OR i.id = ANY($7::uuid[]))
         ), upto AS (
             SELECT id, invoice_id, position, description, period_start, period_end, tax_category,
                    tax_rate_ppm, tax_reason, still,

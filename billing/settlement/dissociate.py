@@ -57,6 +57,11 @@ def check_kind(edge: Settlement) -> None:
             "settlement_is_own",
             "What a credit note takes off the invoice that it is on stays there.",
         )
+    if edge.deposit_id is not None:
+        raise Conflict(
+            "settlement_of_deposit",
+            "What a final invoice deducts is on its page: credit that invoice.",
+        )
     if edge.credit_note_id is None:
         raise Conflict("settlement_of_payment", "A payment stays with the invoice that it paid.")
 

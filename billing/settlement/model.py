@@ -20,7 +20,7 @@ class SettlementId(Id, prefix="stl"):
 
 
 class Settlement(Value, frozen=True, kw_only=True):
-    """An edge: `amount` of a payment or of a credit note settles an invoice, until it is undone.
+    """An edge: `amount` of a payment, a credit note or a deposit settles an invoice, until it is undone.
 
     `is_own`: what the note takes off an invoice that it is on. Of what is dissociated in part, one edge is
     undone and another stays in its place.
@@ -30,6 +30,7 @@ class Settlement(Value, frozen=True, kw_only=True):
     invoice_id: InvoiceId
     payment_id: PaymentId | None
     credit_note_id: CreditNoteId | None
+    deposit_id: InvoiceId | None
     is_own: bool
     currency: Currency
     amount: Money

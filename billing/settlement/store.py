@@ -29,6 +29,7 @@ async def insert(
     *,
     payment_id: PaymentId | None = None,
     credit_note_id: CreditNoteId | None = None,
+    deposit_id: InvoiceId | None = None,
     is_own: bool = False,
     settlement_id: SettlementId | None = None,
 ) -> SettlementId:
@@ -38,8 +39,8 @@ async def insert(
         """
         INSERT INTO settlements
             (tenant_id, id, invoice_id, payment_id, credit_note_id, currency, amount_minor, created_at,
-             is_own)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             is_own, deposit_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """,
         tx.tenant,
         settlement_id,
@@ -50,6 +51,7 @@ async def insert(
         amount.minor,
         tx.now,
         is_own,
+        deposit_id,
     )
     return settlement_id
 
@@ -65,8 +67,8 @@ async def find_many(tx: Tx, ids: Sequence[SettlementId]) -> list[Settlement]:
     """In the order in which they were made."""
     rows = await tx.conn.fetch(
         """
-        SELECT id, invoice_id, payment_id, credit_note_id, is_own, currency, amount_minor, created_at,
-               undone_at
+        SELECT id, invoice_id, payment_id, credit_note_id, deposit_id, is_own, currency, amount_minor,
+               created_at, undone_at
         FROM settlements
         WHERE tenant_id = $1 AND id = ANY($2::uuid[])
         ORDER BY id
@@ -87,8 +89,8 @@ async def page(
 ) -> Page[Settlement]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, invoice_id, payment_id, credit_note_id, is_own, currency, amount_minor, created_at,
-               undone_at
+        SELECT id, invoice_id, payment_id, credit_note_id, deposit_id, is_own, currency, amount_minor,
+               created_at, undone_at
         FROM settlements
         WHERE tenant_id = $1
           AND id < $2

@@ -60,10 +60,10 @@ MAY_CHANGE = {
     ),
     "legal_entities": "is_default",
     "customers": "name email language address vat_number siren tax_rate_id payment_method metadata",
-    "draft_invoices": "customer_id currency lines discounts tax_behavior note metadata",
+    "draft_invoices": "customer_id currency lines discounts tax_behavior note metadata kind deposits",
     "number_series": "last_number last_issued_on",
     "invoice_settlements": (
-        "paid_minor offset_minor pending_minor credited_minor status settled_at corrected_by"
+        "paid_minor offset_minor pending_minor credited_minor status settled_at corrected_by deducted_by"
     ),
     "credit_note_settlements": "applied_minor refunded_minor held_minor promised_minor marked_minor status",
     "payments": "refunded_minor status received_on gateway_reference failure_code",

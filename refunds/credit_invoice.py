@@ -1,5 +1,7 @@
 """Crediting an invoice and giving the money back, in one act."""
 
+from msgspec.structs import replace
+
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.issue import issue_credit_note
 from billing.credit_notes.model import NewCreditNote
@@ -7,6 +9,7 @@ from billing.invoices.model import InvoiceId
 from billing.parties import store as parties
 from billing.parties.model import RefundMode, Settings
 from billing.payments import store as payments
+from billing.settlement import store as settlements
 from billing.settlement.apply import lock_with_sources
 from kernel.database import Tx
 from kernel.errors import Invalid
@@ -34,6 +37,8 @@ async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) 
     paid_by = await payments.of_invoice(tx, invoice_id) if goes_back else []
 
     refund = rules.refunding(terms, paid_by, invoice.currency)
+    if invoice.deductions:  # what notes paid on its deposits goes back to the balance, as elsewhere
+        refund = replace(refund, keep=await settlements.held_for_notes(tx, invoice.id))
 
     note = await issue_credit_note(tx, invoice, request, refund=refund, entity=entity)
     return await give_back(tx, note, terms, paid_by, entity)

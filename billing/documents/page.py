@@ -14,7 +14,7 @@ from billing.credit_notes.model import CreditLine, CreditNote, Rebate
 from billing.documents.formats import Formats, in_fours
 from billing.documents.terms import payment_terms, refund_terms, to_pay
 from billing.documents.words import WORDS, Words
-from billing.invoices.model import Collection, Invoice, Line
+from billing.invoices.model import Collection, Invoice, InvoiceKind, Line
 from billing.parties.model import Buyer, Language, Seller, VatDue
 from billing.settlement.model import Deduction, Receipt
 from billing.tax.model import NET_OF_TAX, GroupTax, TaxBehavior, TaxGroup
@@ -67,6 +67,7 @@ class Page(Value, frozen=True, kw_only=True):
     facts: list[Fact]
     columns: list[str]
     rows: list[Row]
+    deductions: Table | None
     tax_columns: list[str]
     taxes: list[Tax]
     totals: list[Fact]
@@ -117,15 +118,16 @@ def of_invoice(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> Page:
         facts=[
             Fact(words.issued_on, formats.long_date(invoice.issued_on)),
             Fact(words.due_on, formats.long_date(invoice.due_on)),
-            Fact(words.supplied_on, _supplied_on(invoice, p)),
+            *_supplied_on(invoice, p),
             Fact(words.currency, invoice.currency),
             *_refers_to(invoice, p),
         ],
         columns=columns,
         rows=[_row(line, invoice, discounted, p) for line in invoice.lines],
+        deductions=_deductions(invoice, p) if invoice.deductions else None,
         tax_columns=[words.vat_rate, words.vat_base, words.vat_amount],
         taxes=_taxes(invoice.taxes, p),
-        totals=[*_totals(invoice, p), *(_deduction(each, p) for each in deducted)],
+        totals=[*_totals(invoice, p), *_deposits(invoice, p), *(_deduction(each, p) for each in deducted)],
         amount=Fact(words.amount_due, formats.money(left)),
         payment_label=words.payment,
         payment=payment_terms(invoice, deducted),
@@ -176,6 +178,7 @@ def of_credit_note(note: CreditNote) -> Page:
         ],
         columns=table.columns,
         rows=table.rows,
+        deductions=None,
         tax_columns=[words.vat_rate, words.vat_base, words.vat_amount],
         taxes=_taxes(note.taxes, p),
         totals=_totals(note, p),
@@ -229,18 +232,28 @@ def _buyer_address(buyer: Buyer, p: Print) -> list[str]:
 # ── What ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _supplied_on(invoice: Invoice, p: Print) -> str:
-    """From the first day to the last that lines cover; without a period it is the day of issue."""
+def _supplied_on(invoice: Invoice, p: Print) -> list[Fact]:
+    """From the first day to the last that lines cover; without a period it is the day of issue.
+
+    What a deposit is for is still to come, on a day that is not known.
+    """
     periods = [line.period for line in invoice.lines if line.period]
     if not periods:
-        return p.formats.long_date(invoice.issued_on)
+        day = p.formats.long_date(invoice.issued_on)
+        return [] if invoice.kind is InvoiceKind.DEPOSIT else [Fact(p.words.supplied_on, day)]
     first = min(periods, key=lambda period: period.start)
     last = max(periods, key=lambda period: period.end)
-    return p.formats.period(type(first)(first.start, last.end), p.zone)
+    days = p.formats.period(type(first)(first.start, last.end), p.zone)
+    return [Fact(p.words.supplied_on, days)]
 
 
 def _refers_to(invoice: Invoice, p: Print) -> list[Fact]:
-    """The earlier documents that it corrects, takes back or deducts, each with its date."""
+    """The earlier documents that it corrects or takes back, each with its date.
+
+    The deposits that it deducts are in a table of their own.
+    """
+    if invoice.deductions:
+        return []
     labels = p.words.references[invoice.kind]
     return [
         Fact(
@@ -253,14 +266,16 @@ def _refers_to(invoice: Invoice, p: Print) -> list[Fact]:
 
 def _row(line: Line, invoice: Invoice, discounted: bool, p: Print) -> Row:
     formats = p.formats
-    when = formats.period(line.period, p.zone) if line.period else formats.short_date(invoice.issued_on)
+    when = [formats.period(line.period, p.zone)] if line.period else []
+    if not when and invoice.kind is not InvoiceKind.DEPOSIT:
+        when = [formats.short_date(invoice.issued_on)]
     allowances = [
         p.words.allowance.format(name=a.name, amount=formats.number(a.amount)) for a in line.allowances
     ]
     discount = [f"−{formats.number(line.discount)}" if line.discount else ""] if discounted else []
     return Row(
         description=line.description,
-        details=[when, *allowances],
+        details=[*when, *allowances],
         cells=[
             formats.quantity(line.quantity),
             formats.unit_price(line.unit_price, p.currency),
@@ -413,6 +428,45 @@ def _totals(document: Invoice | CreditNote, p: Print) -> list[Fact]:
         Fact(words.total_vat, money(document.tax)),
         Fact(words.total, money(document.total)),
     ]
+
+
+def _deposits(invoice: Invoice, p: Print) -> list[Fact]:
+    if not invoice.deductions:
+        return []
+    return [Fact(p.words.deposits_deducted, f"−{p.formats.money(invoice.total - invoice.to_pay)}")]
+
+
+def _deductions(invoice: Invoice, p: Print) -> Table:
+    """Each deposit as it was invoiced, net and VAT per rate, and what that leaves of the invoice."""
+    words = p.words
+    columns = [words.deposits, words.vat_rate, words.total_net, words.vat_amount, words.total]
+    rows = [
+        _deduction_row(
+            words.deposit_of.format(number=each.number, date=p.formats.long_date(each.issued_on)), tax, "−", p
+        )
+        for each in invoice.deductions
+        for tax in each.taxes
+    ]
+    return Table(columns, [*rows, *(_deduction_row(words.left, tax, "", p) for tax in _left(invoice))])
+
+
+def _deduction_row(description: str, tax: GroupTax, sign: str, p: Print) -> Row:
+    amounts = (tax.base, tax.tax, tax.base + tax.tax)
+    return Row(
+        description=description,
+        details=[],
+        cells=[_rate(tax.group, p), *(f"{sign if each else ''}{p.formats.number(each)}" for each in amounts)],
+    )
+
+
+def _left(invoice: Invoice) -> list[GroupTax]:
+    """Per group what the deposits leave: below zero at a rate that more was paid in advance at."""
+    left = {tax.group: tax for tax in invoice.taxes}
+    nothing = zero(invoice.currency)
+    for tax in (tax for each in invoice.deductions for tax in each.taxes):
+        before = left.get(tax.group, GroupTax(group=tax.group, base=nothing, tax=nothing))
+        left[tax.group] = GroupTax(group=tax.group, base=before.base - tax.base, tax=before.tax - tax.tax)
+    return [left[group] for group in sorted(left)]
 
 
 def _deduction(deduction: Deduction, p: Print) -> Fact:

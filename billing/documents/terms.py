@@ -12,7 +12,7 @@ from kernel.money import Money, total
 
 def to_pay(invoice: Invoice, deducted: Sequence[Deduction]) -> Money:
     """What was left to pay when the invoice was issued."""
-    return invoice.total - total((each.amount for each in deducted), invoice.currency)
+    return invoice.to_pay - total((each.amount for each in deducted), invoice.currency)
 
 
 def payment_terms(invoice: Invoice, deducted: Sequence[Deduction] = ()) -> str:

@@ -69,6 +69,10 @@ class Words(Value, frozen=True, kw_only=True):
     total_vat: str
     total: str
     deducted: str
+    deposits: str
+    deposits_deducted: str
+    deposit_of: str
+    left: str
     amount_due: str
     amount_credited: str
     mentions: dict[Category, str]
@@ -196,6 +200,10 @@ FRENCH = Words(
     total_vat="Total TVA",
     total="Total TTC",
     deducted="Avoir {number} déduit",
+    deposits="Acomptes déjà facturés",
+    deposits_deducted="Acomptes déduits",
+    deposit_of="Acompte {number} du {date}",
+    left="Reste à payer",
     amount_due="Net à payer",
     amount_credited="Net à votre crédit",
     mentions={
@@ -345,6 +353,10 @@ ENGLISH = Words(
     total_vat="Total VAT",
     total="Total incl. VAT",
     deducted="Credit note {number} deducted",
+    deposits="Deposits already invoiced",
+    deposits_deducted="Deposits deducted",
+    deposit_of="Deposit {number} of {date}",
+    left="Left to pay",
     amount_due="Amount due",
     amount_credited="Net to credit",
     mentions={

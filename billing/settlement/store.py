@@ -145,6 +145,40 @@ async def lock_applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
     return [load(row, Application) for row in rows]
 
 
+async def held_for_notes(tx: Tx, invoice_id: InvoiceId) -> Money:
+    """What notes paid on the deposits that it deducts, and has not gone back since: no money came for it.
+
+    What was credited of the invoice and had been paid is that part first.
+    """
+    row = await tx.conn.fetchrow(
+        """
+        SELECT i.currency,
+               GREATEST(0, COALESCE((
+                   SELECT sum(LEAST(e.amount_minor, n.applied))
+                   FROM settlements e
+                   CROSS JOIN LATERAL (
+                       SELECT COALESCE(sum(a.amount_minor), 0) AS applied
+                       FROM settlements a
+                       WHERE a.tenant_id = $1 AND a.invoice_id = e.deposit_id AND a.undone_at IS NULL
+                         AND a.credit_note_id IS NOT NULL AND NOT a.is_own
+                   ) n
+                   WHERE e.tenant_id = $1 AND e.invoice_id = i.id AND e.deposit_id IS NOT NULL
+                     AND e.undone_at IS NULL
+               ), 0) - COALESCE((
+                   SELECT sum(c.total_minor - c.to_invoice_minor)
+                   FROM credit_note_sources c
+                   WHERE c.tenant_id = $1 AND c.invoice_id = i.id
+               ), 0))::bigint AS minor
+        FROM invoices i
+        WHERE i.tenant_id = $1 AND i.id = $2
+        """,
+        tx.tenant,
+        invoice_id,
+    )
+    assert row is not None, "the invoice has been read"
+    return load(row, Money)
+
+
 async def deducted_at_issue(tx: Tx, invoice: Invoice) -> list[Deduction]:
     """What notes of other invoices paid on this one in the transaction that issued it."""
     rows = await tx.conn.fetch(
@@ -164,7 +198,7 @@ async def deducted_at_issue(tx: Tx, invoice: Invoice) -> list[Deduction]:
 
 
 async def receipts(tx: Tx, invoice: Invoice) -> list[Receipt]:
-    """Everything that settles the invoice now, in the order in which it came."""
+    """All that settles the invoice now, in the order in which it came, but for what its page deducts."""
     rows = await tx.conn.fetch(
         """
         SELECT s.id, s.currency, s.amount_minor, s.created_at AS settled_at, p.received_on, p.means,
@@ -172,7 +206,7 @@ async def receipts(tx: Tx, invoice: Invoice) -> list[Receipt]:
         FROM settlements s
         LEFT JOIN payments p ON p.tenant_id = s.tenant_id AND p.id = s.payment_id
         LEFT JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
-        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND s.undone_at IS NULL
+        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND s.undone_at IS NULL AND s.deposit_id IS NULL
         ORDER BY s.id
         """,
         tx.tenant,

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from billing.credit_notes.model import CreditNote, Destination, Reason, Rebate
-from billing.documents import keep, render
+from billing.deposits.rules import deduction_of
+from billing.documents import keep, page, render
 from billing.documents.words import ENGLISH, FRENCH, Words
 from billing.invoices.model import (
     Collection,
@@ -585,3 +586,42 @@ async def test_a_kept_page_cannot_be_changed(pool: Pool) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with transaction(pool, tenant, now=NOON) as tx:
             await tx.conn.execute("UPDATE rendered_documents SET pdf = '' WHERE tenant_id = $1", tenant)
+
+
+def a_final_invoice() -> Invoice:
+    lines = [a_line("Acompte", "33.33", period=None), a_line("Livre", "10.01", tax=vat("5.5"), period=None)]
+    deposit = replace(an_invoice(lines), kind=InvoiceKind.DEPOSIT)
+    return replace(
+        an_invoice([a_line(price="70.00"), a_line(price="50.00", tax=vat("5.5"))]),
+        number="F2026-000002",
+        kind=InvoiceKind.FINAL,
+        deductions=(deduction_of(deposit, {}),),
+    )
+
+
+def test_a_final_invoice_shows_each_deposit_per_rate_and_what_is_left() -> None:
+    shown = page.of_invoice(a_final_invoice())
+
+    assert shown.title == "Facture de solde"
+    assert shown.deductions is not None
+    assert [(row.description, row.cells) for row in shown.deductions.rows] == [
+        ("Acompte F2026-000001 du 15 janvier 2026", ["5,50\xa0%", "−10,01", "−0,55", "−10,56"]),
+        ("Acompte F2026-000001 du 15 janvier 2026", ["20,00\xa0%", "−33,33", "−6,67", "−40,00"]),
+        ("Reste à payer", ["5,50\xa0%", "39,99", "2,20", "42,19"]),
+        ("Reste à payer", ["20,00\xa0%", "36,67", "7,33", "44,00"]),
+    ]
+    assert [tax.cells for tax in shown.taxes] == [
+        ["5,50\xa0%", "50,00", "2,75"],
+        ["20,00\xa0%", "70,00", "14,00"],
+    ]
+    assert [fact.text for fact in shown.totals][-2:] == ["136,75\xa0€", "−50,56\xa0€"]
+    assert shown.amount.text == "86,19\xa0€"
+    assert render.pdf(a_final_invoice(), []).startswith(b"%PDF")
+
+
+def test_what_a_deposit_is_for_has_no_day_yet() -> None:
+    shown = page.of_invoice(replace(an_invoice([a_line(period=None)]), kind=InvoiceKind.DEPOSIT))
+
+    assert shown.title == "Facture d’acompte"
+    assert [fact.label for fact in shown.facts] == ["Date d’émission", "Échéance", "Devise"]
+    assert (shown.rows[0].details, shown.deductions) == ([], None)

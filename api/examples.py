@@ -168,6 +168,21 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "lines": [{"description": "Workshop", "unit_price": "120.00", "quantity": "10"}],
         "note": "As agreed on the phone.",
     },
+    "create_draft_credit_note": {
+        "on_customer": {
+            "customer": "user-42",
+            "currency": "EUR",
+            "lines": [{"description": "Discount for early payment", "unit_price": "12.00"}],
+            "reason": "early_payment",
+        }
+    },
+    "patch_draft_credit_note": {
+        "on_invoice": {
+            "invoice": "inv_01kax0000000000000000000b1",
+            "reason": "early_payment",
+            "percent": "2",
+        }
+    },
     "create_global_credit_note": {
         "customer": "user-42",
         "currency": "EUR",

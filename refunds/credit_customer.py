@@ -1,20 +1,33 @@
 """Crediting a customer on no one invoice: balance to be applied, or money promised by hand."""
 
 from billing.credit_notes.issue import issue
-from billing.credit_notes.model import NewGlobalCreditNote, Refunding
+from billing.credit_notes.model import CreditNoteId, NewGlobalCreditNote
 from billing.credit_notes.on_no_invoice import behavior_of, ready_on_no_invoice
+from billing.credit_notes.ready import Ready
 from billing.parties import store as parties
 from kernel.database import Tx
-from kernel.money import zero
 from kernel.periods import local_date
+from refunds import rules
 from refunds.credit_lines import priced_lines
 from refunds.give_back import give_back
 from refunds.model import GivenBack
 from refunds.rules import Terms
 
 
-async def credit_customer(tx: Tx, request: NewGlobalCreditNote) -> GivenBack:
-    """Nothing of it was paid on an invoice, so that no provider can carry it back."""
+async def credit_customer(
+    tx: Tx, request: NewGlobalCreditNote, *, note_id: CreditNoteId | None = None
+) -> GivenBack:
+    """Nothing of it was paid on an invoice, so that no provider can carry it back. `note_id`: of a draft."""
+    ready, terms = await ready_for(tx, request, note_id=note_id)
+
+    note = await issue(tx, ready)
+    return await give_back(tx, note, terms, [], ready.entity)
+
+
+async def ready_for(
+    tx: Tx, request: NewGlobalCreditNote, *, note_id: CreditNoteId | None = None
+) -> tuple[Ready, Terms]:
+    """The note as it would be issued now, and how it is given back."""
     customer = await parties.customer(tx, request.customer)
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
     settings = await parties.settings(tx)
@@ -22,10 +35,14 @@ async def credit_customer(tx: Tx, request: NewGlobalCreditNote) -> GivenBack:
     lines = await priced_lines(tx, request, behavior, customer, entity)
 
     terms = Terms(mode=request.refund, due_on=local_date(tx.now, entity.zone))
-    refund = Refunding(mode=terms.mode, due_on=terms.due_on, by_provider=zero(request.currency))
     ready = ready_on_no_invoice(
-        request, lines, behavior, customer=customer, entity=entity, refund=refund, now=tx.now
+        request,
+        lines,
+        behavior,
+        customer=customer,
+        entity=entity,
+        refund=rules.refunding(terms, [], request.currency),
+        now=tx.now,
+        note_id=note_id,
     )
-
-    note = await issue(tx, ready)
-    return await give_back(tx, note, terms, [], entity)
+    return ready, terms

@@ -1,28 +1,57 @@
 """Crediting an invoice and giving the money back, in one act."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.issue import issue_credit_note
-from billing.credit_notes.model import NewCreditNote
-from billing.invoices.model import InvoiceId
+from billing.credit_notes.model import CreditNoteId, NewCreditNote, Refunding
+from billing.invoices.model import Invoice, InvoiceId
 from billing.parties import store as parties
-from billing.parties.model import RefundMode, Settings
+from billing.parties.model import LegalEntity, RefundMode, Settings
 from billing.payments import store as payments
+from billing.payments.model import Payment
 from billing.settlement import store as settlements
 from billing.settlement.apply import lock_with_sources
 from kernel.database import Tx
 from kernel.errors import Invalid
 from kernel.periods import local_date
+from kernel.structs import Value
 from refunds import rules
 from refunds.give_back import give_back
 from refunds.model import GivenBack, NewCredit
 from refunds.record_refund import record_refund
+from refunds.rules import Terms
 
 
-async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) -> GivenBack:
-    """The note takes off what is due on the invoice; what was paid goes back in the refund mode."""
+class Asked(Value, frozen=True, kw_only=True):
+    """How what was paid on an invoice is to go back, and over what."""
+
+    entity: LegalEntity
+    terms: Terms
+    paid_by: Sequence[Payment]
+    refund: Refunding
+
+
+async def credit_invoice(
+    tx: Tx, invoice_id: InvoiceId, request: NewCreditNote, *, note_id: CreditNoteId | None = None
+) -> GivenBack:
+    """The note takes off what is due on the invoice; what was paid goes back in the refund mode.
+
+    `note_id` is that of a draft.
+    """
     (invoice,) = await lock_with_sources(tx, [invoice_id])
+    asked = await asked_of(tx, invoice, request)
+
+    note = await issue_credit_note(
+        tx, invoice, request, refund=asked.refund, entity=asked.entity, note_id=note_id
+    )
+    return await give_back(tx, note, asked.terms, asked.paid_by, asked.entity)
+
+
+async def asked_of(tx: Tx, invoice: Invoice, request: NewCreditNote) -> Asked:
+    """Only certain under the invoice's lock."""
     entity = await parties.legal_entity(tx, invoice.legal_entity_id)
     settings = await parties.settings(tx) if rules.asks_settings(request.refund) else Settings()
     terms = rules.terms_of(
@@ -34,19 +63,18 @@ async def credit_invoice(tx: Tx, invoice_id: InvoiceId, request: NewCreditNote) 
     # One that refers to others may have been paid with what was paid on those.
     was_paid = invoice.settlement.paid or invoice.references
     goes_back = terms.mode is not RefundMode.NONE and was_paid
-    paid_by = await payments.of_invoice(tx, invoice_id) if goes_back else []
-
+    paid_by = await payments.of_invoice(tx, invoice.id) if goes_back else []
     refund = rules.refunding(terms, paid_by, invoice.currency)
     if invoice.deductions:  # what notes paid on its deposits goes back to the balance, as elsewhere
         refund = replace(refund, keep=await settlements.held_for_notes(tx, invoice.id))
-
-    note = await issue_credit_note(tx, invoice, request, refund=refund, entity=entity)
-    return await give_back(tx, note, terms, paid_by, entity)
+    return Asked(entity=entity, terms=terms, paid_by=paid_by, refund=refund)
 
 
-async def credit_and_record(tx: Tx, invoice_id: InvoiceId, request: NewCredit) -> GivenBack:
+async def credit_and_record(
+    tx: Tx, invoice_id: InvoiceId, request: NewCredit, *, note_id: CreditNoteId | None = None
+) -> GivenBack:
     """Crediting it, when some of the money has gone back past us before."""
-    given = await credit_invoice(tx, invoice_id, request)
+    given = await credit_invoice(tx, invoice_id, request, note_id=note_id)
     if not request.already_refunded:
         return given
     if given.credit_note.refund_mode is not RefundMode.MANUAL:
@@ -55,7 +83,6 @@ async def credit_and_record(tx: Tx, invoice_id: InvoiceId, request: NewCredit) -
             "What has gone back past us goes with the refund mode manual.",
             param="already_refunded",
         )
-    note_id = given.credit_note.id
-    recorded = [await record_refund(tx, note_id, part) for part in request.already_refunded]
-    note = await credit_notes.get(tx, note_id)
+    recorded = [await record_refund(tx, given.credit_note.id, part) for part in request.already_refunded]
+    note = await credit_notes.get(tx, given.credit_note.id)
     return GivenBack(credit_note=note, refunds=tuple(recorded), to_refund_by_hand=note.settlement.promised)

@@ -37,11 +37,12 @@ def ready_on_no_invoice(
     entity: LegalEntity,
     refund: Refunding,
     now: datetime,
+    note_id: CreditNoteId | None = None,
 ) -> Ready:
     """Raises Invalid, or Conflict where the law wants more said."""
     sums = sums_of(request, lines, behavior)
     issuable.check(entity.seller, customer.buyer, sums.taxes, request.currency)
-    note = _note(request, sums, customer, entity, refund, now)
+    note = _note(note_id or CreditNoteId.new(), request, sums, customer, entity, refund, now)
     return Ready(entity=entity, note=note, booked=booked(note), freed=zero(request.currency))
 
 
@@ -78,6 +79,7 @@ def _check_refund(mode: RefundMode) -> None:
 
 
 def _note(
+    note_id: CreditNoteId,
     request: NewGlobalCreditNote,
     sums: Totals,
     customer: Customer,
@@ -88,7 +90,7 @@ def _note(
     nothing = zero(request.currency)
     destination = destination_of(sums.total, nothing, refund)
     return CreditNote(
-        id=CreditNoteId.new(),
+        id=note_id,
         number="",
         legal_entity_id=entity.id,
         customer_id=customer.id,

@@ -79,6 +79,7 @@ def ready_on_invoice(
     refund: Refunding,
     entity: LegalEntity,
     now: datetime,
+    note_id: CreditNoteId | None = None,
 ) -> Ready:
     """What is still due on the invoice is taken off it first. Raises Invalid or Conflict."""
     _check(invoice, request)
@@ -94,7 +95,7 @@ def ready_on_invoice(
     by_notes = total((each.amount for each in so_far.applied), invoice.currency)
     destination = destination_of(credit.total, invoice.settlement.due + by_notes, refund)
     freed = max(destination.to_invoice - invoice.settlement.due, zero(invoice.currency))
-    note = _note(invoice, request, credit, destination, refund, now)
+    note = _note(note_id or CreditNoteId.new(), invoice, request, credit, destination, refund, now)
     after = rules.settled_with(invoice, offset=destination.to_invoice - freed, credited=note.total, now=now)
     return Ready(
         entity=entity,
@@ -209,6 +210,7 @@ def _with(earlier: Mapping[TaxGroup, GroupTax], taxes: Sequence[GroupTax]) -> di
 
 
 def _note(
+    note_id: CreditNoteId,
     invoice: Invoice,
     request: NewCreditNote,
     credit: Credit,
@@ -217,7 +219,7 @@ def _note(
     now: datetime,
 ) -> CreditNote:
     return CreditNote(
-        id=CreditNoteId.new(),
+        id=note_id,
         number="",
         legal_entity_id=invoice.legal_entity_id,
         customer_id=invoice.customer_id,

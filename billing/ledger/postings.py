@@ -149,17 +149,13 @@ def released_of(balances: Iterable[Balance]) -> dict[TaxGroup, Money]:
 
 
 def fallen_due_of_note(note: CreditNote, balances: Sequence[Balance]) -> list[Posting]:
-    """The VAT of a note on no invoice is no longer due as far as the note is used, as it is after the act."""
-    released = {b.tax: b.amount for b in balances if b.account is Account.VAT_COLLECTED and b.tax}
-    entries = []
-    for tax in note.taxes:
-        due = due_of(tax.tax, received=note.settlement.used, left=note.total)
-        difference = due - released.get(tax.group, zero(note.currency))
-        entries += [
-            Posting(account=Account.VAT_COLLECTED, amount=difference, tax=tax.group),
-            Posting(account=Account.VAT_WAITING, amount=-difference, tax=tax.group),
-        ]
-    return [entry for entry in entries if entry.amount]
+    """Of a note on no invoice, which carries its settlement as it is after the act."""
+    return vat_of_note(
+        note.taxes,
+        released={b.tax: b.amount for b in balances if b.account is Account.VAT_COLLECTED and b.tax},
+        used=note.settlement.used,
+        total=note.total,
+    )
 
 
 def vat_fallen_due(

@@ -145,6 +145,23 @@ async def lock_applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
     return [load(row, Application) for row in rows]
 
 
+async def applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
+    """The same, to look at: nothing is locked."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT s.id, s.credit_note_id, c.invoice_id AS own_invoice_id, s.currency, s.amount_minor
+        FROM settlements s
+        JOIN credit_notes c ON c.tenant_id = s.tenant_id AND c.id = s.credit_note_id
+        WHERE s.tenant_id = $1 AND s.invoice_id = $2 AND s.undone_at IS NULL AND NOT s.is_own
+          AND c.corrected_by IS DISTINCT FROM s.invoice_id
+        ORDER BY c.id, s.id
+        """,
+        tx.tenant,
+        invoice_id,
+    )
+    return [load(row, Application) for row in rows]
+
+
 async def held_for_notes(tx: Tx, invoice_id: InvoiceId) -> Money:
     """What notes paid on the deposits that it deducts, and has not gone back since: no money came for it.
 

@@ -22,7 +22,7 @@ from refunds.send_refund import finish_refund
 from tests.makers import NOON
 from tests.refunds.cases import declined, paid_by_provider
 
-Send: TypeAlias = Callable[[str, str], Awaitable[dict[str, Any]]]
+Send: TypeAlias = Callable[..., Awaitable[dict[str, Any]]]
 
 TAKE_A_BODY = {handler.operation_id for handler in OPERATIONS if handler.parsed_data_field is not None}
 
@@ -90,7 +90,7 @@ async def test_every_example_is_accepted(
     await send("create_payment", f"invoices/{subscribed['invoice']['id']}/payments")
     await send("pause_invoice_dunning", f"invoices/{signup['invoice']['id']}/pause_dunning")
     note = await send("create_credit_note", f"invoices/{subscribed['invoice']['id']}/credit_notes")
-    await send("create_global_credit_note", "credit_notes")
+    await send_notes(send, signup["invoice"]["id"])
     await send("create_manual_refund", f"credit_notes/{note['credit_note']['id']}/refunds")
     await send("change_subscription", f"subscriptions/{signup['subscription']['id']}/change")
     await send("schedule_phases", f"subscriptions/{subscribed['subscription']['id']}/schedule_phases")
@@ -115,6 +115,12 @@ async def test_every_example_is_accepted(
     )
     assert response.status_code == 201
     assert sent | {"create_tax_rate"} == set(EXAMPLES)
+
+
+async def send_notes(send: Send, invoice_id: str) -> None:
+    await send("create_global_credit_note", "credit_notes")
+    draft = await send("create_draft_credit_note", "draft_credit_notes")
+    await send("patch_draft_credit_note", f"draft_credit_notes/{draft['id']}", "PATCH", inv=invoice_id)
 
 
 async def send_settlements(client: httpx.AsyncClient, send: Callable[..., Awaitable[Any]]) -> None:

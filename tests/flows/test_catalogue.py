@@ -39,6 +39,7 @@ LOCKED_WHOLE = {
     "kernel/directory.py: lock": "one of the hints is deleted or moved",
     "kernel/outbox.py: _claim": "an event's jobs come with its claim, and nothing waits: SKIP LOCKED",
     "kernel/jobs.py: claim": "a job is nobody's parent, and nothing waits: SKIP LOCKED",
+    "refunds/drafts/store.py: lock": "a draft is nobody's parent; it is deleted when it is issued",
     "billing/invoices/store.py: lock_draft": "a draft is nobody's parent; it is deleted when it is issued",
     "api/access/store.py: lock": "a key is nobody's parent",
     "api/console/access/store.py: lock_counts": "a count is nobody's parent",
@@ -60,6 +61,7 @@ MAY_CHANGE = {
     ),
     "legal_entities": "is_default",
     "customers": "name email language address vat_number siren tax_rate_id payment_method metadata",
+    "draft_credit_notes": "customer_id invoice_id on_invoice on_customer",
     "draft_invoices": "customer_id currency lines discounts tax_behavior note metadata kind deposits",
     "number_series": "last_number last_issued_on",
     "invoice_settlements": (

@@ -45,6 +45,14 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_imported_invoices": lambda b, w: b.post(
         "/v1/imported_invoices", BODIES["create_imported_invoices"](w)
     ),
+    **{
+        f"{verb}_draft_credit_note": lambda b, w: b.post(
+            f"/v1/invoices/{w['invoice']}/credit_notes",
+            {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "net": euros(166_68)}]},
+        )
+        for verb in ("create", "issue", "patch")
+    },
+    "delete_draft_credit_note": lambda b, w: b.post(f"/v1/draft_credit_notes/{w['draft_credit_note']}/issue"),
     "create_global_credit_note": lambda b, w: b.patch(f"/v1/customers/{w['customer']}", {"language": "en"}),
     "create_legal_entity": lambda b, _: b.post("/v1/legal_entities", legal_entity("new")),
     "create_manual_refund": lambda b, w: b.post(

@@ -65,6 +65,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "lines": [{"line": w["invoice_line"], "net": euros(33_33)}],
     },
     "create_customer": lambda w: customer("new", legal_entity=w["legal_entity"], tax_rate=w["tax_rate"]),
+    "create_draft_credit_note": lambda w: {"on_invoice": _a_part(w)},
     "create_draft_invoice": lambda w: {
         "customer": w["customer"],
         "currency": "EUR",
@@ -120,6 +121,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     },
     "create_tax_rate": lambda _: {"reference": "new", "name": "TVA 10 %", "rate": "10"},
     "delete_charge": lambda _: None,
+    "delete_draft_credit_note": lambda _: None,
     "delete_draft_invoice": lambda _: None,
     "dissociate_settlement": lambda _: {"amount": euros(5_00)},
     "fix_invoice": lambda w: {
@@ -130,10 +132,12 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         ],
     },
     "grant_subscription_offer": lambda w: {"offer": w["offer"]},
+    "issue_draft_credit_note": lambda _: None,
     "issue_draft_invoice": lambda _: None,
     "mark_credit_note_used": lambda _: {"reason": "Settled by hand in 2024", "amount": euros(1_00)},
     "migrate_plan": lambda _: {"when": "renewal"},
     "patch_customer": lambda w: {"name": "New name", "tax_rate": w["tax_rate"]},
+    "patch_draft_credit_note": lambda w: {"on_invoice": {**_a_part(w), "reason": "billing_error"}},
     "patch_draft_invoice": lambda w: {
         "customer": w["customer"],
         "lines": [{"description": "y", "unit_price": "0.01", "tax_rate": w["tax_rate"]}],
@@ -289,6 +293,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "customer": buyer["id"],
         "document": invoice["id"],
         "back_test": back_test["id"],
+        "draft_credit_note": await _draft_note(backend, invoice),
         "draft_invoice": draft["id"],
         "event": event["id"],
         "get_invoice_receipt.invoice": paid["id"],
@@ -308,6 +313,18 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "subscription": signup["subscription"]["id"],
         "tax_rate": reduced["id"],
     }
+
+
+def _a_part(world: World) -> Json:
+    """Of the invoice's line."""
+    lines = [{"line": world["invoice_line"], "net": euros(33_33)}]
+    return {"invoice": world["invoice"], "reason": "duplicate", "lines": lines}
+
+
+async def _draft_note(backend: Backend, invoice: Json) -> str:
+    part = _a_part({"invoice": invoice["id"], "invoice_line": invoice["lines"][0]["id"]})
+    draft = await backend.post("/v1/draft_credit_notes", {"on_invoice": part})
+    return str(draft["id"])
 
 
 async def _issued(backend: Backend, body: Json) -> Json:

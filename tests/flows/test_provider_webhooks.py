@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -113,6 +114,39 @@ async def test_what_is_not_theirs_or_not_now_is_a_400(
     anonymous: httpx.AsyncClient, address: str, body: bytes, headers: dict[bytes, bytes], code: str
 ) -> None:
     assert await deliver(anonymous, address, body, headers) == (400, code)
+
+
+FORGERIES = ("stranger", "turned", "swapped", "cut", "scheme", "replayed", "future", "moved", "twice")
+
+
+async def test_a_thousand_that_are_forged_replayed_or_ahead_of_time_are_all_refused(
+    anonymous: httpx.AsyncClient, address: str, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    before = await owner.fetchval("SELECT count(*) FROM provider_events")
+    dice = Random(5)  # noqa: S311 - the same forgeries every time
+    for n in range(1000):
+        body, headers = forged(FORGERIES[n % len(FORGERIES)], n, dice)
+        status, code = await deliver(anonymous, address, body, headers)
+        assert (status, code.partition("_")[0]) == (400, "signature"), FORGERIES[n % len(FORGERIES)]
+    assert await owner.fetchval("SELECT count(*) FROM provider_events") == before
+
+
+def forged(how: str, n: int, dice: Random) -> tuple[bytes, dict[bytes, bytes]]:
+    body = an_event(f"evt_forged_{n}")
+    (name,), (header,) = zip(*signed(body).items(), strict=True)
+    at = dice.randrange(len(body))
+    forgeries: dict[str, tuple[bytes, dict[bytes, bytes]]] = {
+        "stranger": (body, signed(body, f"whsec_{dice.random()}")),
+        "turned": (body[:at] + bytes([body[at] ^ 1 << dice.randrange(8)]) + body[at + 1 :], {name: header}),
+        "swapped": (body, signed(an_event(f"evt_another_{n}"))),
+        "cut": (body, {name: header[: -dice.randrange(1, 64)]}),
+        "scheme": (body, {name: header.replace(b"v1", dice.choice([b"v0", b"v2", b"V1", b""]))}),
+        "replayed": (body, signed(body, seconds=-dice.randrange(301, 10**8))),
+        "future": (body, signed(body, seconds=dice.randrange(301, 10**9))),
+        "moved": (body, {name: header.replace(b"t=1", b"t=2")}),
+        "twice": (body, {name: header + b",t=1"}),
+    }
+    return forgeries[how]
 
 
 async def test_a_connection_that_is_not_there_is_a_404_whoever_signs(

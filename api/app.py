@@ -13,17 +13,19 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
-from api import docs, filters, logs, openapi, paging, problems
+from api import checkout, docs, filters, logs, openapi, paging, problems
 from api.access.admissions import Admissions
 from api.access.directory import Directory
 from api.access.key_text import Hasher
 from api.access.last_use import LastUse
 from api.access.model import ApiKey
+from api.checkout import Links
 from api.commands import Commands
 from api.console.app import beside, create_console
 from api.front import Front
+from api.gateways import Gateways, StoredConnections, vault_of
 from api.health import healthz, readyz
-from api.provider_webhooks import Connections, NoConnections, stripe_endpoint
+from api.provider_webhooks import Connections, stripe_endpoint
 from api.quotes import Signer
 from api.requests import PlainResponse, StrictRequest
 from api.routes import (
@@ -42,6 +44,7 @@ from api.routes import (
     legal_entities,
     meters,
     offers,
+    payment_connections,
     payments,
     plans,
     promotions,
@@ -63,6 +66,9 @@ from api.routes import (
 from api.scalars import TYPE_DECODERS
 from api.settings import Settings
 from api.wake import Waker
+from billing.gateways.connections.vault import Vault
+from billing.gateways.sandbox import Sandbox
+from billing.gateways.stripe_http import StripeHttp
 from kernel.database import Tx, open_pool
 
 SHUTDOWN_SECONDS = 5.0
@@ -87,6 +93,7 @@ OPERATIONS = [
     *credit_notes.ROUTES,
     *draft_credit_notes.ROUTES,
     *payments.ROUTES,
+    *payment_connections.ROUTES,
     *refunds.ROUTES,
     *reconciliations.ROUTES,
     *settlements.ROUTES,
@@ -109,7 +116,7 @@ def create_app(
 ) -> Litestar:
     settings = settings or Settings.from_environment(os.environ)
     logs.configure(settings)
-    hasher = Hasher(settings.subkey("api keys"))
+    hasher, vault = Hasher(settings.subkey("api keys")), vault_of(settings)
     waker, last_use, admissions = Waker(settings.redis_url), LastUse(), Admissions()
     commands = Commands(
         directory=Directory(hasher),
@@ -126,6 +133,10 @@ def create_app(
     async def serving(app: Litestar) -> AsyncIterator[None]:
         pool = await open_pool(settings.app_database_url, size=settings.database_pool_size)
         app.state.pool = console.state.pool = pool
+        http = StripeHttp()
+        app.state.gateways = Gateways(
+            sandbox=Sandbox(pool), vault=vault, http=http, stripe_url=settings.stripe_url
+        )
         waking = asyncio.create_task(waker.run())
         flushing = asyncio.create_task(last_use.keep_flushing(pool))
         try:
@@ -135,15 +146,17 @@ def create_app(
             flushing.cancel()
             await asyncio.wait({waking, flushing}, timeout=SHUTDOWN_SECONDS)
             await last_use.flush(pool)
+            await http.close_async()
             await asyncio.wait_for(pool.close(), SHUTDOWN_SECONDS)
 
-    dependencies = _dependencies(hasher)
+    dependencies = _dependencies(hasher, vault, Links(base_url=settings.base_url))
     app = Litestar(
         [
             *operations,
             healthz,
             readyz,
-            stripe_endpoint(connections or NoConnections(), waker),
+            *checkout.ROUTES,
+            stripe_endpoint(connections or StoredConnections(vault), waker),
             *docs.handlers(lambda: openapi.document(operations, dependencies)),
         ],
         # Here and not on a Router: registering one copies it deeply, with all that the layer holds.
@@ -171,7 +184,7 @@ def create_served() -> Litestar:
     return app
 
 
-def _dependencies(hasher: Hasher) -> dict[str, Provide]:
+def _dependencies(hasher: Hasher, vault: Vault, links: Links) -> dict[str, Provide]:
     return {
         "tx": Provide(_tx, sync_to_thread=False),
         "caller": Provide(_caller, sync_to_thread=False),
@@ -179,6 +192,8 @@ def _dependencies(hasher: Hasher) -> dict[str, Provide]:
         "window": Provide(paging.window),
         "of_customer": Provide(filters.of_customer),
         "hasher": Provide(lambda: hasher, sync_to_thread=False),
+        "vault": Provide(lambda: vault, sync_to_thread=False),
+        "links": Provide(lambda: links, sync_to_thread=False),
     }
 
 

@@ -15,6 +15,7 @@ from billing.credit_notes.events import CreditNoteIssued
 from billing.dunning.begin import OVERDUE, STEP, fall_overdue, watch
 from billing.dunning.events import DunningExhausted, InvoiceOverdue, InvoiceRecovered, InvoiceReminderDue
 from billing.dunning.take_step import take_step
+from billing.gateways.connections.events import PaymentConnectionCreated, PaymentConnectionKeyChanged
 from billing.gateways.sandbox import FAILS_LATER
 from billing.imports.events import InvoiceImported
 from billing.invoices import store as invoices
@@ -23,6 +24,7 @@ from billing.invoices.model import Collection, InvoiceId
 from billing.payments import store as payments
 from billing.payments.collect import collect_payment
 from billing.payments.events import PaymentFailed, PaymentRequested
+from billing.payments.model import PaymentId
 from kernel.database import Door, Tx
 from kernel.events import Event, type_of
 from kernel.ids import EventId
@@ -93,8 +95,7 @@ async def collect_issued(work: Work) -> timedelta | None:
     if event.collection is Collection.SEND_INVOICE:
         await _inside(work, lambda tx: _wait_for(tx, event.invoice_id))
         return None
-    decided = await collect_payment(work.door, work.house.gateway, work.event_id, event.invoice_id)
-    return None if decided else NOT_DECIDED
+    return await _collect(work, event.invoice_id)
 
 
 async def wait_for_imported(work: Work) -> None:
@@ -105,14 +106,30 @@ async def wait_for_imported(work: Work) -> None:
 
 async def collect_requested(work: Work) -> timedelta | None:
     event = work.event(PaymentRequested)
-    decided = await collect_payment(work.door, work.house.gateway, work.event_id, event.invoice_id)
+    return await _collect(work, event.invoice_id)
+
+
+async def _collect(work: Work, invoice_id: InvoiceId) -> timedelta | None:
+    gateway = await work.house.gateways.to_charge(work.door, PaymentId(work.event_id.bytes))
+    decided = await collect_payment(work.door, gateway, work.event_id, invoice_id)
     return None if decided else NOT_DECIDED
 
 
 async def send_due_refund(work: Work) -> timedelta | None:
     refund_id = RefundId.parse(str(work.job.data["refund_id"]))
-    decided = await send_refund(work.door, work.house.gateway, refund_id)
+    gateway = await work.house.gateways.to_refund(work.door, refund_id)
+    decided = await send_refund(work.door, gateway, refund_id)
     return None if decided else NOT_DECIDED
+
+
+async def check_new_connection(work: Work) -> None:
+    event = work.event(PaymentConnectionCreated)
+    await work.house.gateways.check(work.door, event.payment_connection_id)
+
+
+async def check_changed_key(work: Work) -> None:
+    event = work.event(PaymentConnectionKeyChanged)
+    await work.house.gateways.check(work.door, event.payment_connection_id)
 
 
 async def cancel_when_due(work: Work) -> None:
@@ -228,7 +245,8 @@ async def ask_sandbox_again(work: Work) -> timedelta | None:
         return None
     if work.job.attempt == 1:
         return NOT_DECIDED
-    await ask_again(work.door, work.house.gateway, event.refund_id)
+    gateway = await work.house.gateways.to_refund(work.door, event.refund_id)
+    await ask_again(work.door, gateway, event.refund_id)
     return None
 
 
@@ -265,6 +283,8 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
     InvoiceImported: (wait_for_imported,),
     InvoiceCorrected: (mail_correction,),
     PaymentRequested: (collect_requested,),
+    PaymentConnectionCreated: (check_new_connection,),
+    PaymentConnectionKeyChanged: (check_changed_key,),
     PaymentFailed: (mail_payment_failed,),
     InvoiceOverdue: (follow_overdue,),
     InvoiceReminderDue: (mail_reminder,),

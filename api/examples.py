@@ -235,6 +235,16 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         },
         "dunning_send_invoice": {"steps": [{"after_days": 7}, {"after_days": 21}]},
     },
+    "create_payment_connection": {
+        "secret_key": "sk_test_51ExampleOfAKey",
+        "webhook_secret": "whsec_example1",
+    },
+    "patch_payment_connection": {"secret_key": "sk_test_51ExampleOfAnother"},
+    "create_checkout_session": {
+        "success_url": "https://app.example/billing?saved=1",
+        "cancel_url": "https://app.example/billing",
+    },
+    "create_webhook_secret": {"secret": "whsec_example2"},
     "create_api_key": {"name": "Signup backend", "scopes": ["signup_backend"]},
     "rotate_api_key": {"overlap_seconds": 3600},
     "advance_test_clock": {"to": "2026-12-01T00:00:00Z"},

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from billing.gateways.model import Gateway
+from api.gateways import Gateways
 from kernel.database import Pool
 from kernel.structs import Value
 from notifications.mailer import Mailer
@@ -13,6 +13,6 @@ class House(Value, frozen=True, kw_only=True):
     """The doors to the world outside the database, and the clock."""
 
     pool: Pool
-    gateway: Gateway
+    gateways: Gateways
     mailer: Mailer
     now: Callable[[], datetime]

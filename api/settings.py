@@ -38,6 +38,12 @@ VARIABLES = (
     Variable("REDIS_URL", "Redis or Valkey: wakes the workers"),
     Variable("SECRET_KEY", "at least 32 bytes in hexadecimal: every other key derives from it"),
     Variable(
+        "VAULT_KEYS",
+        "32 bytes in hexadecimal each, comma-separated, newest first: they encrypt payment providers' keys",
+        "a key that derives from SECRET_KEY, which is always the last of them",
+    ),
+    Variable("STRIPE_URL", "where Stripe is reached", "https://api.stripe.com"),
+    Variable(
         "SMTP_URL",
         "where mail is handed over: smtp://[user:password@]host:port or smtps://",
         "smtp://127.0.0.1:25",
@@ -62,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     app_database_url: str
     redis_url: str
     secret_key: bytes
+    vault_keys: tuple[bytes, ...]
+    stripe_url: str
     smtp_url: str
     mail_from: str
     base_url: str
@@ -82,6 +90,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ),
             redis_url=_read(environ, "REDIS_URL", _url("redis", "rediss", "unix")),
             secret_key=secret_key,
+            vault_keys=(_read(environ, "VAULT_KEYS", _vault_keys) if environ.get("VAULT_KEYS") else ()),
+            stripe_url=_read(environ, "STRIPE_URL", _url("http", "https")).rstrip("/"),
             smtp_url=_read(environ, "SMTP_URL", _url("smtp", "smtps")),
             mail_from=_read(environ, "MAIL_FROM", _mailbox),
             base_url=_read(environ, "BASE_URL", _url("http", "https")).rstrip("/"),
@@ -201,6 +211,13 @@ def _secret_key(raw: str) -> bytes:
     if not re.fullmatch(r"([0-9a-fA-F]{2}){32,}", raw):
         raise ValueError(expected)
     return bytes.fromhex(raw)
+
+
+def _vault_keys(raw: str) -> tuple[bytes, ...]:
+    keys = [key.strip() for key in raw.split(",")]
+    if not all(re.fullmatch(r"([0-9a-fA-F]{2}){32}", key) for key in keys):
+        raise ValueError("expected keys of 32 bytes in hexadecimal, separated by commas, newest first")
+    return tuple(bytes.fromhex(key) for key in keys)
 
 
 def _mailbox(raw: str) -> str:

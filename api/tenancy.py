@@ -18,6 +18,7 @@ BEFORE_A_TENANT = {
     "accounts": "a company; it owns tenants",
     "tenants": "what every tenant_id names",
     "key_directory": "leads from a key to its tenant",
+    "payment_connection_directory": "leads from what a payment provider posts to its tenant",
     "pending_work": "tells workers which tenant to look into",
     "admins": "people who sign in to the console; they belong to accounts",
     "admin_accounts": "which accounts an admin opens",

@@ -16,11 +16,14 @@ from redis.backoff import ExponentialBackoff
 
 from api import clock, logs
 from api.access.store import all_tenants
+from api.gateways import Gateways, vault_of
 from api.house import House
 from api.settings import Settings
 from api.wake import deserialize, serialize
 from api.work import drain
+from billing.gateways.connections.reseal import reseal
 from billing.gateways.sandbox import Sandbox
+from billing.gateways.stripe_http import StripeHttp
 from kernel import idempotency, jobs
 from kernel.database import open_pool, transaction
 from notifications.mailer import Mailer
@@ -48,10 +51,12 @@ async def sweep(ctx: Context) -> int:
 async def tidy(ctx: Context) -> None:
     """Once a day: forget what is past its time, and look at every tenant, whatever hints there are."""
     house: House = ctx["house"]
+    vault = vault_of(Settings.from_environment(os.environ))
     for tenant in await all_tenants(house.pool):
         async with transaction(house.pool, tenant.id, now=house.now()) as tx:
             await idempotency.forget_lapsed(tx)
             await jobs.forget_done(tx, before=tx.wall - DONE_KEPT)
+            await reseal(tx, vault)
             await provider_events.forget_handled(tx, before=tx.wall - HANDLED_KEPT)
             tx.leaves_work(tx.wall)
 
@@ -63,9 +68,15 @@ async def start(ctx: Context) -> None:
     pool = await open_pool(settings.app_database_url, size=settings.database_pool_size)
     # The provider's books are its own: what it did stays done when our transaction rolls back.
     ctx["provider"] = await open_pool(settings.app_database_url, size=2)
+    ctx["stripe"] = StripeHttp()
     ctx["house"] = House(
         pool=pool,
-        gateway=Sandbox(ctx["provider"]),
+        gateways=Gateways(
+            sandbox=Sandbox(ctx["provider"]),
+            vault=vault_of(settings),
+            http=ctx["stripe"],
+            stripe_url=settings.stripe_url,
+        ),
         mailer=Mailer(settings.smtp_url, settings.mail_from),
         now=clock.now,
     )
@@ -75,6 +86,7 @@ async def start(ctx: Context) -> None:
 async def stop(ctx: Context) -> None:
     await ctx["house"].pool.close()
     await ctx["provider"].close()
+    await ctx["stripe"].close_async()
 
 
 def redis_settings() -> RedisSettings:

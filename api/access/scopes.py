@@ -17,6 +17,7 @@ RESOURCES = (
     "legal_entities",
     "meters",
     "offers",
+    "payment_connections",
     "payments",
     "plans",
     "rebates",

@@ -3,7 +3,11 @@
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from api.checkout import Links
 from api.operations import command, query
+from billing.gateways.checkouts import store as sessions
+from billing.gateways.checkouts.create_session import create_session, shown
+from billing.gateways.checkouts.model import CheckoutSession, CheckoutSessionId, NewCheckoutSession
 from billing.parties import store
 from billing.parties.add_customer import add_customer
 from billing.parties.change_customer import change_customer
@@ -54,6 +58,33 @@ async def patch_customer(
     return await change_customer(tx, customer, data)
 
 
+@command("/v1/customers/{customer}/checkout_sessions", scope="customers:write", status=201)
+async def create_checkout_session(
+    tx: NamedDependency[Tx],
+    customer: FromPath[str],
+    data: JSONBody[NewCheckoutSession],
+    links: NamedDependency[Links],
+) -> CheckoutSession:
+    """Make a link on which a customer leaves a payment method.
+
+    Send them to its `url` within the day: it leads to a page of Stripe's, so that nothing of their card
+    passes through your systems or ours. What they leave there becomes the customer's payment method.
+    """
+    session = await create_session(tx, customer, data)
+    return shown(session, url=links.of(tx.tenant, session))
+
+
+@query("/v1/checkout_sessions/{checkout_session_id}", scope="customers:read")
+async def get_checkout_session(
+    tx: NamedDependency[Tx],
+    checkout_session_id: FromPath[CheckoutSessionId],
+    links: NamedDependency[Links],
+) -> CheckoutSession:
+    """Read a checkout session: whether the customer has left a payment method."""
+    session = await sessions.get(tx, checkout_session_id)
+    return shown(session, url=links.of(tx.tenant, session))
+
+
 ROUTES = [
     list_customers,
     get_customer,
@@ -61,4 +92,6 @@ ROUTES = [
     get_balance,
     create_customer,
     patch_customer,
+    create_checkout_session,
+    get_checkout_session,
 ]

@@ -14,6 +14,9 @@ from kernel.ids import Id
 from kernel.money import Currency, Money
 from kernel.structs import Value
 
+# The name of a gateway that nothing goes through: no provider is connected.
+NOWHERE = "none"
+
 
 class Status(StrEnum):
     SUCCEEDED = "succeeded"
@@ -94,8 +97,9 @@ class Payer(Value, frozen=True, kw_only=True):
 
 
 class CheckoutIntent(Value, frozen=True, kw_only=True):
-    """`payer` is the provider's id of the customer, `currency` what they will pay in."""
+    """`payer` is the provider's id of the customer, `currency` what they will pay in; an `id` is one page."""
 
+    id: Id
     customer_id: Id
     payer: str
     currency: Currency

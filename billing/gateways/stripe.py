@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 OUR_ID = "ristourne_id"
 PAGE = 100
+MOST_REMEMBERED = 10_000
 CLOCKS_DIFFER_BY = timedelta(minutes=10)
 
 _CHARGES = {
@@ -79,17 +80,23 @@ class Rejected(Exception):
 class Stripe:
     """One account. `api` is where it is reached, if not at Stripe's own address."""
 
-    def __init__(self, secret_key: str, http: StripeHttp, *, api: str = "https://api.stripe.com") -> None:
+    def __init__(
+        self,
+        secret_key: str,
+        http: StripeHttp,
+        *,
+        name: str = "stripe",
+        api: str = "https://api.stripe.com",
+    ) -> None:
+        self.name = name
+        # A payment method is one customer's for good: it can be detached, and never be another's.
+        self._owners: dict[str, str] = {}
         self._client = stripe.StripeClient(
             secret_key, http_client=http, base_addresses={"api": api}, max_network_retries=0
         ).v1
 
     def __repr__(self) -> str:
         return "Stripe(…)"
-
-    @property
-    def name(self) -> str:
-        return "stripe"
 
     # ── charges ──────────────────────────────────────────────────────────────────────────────────
 
@@ -106,8 +113,8 @@ class Stripe:
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             "metadata": {OUR_ID: str(intent.id)},
         }
-        if intent.customer is not None:
-            params["customer"] = intent.customer
+        if (owner := await self._owner_of(intent)) is not None:
+            params["customer"] = owner
         try:
             made = await _asked(
                 self._client.payment_intents.create_async(params, {"idempotency_key": str(intent.id)})
@@ -118,10 +125,24 @@ class Stripe:
 
     async def find_charge(self, intent: ChargeIntent) -> Outcome | None:
         params: PaymentIntentListParams = {"limit": PAGE, "created": _since(intent.requested_at)}
-        if intent.customer is not None:
-            params["customer"] = intent.customer
+        if (owner := await self._owner_of(intent)) is not None:
+            params["customer"] = owner
         listed = self._client.payment_intents.list_async(params)
         return _best([_outcome_of_charge(each) async for each in _all(listed) if _is_ours(each, intent.id)])
+
+    async def _owner_of(self, intent: ChargeIntent) -> str | None:
+        """The customer whose payment method it is, also one that was collected without us."""
+        if intent.customer is not None:
+            return intent.customer
+        if intent.payment_method not in self._owners:
+            method = await _found(self._client.payment_methods.retrieve_async(intent.payment_method))
+            owner = _id_of(method.customer) if method else ""
+            if not owner:
+                return None
+            if len(self._owners) >= MOST_REMEMBERED:
+                self._owners.clear()
+            self._owners[intent.payment_method] = owner
+        return self._owners[intent.payment_method]
 
     # ── refunds ──────────────────────────────────────────────────────────────────────────────────
 
@@ -174,9 +195,10 @@ class Stripe:
                     "currency": intent.currency.lower(),
                     "success_url": intent.success_url,
                     "cancel_url": intent.cancel_url,
-                    "client_reference_id": str(intent.customer_id),
+                    "client_reference_id": str(intent.id),
                     "metadata": {OUR_ID: str(intent.customer_id)},
-                }
+                },
+                {"idempotency_key": str(intent.id)},
             )
         )
         if made.url is None:

@@ -137,7 +137,9 @@ async def seller_for(
         """
         SELECT e.id, e.reference, e.seller, e.language, e.time_zone, e.vat_due, e.tax_rate_id,
                e.payment_terms_days, e.invoice_number_format, e.credit_note_number_format, e.is_default,
-               e.created_at, r.id AS own_tax_rate_id, t.mode IS DISTINCT FROM 'live' AS has_gateway
+               e.created_at, r.id AS own_tax_rate_id, t.mode IS DISTINCT FROM 'live' OR EXISTS (
+                   SELECT FROM payment_connections c WHERE c.tenant_id = $1 AND c.status <> 'disconnected'
+               ) AS has_gateway
         FROM legal_entities e
         LEFT JOIN tax_rates r ON r.tenant_id = $1 AND (r.id = $4 OR r.reference = $5)
         LEFT JOIN tenants t ON t.id = e.tenant_id
@@ -376,5 +378,11 @@ def _settings(row: Row) -> Settings:
 
 async def has_gateway(tx: Tx) -> bool:
     """Test tenants have the sandbox; live ones have none until a provider is connected."""
-    mode: str | None = await tx.conn.fetchval("SELECT mode FROM tenants WHERE id = $1", tx.tenant)
-    return mode != "live"
+    found: bool = await tx.conn.fetchval(
+        """
+        SELECT (SELECT mode IS DISTINCT FROM 'live' FROM tenants WHERE id = $1)
+            OR EXISTS (SELECT FROM payment_connections WHERE tenant_id = $1 AND status <> 'disconnected')
+        """,
+        tx.tenant,
+    )
+    return found

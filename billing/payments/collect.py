@@ -5,7 +5,7 @@ gateway is asked what it knows of that id before anything is sent again.
 """
 
 from billing.dunning.begin import begin
-from billing.gateways.model import ChargeIntent, Gateway, Outcome
+from billing.gateways.model import NOWHERE, ChargeIntent, Gateway, GatewayRefused, Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceId
@@ -73,6 +73,8 @@ async def start_payment(tx: Tx, gateway: str, payment_id: PaymentId, invoice_id:
     if customer.payment_method is None:
         await begin(tx, invoice, charge_failed=True)
         return None
+    if gateway == NOWHERE:
+        raise GatewayRefused("gateway_missing")
     payment = Payment(
         id=payment_id,
         customer_id=customer.id,

@@ -104,8 +104,7 @@ async def test_every_example_is_accepted(
     await send("patch_draft_invoice", f"draft_invoices/{draft['id']}", "PATCH")
     await client.post(f"/v1/draft_invoices/{draft['id']}/issue")
     await send("fix_invoice", f"invoices/{draft['id']}/fix")
-    key = await send("create_api_key", "api_keys")
-    await send("rotate_api_key", f"api_keys/{key['id']}/rotate")
+    await send_keys(send)
     await send_refunds(send, client, pool, opened)
     await send("patch_settings", "settings", "PATCH")
     await send("advance_test_clock", "test_clock/advance")
@@ -143,6 +142,17 @@ async def spendable(client: httpx.AsyncClient) -> dict[str, str]:
     credit = {"reason": "duplicate", "refund": "none"}
     note = (await client.post(f"/v1/invoices/{paid}/credit_notes", json=credit)).json()
     return {"cn": note["credit_note"]["id"], "inv": due}
+
+
+async def send_keys(send: Send) -> None:
+    """To our API, and to a payment provider's."""
+    key = await send("create_api_key", "api_keys")
+    await send("rotate_api_key", f"api_keys/{key['id']}/rotate")
+    made = await send("create_payment_connection", "payment_connections")
+    connection = f"payment_connections/{made['id']}"
+    await send("patch_payment_connection", connection, "PATCH")
+    await send("create_webhook_secret", f"{connection}/webhook_secrets")
+    await send("create_checkout_session", "customers/user-42/checkout_sessions")
 
 
 async def send_refunds(send: Send, client: httpx.AsyncClient, pool: Pool, opened: Opened) -> None:

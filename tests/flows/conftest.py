@@ -16,9 +16,11 @@ from api.access.key_text import Hasher
 from api.access.model import Mode
 from api.access.scopes import ALL
 from api.app import create_app
+from api.gateways import Gateways, vault_of
 from api.house import House
 from api.settings import Settings
 from billing.gateways.sandbox import Sandbox
+from billing.gateways.stripe_http import StripeHttp
 from kernel.database import Pool, open_pool, transaction
 from notifications.mailer import Mailer
 from tests import servers
@@ -27,6 +29,7 @@ from tests.flows.backend import Backend
 from tests.makers import NOON
 from tests.notifications.inbox import Inbox
 from tests.servers import Database
+from tests.stripe_server import StripeServer
 
 OpenTenant: TypeAlias = Callable[[], Awaitable[Backend]]
 
@@ -162,7 +165,20 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 @pytest.fixture
-async def house(pool: Pool, inbox: Inbox) -> House:
+def stripe() -> StripeServer:
+    """What workers take for Stripe."""
+    return StripeServer()
+
+
+@pytest.fixture
+async def stripe_http(stripe: StripeServer) -> AsyncIterator[StripeHttp]:
+    http = StripeHttp(stripe.transport())
+    yield http
+    await http.close_async()
+
+
+@pytest.fixture
+async def house(pool: Pool, inbox: Inbox, settings: Settings, stripe_http: StripeHttp) -> House:
     """What a worker works with. It goes by whatever clock the API goes by at that moment."""
 
     def now() -> datetime:
@@ -170,7 +186,12 @@ async def house(pool: Pool, inbox: Inbox) -> House:
 
     return House(
         pool=pool,
-        gateway=Sandbox(pool),
+        gateways=Gateways(
+            sandbox=Sandbox(pool),
+            vault=vault_of(settings),
+            http=stripe_http,
+            stripe_url="http://stripe",
+        ),
         mailer=Mailer(inbox.url, "Ristourne <billing@ristourne.example>"),
         now=now,
     )

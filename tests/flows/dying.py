@@ -29,6 +29,7 @@ from kernel import database
 from kernel.database import Tx, open_pool
 from kernel.jobs import LEASE
 from notifications.mailer import Mailer
+from tests.gateways import Only
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ async def work(gateway: type[Sandbox], *, now: Callable[[], datetime]) -> None:
     await drain(
         House(
             pool=pool,
-            gateway=gateway(provider),
+            gateways=Only(gateway(provider)),
             mailer=Mailer(settings.smtp_url, settings.mail_from),
             now=now,
         )

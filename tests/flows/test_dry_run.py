@@ -35,6 +35,9 @@ MEANWHILE: dict[str, Meanwhile] = {
         "/v1/subscriptions", {"customer": w["customer"], "plan": w["plan"]}
     ),
     "create_charge": lambda b, _: b.patch("/v1/customers/user-1", {"language": "en"}),
+    "create_checkout_session": lambda b, w: b.post(
+        f"/v1/payment_connections/{w['payment_connection']}/disconnect"
+    ),
     "create_coupon": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_coupon_batch": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_credit_note": lambda b, w: b.post(
@@ -75,6 +78,18 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_subscription": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("29.01")),
     "create_tax_rate": lambda b, _: b.post("/v1/tax_rates", {**tax_rate("10"), "reference": "new"}),
     "delete_charge": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/renew"),
+    "create_webhook_secret": lambda b, w: b.post(
+        f"/v1/payment_connections/{w['payment_connection']}/disconnect"
+    ),
+    "delete_webhook_secret": lambda b, w: b.post(
+        f"/v1/payment_connections/{w['payment_connection']}/disconnect"
+    ),
+    "disconnect_payment_connection": lambda b, w: b.post(
+        f"/v1/payment_connections/{w['payment_connection']}/disconnect"
+    ),
+    "patch_payment_connection": lambda b, w: b.post(
+        f"/v1/payment_connections/{w['payment_connection']}/disconnect"
+    ),
     "delete_draft_invoice": lambda b, w: b.post(f"/v1/draft_invoices/{w['draft_invoice']}/issue"),
     "dissociate_settlement": lambda b, w: b.post(f"/v1/settlements/{w['settlement']}/dissociate", {}),
     "fix_invoice": lambda b, w: b.post(
@@ -135,6 +150,7 @@ MEANWHILE: dict[str, Meanwhile] = {
 NOTHING_CHANGES = {
     "cancel_back_test": "what is called off already answers the same",
     "create_api_key": "it answers what was asked for, whatever others do",
+    "create_payment_connection": "a connection is one of many",
     "create_draft_invoice": "a draft has no number and no amounts of its own",
     "revoke_coupon": "what is revoked already answers the same",
     "revoke_coupon_batch": "what is revoked already answers the same",

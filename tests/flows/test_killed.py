@@ -27,6 +27,7 @@ from kernel.jobs import LEASE
 from kernel.periods import plus_months
 from tests import servers
 from tests.flows.backend import Backend, Json, customer, euros, legal_entity, plan, tax_rate
+from tests.gateways import Only
 from tests.notifications.inbox import Inbox
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -114,10 +115,10 @@ async def test_a_worker_that_dies_at_the_provider(
     assert code == -signal.SIGKILL
     assert await made(owner, what, backend) == ([34_80] if die == "after" else [])
     provider = Counting(house.pool)
-    await drain(replace(house, gateway=provider))
+    await drain(replace(house, gateways=Only(provider)))
     assert provider.calls == 0, "the lease of the job is not over"
 
-    await drain(replace(house, gateway=provider, now=lambda: clock.now() + LEASE))
+    await drain(replace(house, gateways=Only(provider), now=lambda: clock.now() + LEASE))
 
     assert provider.calls == (die == "before")
     assert await made(owner, what, backend) == [34_80]

@@ -58,6 +58,10 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "tax_rate": w["tax_rate"],
         "when": "now",
     },
+    "create_checkout_session": lambda _: {
+        "success_url": "https://app.example/thanks",
+        "cancel_url": "https://app.example/back",
+    },
     "create_coupon": lambda w: {"customer": w["customer"], "prefix": "NEW"},
     "create_coupon_batch": lambda _: {"count": 3, "prefix": "SPRING"},
     "create_credit_note": lambda w: {
@@ -95,6 +99,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "create_meter": lambda _: {"reference": "new", "name": "New"},
     "create_offer": lambda _: welcome("new"),
     "create_payment": lambda _: {"means": "transfer", "amount": euros(10_00)},
+    "create_payment_connection": lambda _: {"secret_key": "sk_test_another1"},
     "create_plan": lambda w: plan("new", tax_rate=w["tax_rate"], meters=_metered(w)),
     "create_plan_version": lambda w: {
         **_terms("39.00"),
@@ -119,10 +124,13 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "addons": [{"plan": w["addon"], "quantity": "2"}],
         "offer": w["offer"],
     },
+    "create_webhook_secret": lambda _: {"secret": "whsec_another1"},
     "create_tax_rate": lambda _: {"reference": "new", "name": "TVA 10 %", "rate": "10"},
     "delete_charge": lambda _: None,
     "delete_draft_credit_note": lambda _: None,
     "delete_draft_invoice": lambda _: None,
+    "delete_webhook_secret": lambda _: None,
+    "disconnect_payment_connection": lambda _: None,
     "dissociate_settlement": lambda _: {"amount": euros(5_00)},
     "fix_invoice": lambda w: {
         "reason": "billing_error",
@@ -136,6 +144,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "issue_draft_invoice": lambda _: None,
     "mark_credit_note_used": lambda _: {"reason": "Settled by hand in 2024", "amount": euros(1_00)},
     "migrate_plan": lambda _: {"when": "renewal"},
+    "patch_payment_connection": lambda _: {"secret_key": "sk_test_changed1"},
     "patch_customer": lambda w: {"name": "New name", "tax_rate": w["tax_rate"]},
     "patch_draft_credit_note": lambda w: {"on_invoice": {**_a_part(w), "reason": "billing_error"}},
     "patch_draft_invoice": lambda w: {
@@ -278,7 +287,11 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     refund = await backend.post(
         f"/v1/credit_notes/{note['id']}/refunds", {"means": "check", "amount": euros(5_00)}
     )
-    more = {**await _matched(backend, body), **await _refunds(backend, body)}
+    more = {
+        **await _matched(backend, body),
+        **await _refunds(backend, body),
+        **await _connected(backend, buyer["id"]),
+    }
     contract = await backend.post("/v1/rebates", rebate(named("rfa"), buyer["id"]))
     (event,) = (await backend.get("/v1/events", limit="1"))["data"]
     back_test = await backend.post("/v1/promotions/backtests", {**A_YEAR, "rules": "in_force"})
@@ -347,6 +360,20 @@ async def _matched(backend: Backend, body: Json) -> World:
         "refund_credit_note.credit_note": note["id"],
         "get_applicable_invoices.credit_note": note["id"],
         "settlement": made["settlements"][0]["id"],
+    }
+
+
+async def _connected(backend: Backend, customer_id: str) -> World:
+    """An account at a payment provider, and a link to a page of theirs."""
+    connection = await backend.post(
+        "/v1/payment_connections", {"secret_key": "sk_test_12345678", "webhook_secret": "whsec_12345678"}
+    )
+    urls = {"success_url": "https://app.example/thanks", "cancel_url": "https://app.example/back"}
+    checkout = await backend.post(f"/v1/customers/{customer_id}/checkout_sessions", urls)
+    return {
+        "checkout_session": checkout["id"],
+        "payment_connection": connection["id"],
+        "webhook_secret": connection["webhook_secrets"][0]["id"],
     }
 
 

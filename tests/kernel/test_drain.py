@@ -17,7 +17,6 @@ from api.consequences import Consequence, Work
 from api.due import next_look
 from api.house import House
 from api.work import Shift, drain, name_of, work_inside
-from billing.gateways.sandbox import Sandbox
 from billing.parties.change_customer import change_customer
 from billing.parties.events import CustomerCreated
 from billing.parties.model import CustomerChange, CustomerId
@@ -31,6 +30,7 @@ from kernel.jobs import MAX_ATTEMPTS
 from kernel.text import Name
 from notifications.mailer import Mailer
 from subscriptions import store as subscriptions
+from tests.gateways import only_the_sandbox
 from tests.makers import NOON
 from tests.shop import REVERSED, until_it_waits
 from tests.subscriptions.plans import signed_up
@@ -43,7 +43,7 @@ Teach: TypeAlias = Callable[[Consequence], None]
 
 def a_house(pool: Pool, now: datetime = THEN) -> House:
     mailer = Mailer("smtp://127.0.0.1:1", "Ristourne <billing@ristourne.example>")
-    return House(pool=pool, gateway=Sandbox(pool), mailer=mailer, now=lambda: now)
+    return House(pool=pool, gateways=only_the_sandbox(pool), mailer=mailer, now=lambda: now)
 
 
 def a_shift(pool: Pool, now: datetime) -> Shift:

@@ -8,6 +8,7 @@ import pytest
 import stripe
 from msgspec.structs import replace
 
+from billing.gateways.checkouts.model import CheckoutSessionId
 from billing.gateways.model import (
     Charge,
     CheckoutIntent,
@@ -322,6 +323,7 @@ async def test_a_customer_leaves_a_card_at_stripe_and_it_is_charged(
     assert await provider.stripe.create_payer(payer) == customer
     checkout = await provider.stripe.open_checkout(
         CheckoutIntent(
+            id=CheckoutSessionId.new(),
             customer_id=customer_id,
             payer=customer,
             currency=EUR,

@@ -18,6 +18,8 @@ async def test_an_invoice_and_its_note_tell_what_happened_and_who_called_for_it(
     of_note = (await backend.get(f"/v1/credit_notes/{note['id']}/activity"))["data"]
 
     assert [each["type"] for each in of_invoice] == [
+        "refund.succeeded",
+        "refund.requested",
         "credit_note.issued",
         "redemption.converted",
         "payment.succeeded",
@@ -31,7 +33,7 @@ async def test_an_invoice_and_its_note_tell_what_happened_and_who_called_for_it(
     ]
     assert {each["data"]["refund_id"] for each in of_note[:2]} == {refund["id"]}
     (key,) = [each["id"] for each in (await backend.get("/v1/api_keys"))["data"]]
-    assert [each["actor"] for each in of_invoice] == [key, None, None, None, key]
+    assert [each["actor"] for each in of_invoice] == [None, key, key, None, None, None, key]
     assert [each["actor"] for each in of_note] == [None, key, key]
 
 

@@ -160,6 +160,7 @@ async def test_cancelled_with_a_manual_refund_recorded_in_two_parts(
         "refunded": euros(CREDITED),
         "held": euros(0),
         "promised": euros(0),
+        "marked": euros(0),
         "left": euros(0),
     }
     await drain(house)

@@ -78,8 +78,9 @@ def note_of(cancellation: Cancellation) -> CreditNote:
 async def bring_to_its_end(tx: Tx, cancellation: Cancellation) -> None:
     """The provider says yes, and what was promised goes by hand."""
     for refund in cancellation.refunds:
-        await start_refund(tx, refund.id)
-        await finish_refund(tx, refund.id, Outcome(status=OutcomeStatus.SUCCEEDED, reference="re_1"))
+        on_its_day = at(tx, datetime.combine(refund.due_on, NOON.timetz()))
+        await start_refund(on_its_day, refund.id)
+        await finish_refund(on_its_day, refund.id, Outcome(status=OutcomeStatus.SUCCEEDED, reference="re_1"))
     if cancellation.to_refund_by_hand:
         await record_refund(tx, note_of(cancellation).id, NewManualRefund(means=OutsideMeans.TRANSFER))
 

@@ -1,7 +1,7 @@
 """Whatever a customer changes, pays and takes back: once all is credited and given back, nothing is left."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from hypothesis import given, settings
@@ -28,7 +28,6 @@ from promotions.model import NewOffer, Periods
 from refunds.change_subscription import change_subscription
 from refunds.fix_invoice import fix_invoice
 from refunds.model import ChangeWhen, NewChange, NewFix, NewManualRefund, Refund
-from refunds.model import Status as RefundStatus
 from refunds.record_refund import record_refund
 from refunds.send_refund import finish_refund, start_refund
 from subscriptions.model import PriceModel, Signup
@@ -74,6 +73,7 @@ async def _change(tx: Tx, signup: Signup, request: NewChange) -> None:
 
 
 async def carry_out(tx: Tx, refund: Refund) -> None:
+    tx = at(tx, max(tx.now, datetime.combine(refund.due_on, tx.now.timetz())))
     await start_refund(tx, refund.id)
     await finish_refund(tx, refund.id, Outcome(status=OutcomeStatus.SUCCEEDED, reference=str(refund.id)))
 
@@ -118,8 +118,7 @@ async def fix_one(tx: Tx, signup: Signup, data: st.DataObject) -> None:
         assert refusal.code == "nothing_to_credit"  # noqa: PT017
         return
     for refund in fixed.refunds:
-        if refund.status is RefundStatus.PENDING:
-            await carry_out(tx, refund)
+        await carry_out(tx, refund)
 
 
 async def issued(tx: Tx, signup: Signup) -> list[Invoice]:

@@ -10,7 +10,8 @@ from api.filters import OfCustomer
 from api.operations import command, query
 from api.pages import pdf_response
 from billing.credit_notes import store
-from billing.credit_notes.model import CreditNote, CreditNoteId, NewGlobalCreditNote
+from billing.credit_notes.attach import attach, detach
+from billing.credit_notes.model import CreditNote, CreditNoteId, NewAttachment, NewGlobalCreditNote
 from billing.documents.keep import pdf_of
 from billing.invoices.model import InvoiceId
 from billing.settlement.applicable import invoices_for
@@ -27,7 +28,8 @@ from refunds.record_refund import record_refund
 from refunds.refund_note import refund_note
 
 OnInvoice = Annotated[
-    InvoiceId | None, QueryParameter(name="invoice_id", description="Only those on this invoice.")
+    InvoiceId | None,
+    QueryParameter(name="invoice_id", description="Only those on this invoice, or attached to it."),
 ]
 
 
@@ -126,7 +128,25 @@ async def mark_credit_note_used(
     return await mark_used(tx, credit_note_id, data)
 
 
+@command("/v1/credit_notes/{credit_note_id}/attach", scope="credit_notes:write")
+async def attach_credit_note(
+    tx: NamedDependency[Tx], credit_note_id: FromPath[CreditNoteId], data: JSONBody[NewAttachment]
+) -> CreditNote:
+    """Attach a credit note that is on no invoice to those it is about. No money moves."""
+    return await attach(tx, credit_note_id, data)
+
+
+@command("/v1/credit_notes/{credit_note_id}/detach", scope="credit_notes:write")
+async def detach_credit_note(
+    tx: NamedDependency[Tx], credit_note_id: FromPath[CreditNoteId], data: JSONBody[NewAttachment]
+) -> CreditNote:
+    """Detach a credit note from invoices that it is not about after all."""
+    return await detach(tx, credit_note_id, data)
+
+
 ROUTES = [
+    attach_credit_note,
+    detach_credit_note,
     get_applicable_invoices,
     mark_credit_note_used,
     list_credit_notes,

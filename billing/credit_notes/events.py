@@ -40,3 +40,19 @@ class CreditNoteMarkedUsed(Event, frozen=True, kw_only=True, tag="credit_note.ma
     customer_id: CustomerId
     amount: Money
     reason: str
+
+
+class CreditNoteAttached(Event, frozen=True, kw_only=True, tag="credit_note.attached"):
+    """To an invoice that it is about; no money moved."""
+
+    credit_note_id: CreditNoteId
+    invoice_id: InvoiceId
+    customer_id: CustomerId
+
+
+class CreditNoteDetached(Event, frozen=True, kw_only=True, tag="credit_note.detached"):
+    """It is not about this invoice after all."""
+
+    credit_note_id: CreditNoteId
+    invoice_id: InvoiceId
+    customer_id: CustomerId

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from billing.invoices.model import InvoiceId, LineId
+from billing.invoices.model import DocumentReference, InvoiceId, LineId
 from billing.parties.model import (
     Buyer,
     CustomerId,
@@ -170,6 +170,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     """On one invoice, on none, or a rebate over many, of which `rebate` says what it is for.
 
     `modality` is what its page calls the way it is given back: of notes before November 2026 it is null.
+    `references` are the invoices that one on none has been attached to since.
     `sources` are the invoices it is on. Of a rebate the first thousand are shown, and as many lines.
     `corrected_by` is the invoice that was issued with it, in place of the one it takes back.
     """
@@ -206,6 +207,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     issued_at: datetime
     settlement: CreditNoteSettlement
     corrected_by: InvoiceId | None = None
+    references: tuple[DocumentReference, ...] = ()
 
 
 class Refunding(Value, frozen=True, kw_only=True):
@@ -293,3 +295,9 @@ class NewGlobalCreditNote(Input, frozen=True, kw_only=True):
     refund: RefundMode = RefundMode.NONE
     modality: Modality | None = None
     metadata: Metadata = {}
+
+
+class NewAttachment(Input, frozen=True, kw_only=True):
+    """The invoices that a credit note on no invoice is about, or no longer."""
+
+    invoices: Annotated[list[InvoiceId], msgspec.Meta(min_length=1, max_length=100)]

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from uuid import UUID
 
 from billing.credit_notes.crediting import Credited
 from billing.credit_notes.model import (
@@ -12,7 +13,7 @@ from billing.credit_notes.model import (
     CreditNoteSource,
     Destination,
 )
-from billing.invoices.model import InvoiceId, LineId
+from billing.invoices.model import DocumentKind, DocumentReference, InvoiceId, LineId
 from billing.invoices.record import columns_of
 from billing.invoices.store import group_tax, line_group, line_period
 from billing.parties.model import CustomerId
@@ -102,6 +103,10 @@ async def page(
               SELECT 1
               FROM credit_note_sources s
               WHERE s.tenant_id = $1 AND s.credit_note_id = c.id AND s.invoice_id = $5
+          ) OR EXISTS (
+              SELECT 1
+              FROM credit_note_references r
+              WHERE r.tenant_id = $1 AND r.credit_note_id = c.id AND r.invoice_id = $5
           ))
         ORDER BY id DESC
         LIMIT $3
@@ -117,7 +122,7 @@ async def page(
 
 
 async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
-    """Newest first, in four statements however many they are."""
+    """Newest first, in four statements however many they are; one more where some are on no invoice."""
     heads = await tx.conn.fetch(
         """
         SELECT c.id, c.number, c.legal_entity_id, c.customer_id, c.invoice_id, c.invoice_number,
@@ -138,7 +143,61 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
     lines = await _lines_of(tx, ids)
     sources = await _sources_of(tx, ids)
     taxes = await _taxes_of(tx, ids)
-    return [_note(row, lines, sources, taxes) for row in heads]
+    alone = [row["id"] for row in heads if row["invoice_id"] is None and row["rebate"] is None]
+    references = await _references_of(tx, alone) if alone else {}
+    return [_note(row, lines, sources, taxes, references) for row in heads]
+
+
+async def insert_references(tx: Tx, note_id: CreditNoteId, invoice_ids: Sequence[InvoiceId]) -> None:
+    await tx.conn.execute(
+        """
+        INSERT INTO credit_note_references (tenant_id, credit_note_id, invoice_id, created_at)
+        SELECT $1, $2, r.invoice_id, $4
+        FROM unnest($3::uuid[]) AS r (invoice_id)
+        """,
+        tx.tenant,
+        note_id,
+        invoice_ids,
+        tx.now,
+    )
+
+
+async def delete_references(tx: Tx, note_id: CreditNoteId, invoice_ids: Sequence[InvoiceId]) -> None:
+    await tx.conn.execute(
+        """
+        DELETE FROM credit_note_references
+        WHERE tenant_id = $1 AND credit_note_id = $2 AND invoice_id = ANY($3::uuid[])
+        """,
+        tx.tenant,
+        note_id,
+        invoice_ids,
+    )
+
+
+async def _references_of(tx: Tx, ids: Sequence[UUID]) -> dict[CreditNoteId, list[DocumentReference]]:
+    """The invoices that notes have been attached to, the oldest first."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT r.credit_note_id, i.id, i.number, i.issued_on
+        FROM credit_note_references r
+        JOIN invoices i ON i.tenant_id = r.tenant_id AND i.id = r.invoice_id
+        WHERE r.tenant_id = $1 AND r.credit_note_id = ANY($2::uuid[])
+        ORDER BY r.credit_note_id, i.id
+        """,
+        tx.tenant,
+        ids,
+    )
+    references: dict[CreditNoteId, list[DocumentReference]] = defaultdict(list)
+    for row in rows:
+        references[CreditNoteId.of(row["credit_note_id"])].append(
+            DocumentReference(
+                kind=DocumentKind.INVOICE,
+                id=str(InvoiceId.of(row["id"])),
+                number=row["number"],
+                issued_on=row["issued_on"],
+            )
+        )
+    return references
 
 
 async def credited_lines(tx: Tx, invoice_id: InvoiceId) -> dict[LineId, Credited]:
@@ -211,6 +270,7 @@ def _note(
     lines: dict[CreditNoteId, list[CreditLine]],
     sources: dict[CreditNoteId, list[CreditNoteSource]],
     taxes: dict[CreditNoteId, list[GroupTax]],
+    references: dict[CreditNoteId, list[DocumentReference]],
 ) -> CreditNote:
     note_id = CreditNoteId.of(row["id"])
     return load(
@@ -219,6 +279,7 @@ def _note(
         lines=tuple(lines[note_id]),
         sources=tuple(sources[note_id]),
         taxes=tuple(taxes[note_id]),
+        references=tuple(references.get(note_id, ())),
         destination=load(row, Destination),
         settlement=_settlement(row),
     )

@@ -90,7 +90,7 @@ async def test_every_example_is_accepted(
     await send("create_payment", f"invoices/{subscribed['invoice']['id']}/payments")
     await send("pause_invoice_dunning", f"invoices/{signup['invoice']['id']}/pause_dunning")
     note = await send("create_credit_note", f"invoices/{subscribed['invoice']['id']}/credit_notes")
-    await send_notes(send, signup["invoice"]["id"])
+    await send_notes(send, subscribed["invoice"]["id"])
     await send("create_manual_refund", f"credit_notes/{note['credit_note']['id']}/refunds")
     await send("change_subscription", f"subscriptions/{signup['subscription']['id']}/change")
     await send("schedule_phases", f"subscriptions/{subscribed['subscription']['id']}/schedule_phases")
@@ -117,7 +117,9 @@ async def test_every_example_is_accepted(
 
 
 async def send_notes(send: Send, invoice_id: str) -> None:
-    await send("create_global_credit_note", "credit_notes")
+    alone = (await send("create_global_credit_note", "credit_notes"))["credit_note"]["id"]
+    await send("attach_credit_note", f"credit_notes/{alone}/attach", inv=invoice_id)
+    await send("detach_credit_note", f"credit_notes/{alone}/detach", inv=invoice_id)
     draft = await send("create_draft_credit_note", "draft_credit_notes")
     await send("patch_draft_credit_note", f"draft_credit_notes/{draft['id']}", "PATCH", inv=invoice_id)
 

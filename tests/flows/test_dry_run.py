@@ -24,6 +24,12 @@ COMMANDS = sorted(o.id for o in (h.opt["operation"] for h in OPERATIONS) if not 
 
 # What others do between quote and call, so that it would no longer come out as quoted.
 MEANWHILE: dict[str, Meanwhile] = {
+    "attach_credit_note": lambda b, w: b.post(
+        f"/v1/credit_notes/{w['attach_credit_note.credit_note']}/mark_used", {"reason": "x"}
+    ),
+    "detach_credit_note": lambda b, w: b.post(
+        f"/v1/credit_notes/{w['detach_credit_note.credit_note']}/detach", BODIES["detach_credit_note"](w)
+    ),
     "accrue_rebate": lambda b, w: b.post(f"/v1/rebates/{w['rebate']}/settle", {"on": "2026-01-15"}),
     "advance_test_clock": lambda b, _: b.post("/v1/test_clock/advance", {"to": "2026-01-18T00:00:00Z"}),
     "archive_offer": lambda b, w: b.patch(f"/v1/offers/{w['offer']}", {"name": "Another"}),

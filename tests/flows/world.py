@@ -42,6 +42,8 @@ World: TypeAlias = "dict[str, str]"
 A_YEAR: Json = {"starts_at": "2026-01-01T00:00:00Z", "ends_at": "2027-01-01T00:00:00Z"}
 
 BODIES: dict[str, Callable[[World], Json | None]] = {
+    "attach_credit_note": lambda w: {"invoices": [w["invoice"]]},
+    "detach_credit_note": lambda w: {"invoices": [w["detach_credit_note.invoice"]]},
     "accrue_rebate": lambda _: {"on": "2026-01-15"},
     "advance_test_clock": lambda _: {"to": "2026-01-20T00:00:00Z"},
     "archive_offer": lambda _: None,
@@ -306,7 +308,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "customer": buyer["id"],
         "document": invoice["id"],
         "back_test": back_test["id"],
-        "draft_credit_note": await _draft_note(backend, invoice),
+        **await _notes(backend, invoice, paid),
         "draft_invoice": draft["id"],
         "event": event["id"],
         "get_invoice_receipt.invoice": paid["id"],
@@ -334,10 +336,24 @@ def _a_part(world: World) -> Json:
     return {"invoice": world["invoice"], "reason": "duplicate", "lines": lines}
 
 
-async def _draft_note(backend: Backend, invoice: Json) -> str:
+async def _notes(backend: Backend, invoice: Json, other: Json) -> World:
+    """A draft, and a note on no invoice that is attached to another."""
     part = _a_part({"invoice": invoice["id"], "invoice_line": invoice["lines"][0]["id"]})
     draft = await backend.post("/v1/draft_credit_notes", {"on_invoice": part})
-    return str(draft["id"])
+    body = {
+        "customer": invoice["customer_id"],
+        "currency": "EUR",
+        "lines": [{"description": "x", "unit_price": "1.00"}],
+        "reason": "commercial_gesture",
+    }
+    alone = (await backend.post("/v1/credit_notes", body))["credit_note"]["id"]
+    await backend.post(f"/v1/credit_notes/{alone}/attach", {"invoices": [other["id"]]})
+    return {
+        "draft_credit_note": draft["id"],
+        "attach_credit_note.credit_note": alone,
+        "detach_credit_note.credit_note": alone,
+        "detach_credit_note.invoice": other["id"],
+    }
 
 
 async def _issued(backend: Backend, body: Json) -> Json:
@@ -486,6 +502,9 @@ def places_of(body: Any, names: dict[str, str] = NAMED_IN_BODIES) -> Iterator[tu
     for key, value in items:
         if isinstance(value, str) and key in names:
             yield [key], names[key]
+        if isinstance(value, list) and str(key).removesuffix("s") in names:
+            resource = names[str(key).removesuffix("s")]
+            yield from (([key, index], resource) for index, each in enumerate(value) if isinstance(each, str))
         for way, resource in places_of(value, names):
             yield [key, *way], resource
 

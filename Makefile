@@ -29,6 +29,7 @@ bench: venv ## how fast, beside limits measured in the same run (SUBSCRIPTIONS=2
 	@.venv/bin/python -m bench billing --subscriptions $(SUBSCRIPTIONS)
 	@.venv/bin/python -m bench signups
 	@.venv/bin/python -m bench credit_notes
+	@.venv/bin/python -m bench settlements
 	@.venv/bin/python -m bench engine
 	@.venv/bin/python -m bench rebates
 	@.venv/bin/python -m bench evaluations

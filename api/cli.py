@@ -13,7 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api import cli_admins, cli_bill, cli_demo, cli_distribute, cli_jobs, cli_keys, readiness, serve
+from api import (
+    cli_admins,
+    cli_bill,
+    cli_demo,
+    cli_distribute,
+    cli_jobs,
+    cli_keys,
+    cli_settle,
+    readiness,
+    serve,
+)
 from api import migrate as migrations
 from api.distribute import DistributionError
 from api.migrate import MigrationError, MigrationStatus
@@ -199,6 +209,7 @@ def _become(command: tuple[str, ...]) -> NoReturn:
 OTHERS = (
     cli_distribute.distribute,
     cli_bill.bill,
+    cli_settle.settle,
     cli_demo.demo,
     cli_admins.admin,
     cli_keys.tenant,

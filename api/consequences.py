@@ -11,6 +11,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from api.house import House
+from api.settling import settle_batch
 from billing.credit_notes.events import CreditNoteIssued
 from billing.dunning.begin import OVERDUE, STEP, fall_overdue, watch
 from billing.dunning.events import DunningExhausted, InvoiceOverdue, InvoiceRecovered, InvoiceReminderDue
@@ -25,6 +26,8 @@ from billing.payments import store as payments
 from billing.payments.collect import collect_payment
 from billing.payments.events import PaymentFailed, PaymentRequested
 from billing.payments.model import PaymentId
+from billing.settlement.batches.create import SETTLING_ALL
+from billing.settlement.batches.model import SettlementBatchId
 from kernel.database import Door, Tx
 from kernel.events import Event, type_of
 from kernel.ids import EventId
@@ -161,6 +164,12 @@ async def try_on_the_past(work: Work) -> timedelta | None:
             if not await advance(tx, back_test_id):
                 return None
     return timedelta(0)
+
+
+async def settle_all_customers(work: Work) -> None:
+    """Killed, the next worker goes on where it was."""
+    batch_id = SettlementBatchId.parse(str(work.job.data["settlement_batch_id"]))
+    await settle_batch(work.door, batch_id)
 
 
 async def lapse_when_due(work: Work) -> None:
@@ -311,10 +320,11 @@ WHEN_DUE: Mapping[str, Consequence] = {
     OVERDUE: fall_overdue_when_due,
     STEP: take_dunning_step,
     SETTLING: settle_rebate_when_due,
+    SETTLING_ALL: settle_all_customers,
 }
 
 # What may be over a million rows, and takes its time.
-SLOW = frozenset({SETTLING})
+SLOW = frozenset({SETTLING, SETTLING_ALL})
 
 # What the outbox and the worker go by: kinds of job are the names of the functions above.
 KINDS_BY_EVENT: Mapping[str, Sequence[str]] = {

@@ -201,6 +201,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
             {"invoice": "inv_01kax0000000000000000000b1", "amount": {"minor": 1000, "currency": "EUR"}}
         ],
     },
+    "create_settlement_batch": {"currency": "EUR", "issued_before": "2027-01-01", "simulate": True},
     "mark_credit_note_used": {"reason": "Deducted from what they paid for 2023."},
     "dissociate_settlement": {"amount": {"minor": 400, "currency": "EUR"}},
     "refund_credit_note": {"mode": "automatic"},

@@ -6,7 +6,7 @@ import asyncio
 import click
 import uvloop
 
-from bench import billing, credit_notes, engine, evaluations, house, rebates, signups
+from bench import billing, credit_notes, engine, evaluations, house, rebates, settlements, signups
 
 
 @click.group()
@@ -42,6 +42,14 @@ def credit_notes_command(clients: int, processes: tuple[int, ...], tenants: int)
     """Full credit notes over HTTP beside the same statements sent straight."""
     with house.servers():
         asyncio.run(credit_notes.measure(clients, processes, tenants))
+
+
+@main.command("settlements")
+@click.option("--notes", type=int, default=50_000, show_default=True)
+def settlements_command(notes: int) -> None:
+    """A settlement batch beside what it writes, sent again."""
+    with house.servers():
+        asyncio.run(settlements.measure(notes))
 
 
 @main.command("engine")

@@ -189,10 +189,22 @@ async def savepoint(tx: Tx) -> AsyncIterator[None]:
     try:
         yield
     except Exception:
-        await tx.conn.execute("ROLLBACK TO SAVEPOINT attempt")
+        await tx.conn.execute("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt")
         del tx.events[published:]
         raise
     await tx.conn.execute("RELEASE SAVEPOINT attempt")
+
+
+@asynccontextmanager
+async def rehearsal(tx: Tx) -> AsyncIterator[None]:
+    """What is done inside is undone at its end, and the transaction goes on."""
+    published = len(tx.events)
+    await tx.conn.execute("SAVEPOINT rehearsal")
+    try:
+        yield
+    finally:
+        await tx.conn.execute("ROLLBACK TO SAVEPOINT rehearsal; RELEASE SAVEPOINT rehearsal")
+        del tx.events[published:]
 
 
 async def leave_behind(tx: Tx) -> None:

@@ -127,6 +127,7 @@ async def send_notes(send: Send, invoice_id: str) -> None:
 async def send_settlements(client: httpx.AsyncClient, send: Callable[..., Awaitable[Any]]) -> None:
     left = await spendable(client)
     await send("mark_credit_note_used", f"credit_notes/{left['cn']}/mark_used")
+    await send("create_settlement_batch", "settlement_batches")
     matched = await send("create_settlements", "settlements", **await spendable(client))
     await send("dissociate_settlement", f"settlements/{matched['settlements'][0]['id']}/dissociate")
 

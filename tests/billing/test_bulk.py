@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.credit_notes import store as credit_notes
-from billing.credit_notes.model import CreditNoteId, CreditNoteSettlement, Reason
+from billing.credit_notes.model import (
+    CreditNoteId,
+    CreditNoteSettlement,
+    NewGlobalCreditNote,
+    NewNoteLine,
+    Reason,
+)
 from billing.credit_notes.model import Status as NoteStatus
 from billing.dunning.begin import fall_overdue
 from billing.invoices import store as invoices
@@ -23,7 +29,10 @@ from billing.settlement.bulk.apply import settle_all
 from billing.settlement.bulk.model import OpenInvoice, OpenNote, Pair
 from billing.tax.model import TaxBehavior
 from kernel.database import Tx
+from kernel.decimals import UnitPrice
 from kernel.money import Currency, Money
+from kernel.text import Name
+from refunds.credit_customer import credit_customer
 from tests.books import assert_sound
 from tests.makers import EUR, NOON, a_line, euros, three_lines, vat
 from tests.promotions.rebates.contracts import a_contract, settled, tiers
@@ -42,6 +51,8 @@ async def a_mixed_population(tx: Tx, vat_due: VatDue) -> None:
         for gross in (False, True):
             await _notes(tx, customer, 1 + n, gross=gross)
             await _dues(tx, customer, 3 - n, gross=gross)
+    await _on_no_invoice(tx, second)
+    await _dues(tx, second, 1, gross=False)
     await _rebate(tx, await another_customer(tx, "user-45", email="fourth@atelier.example"))
     in_flight = await an_issued_invoice(tx, first, [a_line(price="30.00")])
     await start_payment(tx, "sandbox", PaymentId.new(), in_flight.id)
@@ -60,6 +71,18 @@ async def _notes(tx: Tx, customer: Customer, count: int, *, gross: bool) -> None
     last = await an_issued_invoice(tx, customer, three_lines())
     await a_payment(tx, last)
     await a_credit(tx, last)
+
+
+async def _on_no_invoice(tx: Tx, customer: Customer) -> None:
+    """With books of its own, and VAT that falls due as it is used."""
+    lines = [
+        NewNoteLine(description=Name("Geste commercial"), unit_price=UnitPrice.parse(price))
+        for price in ("9.99", "33.33")
+    ]
+    request = NewGlobalCreditNote(
+        customer=customer.reference, currency=EUR, lines=lines, reason=Reason.COMMERCIAL_GESTURE
+    )
+    await credit_customer(tx, request)
 
 
 async def _dues(tx: Tx, customer: Customer, count: int, *, gross: bool) -> None:

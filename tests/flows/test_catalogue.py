@@ -74,6 +74,7 @@ MAY_CHANGE = {
     "payments": "refunded_minor status received_on gateway_reference failure_code",
     "dunnings": "status schedule overdue_at counted_from steps_taken next_at",
     "settlements": "undone_at",
+    "settlement_batches": "status examined applications applied refused mark ended_at",
     "coupon_attempts": "failures counted_from",
     "coupons": "redeemed status",
     "offers": (

@@ -77,6 +77,9 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_rebate": lambda b, w: b.post("/v1/rebates", BODIES["create_rebate"](w)),
     "create_redemption": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_referral_code": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
+    "create_settlement_batch": lambda b, w: b.post(
+        "/v1/credit_notes", BODIES["create_global_credit_note"](w)
+    ),
     "create_settlements": lambda b, w: b.post(
         f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(235_00)}
     ),
@@ -155,6 +158,7 @@ MEANWHILE: dict[str, Meanwhile] = {
 }
 NOTHING_CHANGES = {
     "cancel_back_test": "what is called off already answers the same",
+    "cancel_settlement_batch": "what is called off already answers the same",
     "create_api_key": "it answers what was asked for, whatever others do",
     "create_payment_connection": "a connection is one of many",
     "create_draft_invoice": "a draft has no number and no amounts of its own",

@@ -111,6 +111,8 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "create_rebate": lambda w: rebate("new", w["customer"]),
     "create_redemption": lambda w: {"customer": w["customer"], "offer": w["offer"]},
     "create_referral_code": lambda w: {"offer": w["offer"], "referrer_offer": w["offer"]},
+    "cancel_settlement_batch": lambda _: None,
+    "create_settlement_batch": lambda _: {"currency": "EUR", "simulate": True},
     "create_settlements": lambda w: {
         "credit_notes": [{"credit_note": w["create_settlements.credit_note"], "amount": euros(10_00)}],
         "invoices": [{"invoice": w["invoice"]}],
@@ -297,6 +299,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
     contract = await backend.post("/v1/rebates", rebate(named("rfa"), buyer["id"]))
     (event,) = (await backend.get("/v1/events", limit="1"))["data"]
     back_test = await backend.post("/v1/promotions/backtests", {**A_YEAR, "rules": "in_force"})
+    settling = await backend.post("/v1/settlement_batches", {"currency": "USD"})
     return {
         "addon": addon["id"],
         "api_key": key["id"],
@@ -325,6 +328,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "refund": refund["id"],
         "resume_offer.offer": pausing["id"],
         "resume_subscription.subscription": paused["subscription"]["id"],
+        "settlement_batch": settling["id"],
         "subscription": signup["subscription"]["id"],
         "tax_rate": reduced["id"],
     }

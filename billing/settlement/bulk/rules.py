@@ -82,7 +82,7 @@ class Books:
 
     def received(self, invoice: OpenInvoice, amount: Money) -> list[Posting]:
         """So much came in on it, or went out where it is below zero: the VAT that falls due by it."""
-        if invoice.vat_due is not VatDue.ON_PAYMENT:
+        if invoice.vat_due is not VatDue.ON_PAYMENT or invoice.settlement.deducted_by is not None:
             return []
         balances = self._balances[invoice.id]
         before = self._received.get(invoice.id)

@@ -36,7 +36,7 @@ async def lock_invoices(tx: Tx, ids: Iterable[InvoiceId]) -> dict[InvoiceId, Ope
         """
         SELECT i.id, i.number, i.legal_entity_id, i.customer_id, i.currency, i.issued_on, i.vat_due,
                i.time_zone, i.total_minor, s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor,
-               s.status, s.settled_at,
+               s.status, s.settled_at, s.corrected_by, s.deducted_by,
                ARRAY (SELECT ROW (t.category, t.rate_ppm, t.reason, t.currency, t.base_minor, t.tax_minor)
                       FROM invoice_taxes t
                       WHERE t.tenant_id = $1 AND t.invoice_id = i.id

@@ -117,6 +117,25 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "patch_rebate": {"refund": "manual", "when_negative": "claw_back"},
     "settle_rebate": {},
     "accrue_rebate": {"on": "2026-11-23"},
+    "create_imported_credit_notes": {
+        "credit_notes": [
+            {
+                "customer": "user-42",
+                "number": "A-2025/0007",
+                "issued_on": "2025-04-02",
+                "reason": "billing_error",
+                "currency": "EUR",
+                "lines": [
+                    {
+                        "description": "Pro, March 2025, billed twice",
+                        "amount": {"minor": 2900, "currency": "EUR"},
+                        "tax": {"rate": "20"},
+                    }
+                ],
+                "used": {"minor": 1000, "currency": "EUR"},
+            }
+        ]
+    },
     "create_imported_invoices": {
         "invoices": [
             {

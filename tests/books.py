@@ -140,7 +140,10 @@ async def _assert_used(tx: Tx, note: Row) -> None:
 
     assert (note["applied_minor"], note["refunded_minor"], note["held_minor"]) == (applied, refunded, held)
     marked = await _sum(
-        tx, "ledger_entries WHERE document_id = $1 AND document = 'use' AND account = '411'", key
+        tx,
+        "ledger_entries WHERE document_id = $1 AND account = '411'"
+        " AND (document = 'use' OR document = 'import' AND amount_minor > 0)",
+        key,
     )
     assert note["marked_minor"] == marked
     used = applied + refunded + marked

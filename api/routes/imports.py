@@ -4,8 +4,14 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from api.operations import command
+from billing.imports.import_credit_notes import import_credit_notes
 from billing.imports.import_invoices import import_invoices
-from billing.imports.model import ImportedInvoices, NewImportedInvoices
+from billing.imports.model import (
+    ImportedCreditNotes,
+    ImportedInvoices,
+    NewImportedCreditNotes,
+    NewImportedInvoices,
+)
 from kernel.database import Tx
 
 
@@ -22,4 +28,17 @@ async def create_imported_invoices(
     return await import_invoices(tx, data)
 
 
-ROUTES = [create_imported_invoices]
+@command("/v1/imported_credit_notes", scope="credit_notes:write", status=201)
+async def create_imported_credit_notes(
+    tx: NamedDependency[Tx], data: JSONBody[NewImportedCreditNotes]
+) -> ImportedCreditNotes:
+    """Import up to 200 credit notes that were issued elsewhere, each on an invoice or on none.
+
+    One on an invoice takes off first what is due on it; what had been used of it elsewhere counts as used,
+    and what is left is the customer's balance: applied and refunded like that of any other. Nothing is sent,
+    and no money goes back by itself. All of them are imported, or none.
+    """
+    return await import_credit_notes(tx, data)
+
+
+ROUTES = [create_imported_invoices, create_imported_credit_notes]

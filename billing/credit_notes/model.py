@@ -172,7 +172,8 @@ class CreditNote(Value, frozen=True, kw_only=True):
     `modality` is what its page calls the way it is given back: of notes before November 2026 it is null.
     `references` are the invoices that one on none has been attached to since.
     `sources` are the invoices it is on. Of a rebate the first thousand are shown, and as many lines.
-    `corrected_by` is the invoice that was issued with it, in place of the one it takes back.
+    `corrected_by` is the invoice that was issued with it, in place of the one it takes back. One that was
+    `imported` was issued elsewhere, under a number that is not of our series.
     """
 
     id: CreditNoteId
@@ -208,6 +209,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     settlement: CreditNoteSettlement
     corrected_by: InvoiceId | None = None
     references: tuple[DocumentReference, ...] = ()
+    imported: bool = False
 
 
 class Refunding(Value, frozen=True, kw_only=True):

@@ -113,7 +113,7 @@ def _note(
         refund_on=None,
         destination=destination,
         tax_behavior=sums.tax_behavior,
-        lines=tuple(_line(*each) for each in zip(sums.lines, sums.included_tax, strict=True)),
+        lines=tuple(own_line(*each) for each in zip(sums.lines, sums.included_tax, strict=True)),
         taxes=sums.taxes,
         net=sums.net,
         tax=sums.tax,
@@ -124,7 +124,7 @@ def _note(
     )
 
 
-def _line(line: PricedLine, included_tax: Money) -> CreditLine:
+def own_line(line: PricedLine, included_tax: Money) -> CreditLine:
     """It is on no line that rebates are counted on."""
     nothing = zero(included_tax.currency)
     return CreditLine(

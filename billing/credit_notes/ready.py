@@ -82,7 +82,7 @@ def ready_on_invoice(
     note_id: CreditNoteId | None = None,
 ) -> Ready:
     """What is still due on the invoice is taken off it first. Raises Invalid or Conflict."""
-    _check(invoice, request)
+    check_creditable(invoice, request)
     credit = crediting.work_out(
         invoice.lines,
         request,
@@ -95,7 +95,7 @@ def ready_on_invoice(
     by_notes = total((each.amount for each in so_far.applied), invoice.currency)
     destination = destination_of(credit.total, invoice.settlement.due + by_notes, refund)
     freed = max(destination.to_invoice - invoice.settlement.due, zero(invoice.currency))
-    note = _note(note_id or CreditNoteId.new(), invoice, request, credit, destination, refund, now)
+    note = note_on(note_id or CreditNoteId.new(), invoice, request, credit, destination, refund, now)
     after = rules.settled_with(invoice, offset=destination.to_invoice - freed, credited=note.total, now=now)
     return Ready(
         entity=entity,
@@ -173,7 +173,7 @@ def check_reason(reason: Reason, text: str | None) -> None:
         raise Invalid("reason_text_required", "Say what the other reason is.", param="reason_text")
 
 
-def _check(invoice: Invoice, request: NewCreditNote) -> None:
+def check_creditable(invoice: Invoice, request: NewCreditNote) -> None:
     check_reason(request.reason, request.reason_text)
     check_not_deducted(invoice)
     if invoice.kind is InvoiceKind.DEPOSIT and request.net_of_tax:
@@ -209,7 +209,7 @@ def _with(earlier: Mapping[TaxGroup, GroupTax], taxes: Sequence[GroupTax]) -> di
     return credited
 
 
-def _note(
+def note_on(
     note_id: CreditNoteId,
     invoice: Invoice,
     request: NewCreditNote,
@@ -218,6 +218,7 @@ def _note(
     refund: Refunding,
     now: datetime,
 ) -> CreditNote:
+    """Without its number, and nothing is used of it but what it takes off the invoice."""
     return CreditNote(
         id=note_id,
         number="",

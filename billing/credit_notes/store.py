@@ -129,7 +129,7 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
                c.invoice_issued_on, c.currency, c.language, c.issued_on, c.seller, c.buyer, c.vat_due,
                c.time_zone, c.reason, c.reason_text, c.rebate, c.modality, c.refund_mode, c.refund_on,
                c.to_invoice_minor, c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.tax_behavior,
-               c.net_minor, c.tax_minor, c.total_minor, c.metadata, c.issued_at, c.corrected_by,
+               c.net_minor, c.tax_minor, c.total_minor, c.metadata, c.issued_at, c.corrected_by, c.imported,
                s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.marked_minor,
                s.status
         FROM credit_notes c

@@ -26,7 +26,9 @@ def check_ours(document: Invoice | CreditNote) -> None:
 
 
 def is_imported(document: Invoice | CreditNote) -> bool:
-    return isinstance(document, Invoice) and document.kind is InvoiceKind.IMPORTED
+    if isinstance(document, Invoice):
+        return document.kind is InvoiceKind.IMPORTED
+    return document.imported
 
 
 async def keep_pdf_of(tx: Tx, document: Invoice | CreditNote) -> bytes:

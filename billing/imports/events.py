@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.events import Event
@@ -17,3 +18,14 @@ class InvoiceImported(Event, frozen=True, kw_only=True, tag="invoice.imported"):
     customer_id: CustomerId
     amount: Money
     dunned: bool
+
+
+class CreditNoteImported(Event, frozen=True, kw_only=True, tag="credit_note.imported"):
+    """On an invoice, or on none."""
+
+    begins: ClassVar[bool] = True
+
+    credit_note_id: CreditNoteId
+    invoice_id: InvoiceId | None
+    customer_id: CustomerId
+    amount: Money

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Self
 
 import msgspec
 
-from billing.invoices.model import Invoice
+from billing.credit_notes.model import CreditNote, Reason
+from billing.invoices.model import Invoice, InvoiceId, LineId
 from billing.invoices.ready import Ready
 from billing.parties.model import Metadata
 from billing.payments.model import OutsideMeans, Payment
@@ -100,6 +101,55 @@ class NewImportedInvoice(Input, frozen=True, kw_only=True):
     dunning: bool = False
     note: Note | None = None
     metadata: Metadata = {}
+
+
+class ImportedCreditLine(Input, frozen=True, kw_only=True):
+    """A line of a credit note as it is printed.
+
+    On an invoice it names the `line` that it takes something off, and is taxed as that one is; on none it
+    says what it is taxed at.
+    """
+
+    description: Name
+    amount: Money
+    line: LineId | None = None
+    tax: ImportedGroup | None = None
+    quantity: Quantity = Quantity(1)
+    item: Reference | None = None
+
+
+class NewImportedCreditNote(Input, frozen=True, kw_only=True):
+    """A credit note issued elsewhere: on an `invoice`, imported or not, or on none, for a `customer`.
+
+    On an invoice, `currency` and `tax_behavior` are that one's, and it takes off first what is due there.
+    `used` is how much of it had been used where it was issued, on that invoice or otherwise; what is left is
+    the customer's balance. Without `taxes` the VAT is what the rates come to.
+    """
+
+    number: DocumentNumber
+    issued_on: date
+    reason: Reason
+    reason_text: Note | None = None
+    invoice: InvoiceId | None = None
+    customer: str | None = None
+    currency: Currency | None = None
+    lines: Annotated[list[ImportedCreditLine], msgspec.Meta(min_length=1, max_length=1000)]
+    taxes: Annotated[list[ImportedTax], msgspec.Meta(max_length=20)] | None = None
+    tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE
+    used: Money | None = None
+    metadata: Metadata = {}
+
+
+class NewImportedCreditNotes(Input, frozen=True, kw_only=True):
+    """Up to 200 at once: all of them are imported, or none."""
+
+    credit_notes: Annotated[list[NewImportedCreditNote], msgspec.Meta(min_length=1, max_length=200)]
+
+
+class ImportedCreditNotes(Value, frozen=True, kw_only=True):
+    """In the order in which they were sent."""
+
+    credit_notes: tuple[CreditNote, ...]
 
 
 class NewImportedInvoices(Input, frozen=True, kw_only=True):

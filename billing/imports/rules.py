@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from billing.imports.model import (
     Imported,
+    ImportedCreditLine,
+    ImportedGroup,
     ImportedLine,
     ImportedPayment,
     ImportedTax,
@@ -49,12 +51,12 @@ def imported(
             customer=customer,
             currency=request.currency,
             tax_behavior=request.tax_behavior,
-            lines=[priced(line, request.currency) for line in request.lines],
+            lines=[priced(line, line.tax, request.currency) for line in request.lines],
             collection=Collection.SEND_INVOICE,
             note=request.note,
             metadata=request.metadata,
             kind=InvoiceKind.IMPORTED,
-            taxes=taxes_of(request.taxes),
+            taxes=taxes_of(request.taxes, request.currency),
         )
     )
     check_plausible(ready.sums.taxes, [line.tax for line in ready.lines], ready.sums.tax_behavior)
@@ -89,9 +91,9 @@ def check_number(number: str, form: str, today: date) -> None:
         )
 
 
-def priced(line: ImportedLine, currency: Currency) -> PricedLine:
-    vat.check(category=line.tax.category, rate=line.tax.rate, reason=line.tax.reason, param="lines")
-    _check_currency(line.amount, currency, param="lines")
+def priced(line: ImportedLine | ImportedCreditLine, tax: ImportedGroup, currency: Currency) -> PricedLine:
+    vat.check(category=tax.category, rate=tax.rate, reason=tax.reason, param="lines")
+    check_currency(line.amount, currency, param="lines")
     if line.amount.minor < 0:
         raise Invalid(
             "line_negative",
@@ -106,14 +108,16 @@ def priced(line: ImportedLine, currency: Currency) -> PricedLine:
         quantity=line.quantity,
         unit_price=price,
         amount=line.amount,
-        tax=line.tax.group,
+        tax=tax.group,
         item=line.item,
     )
 
 
-def taxes_of(taxes: Sequence[ImportedTax] | None) -> tuple[GroupTax, ...] | None:
+def taxes_of(taxes: Sequence[ImportedTax] | None, currency: Currency) -> tuple[GroupTax, ...] | None:
     if taxes is None:
         return None
+    for amount in (amount for each in taxes for amount in (each.base, each.tax)):
+        check_currency(amount, currency, param="taxes")
     return tuple(GroupTax(group=each.group.group, base=each.base, tax=each.tax) for each in taxes)
 
 
@@ -131,7 +135,7 @@ def check_plausible(taxes: Iterable[GroupTax], lines: Sequence[TaxGroup], behavi
 
 
 def _payment(request: ImportedPayment, ready: Ready, today: date, now: datetime) -> Payment:
-    _check_currency(request.amount, ready.currency, param="payments")
+    check_currency(request.amount, ready.currency, param="payments")
     if request.amount.minor <= 0:
         raise Invalid("payment_not_positive", "A payment is more than zero.", param="payments")
     if request.received_on > today:
@@ -182,7 +186,7 @@ def _check_paid(paid: Money, most: Money) -> None:
         )
 
 
-def _check_currency(amount: Money, currency: Currency, *, param: str) -> None:
+def check_currency(amount: Money, currency: Currency, *, param: str) -> None:
     if amount.currency != currency:
         raise Invalid("currency_mismatch", f"{amount} is not in {currency}, as the document is.", param=param)
 

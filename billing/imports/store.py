@@ -5,9 +5,10 @@ from datetime import date
 from itertools import chain
 from typing import Any
 
+from billing.credit_notes.model import CreditNote
 from billing.imports.model import Imported
 from billing.invoices.model import InvoiceId
-from billing.invoices.record import entry_columns, line_columns, tax_columns
+from billing.invoices.record import columns_of, entry_columns, line_columns, tax_columns
 from billing.settlement.model import SettlementId
 from kernel.database import Tx
 
@@ -110,6 +111,110 @@ async def insert_contents(tx: Tx, invoices: Sequence[Imported], *, booked_on: da
     )
 
 
+async def insert_credit_note(tx: Tx, note: CreditNote) -> bool:
+    """False where its number is taken."""
+    inserted = await tx.conn.fetchval(
+        """
+        INSERT INTO credit_notes
+            (tenant_id, id, number, legal_entity_id, customer_id, invoice_id, invoice_number,
+             invoice_issued_on, currency, language, issued_on, seller, buyer, vat_due, time_zone, reason,
+             reason_text, refund_mode, to_invoice_minor, to_provider_minor, by_hand_minor, to_balance_minor,
+             tax_behavior, net_minor, tax_minor, total_minor, metadata, issued_at, imported)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 0, 0,
+                $20, $21, $22, $23, $24, $25, $26, true)
+        ON CONFLICT (tenant_id, legal_entity_id, number) DO NOTHING
+        RETURNING id
+        """,
+        tx.tenant,
+        note.id,
+        note.number,
+        note.legal_entity_id,
+        note.customer_id,
+        note.invoice_id,
+        note.invoice_number,
+        note.invoice_issued_on,
+        note.currency,
+        note.language,
+        note.issued_on,
+        note.seller,
+        note.buyer,
+        note.vat_due,
+        note.time_zone,
+        note.reason,
+        note.reason_text,
+        note.refund_mode,
+        note.destination.to_invoice.minor,
+        note.destination.to_balance.minor,
+        note.tax_behavior,
+        note.net.minor,
+        note.tax.minor,
+        note.total.minor,
+        note.metadata,
+        note.issued_at,
+    )
+    return inserted is not None
+
+
+async def insert_credit_note_contents(tx: Tx, note: CreditNote) -> None:
+    """Lines, VAT and settlement of what `insert_credit_note` has written, and its invoice if it is on one."""
+    await tx.conn.execute(
+        """
+        WITH line AS (
+            INSERT INTO credit_note_lines
+                (tenant_id, credit_note_id, currency, id, invoice_line_id, position, description, quantity,
+                 unit_price, item, included_tax_minor, net_minor, tax_category, tax_rate_ppm, tax_reason,
+                 volume_minor, rebate_minor)
+            SELECT $1, $2, $3, l.id, l.invoice_line_id, l.position, l.description, l.quantity, l.unit_price,
+                   l.item, l.included_tax, l.net, l.category, l.rate, l.reason, l.volume, -l.rebate_ended
+            FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::numeric[], $8::numeric[], $9::text[],
+                        $10::bigint[], $11::bigint[], $12::text[], $13::int[], $14::text[], $15::bigint[],
+                        $16::bigint[])
+                 WITH ORDINALITY AS l (id, invoice_line_id, description, quantity, unit_price, item,
+                                       included_tax, net, category, rate, reason, volume, rebate_ended,
+                                       position)
+        ), source AS (
+            INSERT INTO credit_note_sources
+                (tenant_id, credit_note_id, currency, invoice_id, position, number, issued_on, net_minor,
+                 tax_minor, total_minor, to_invoice_minor)
+            SELECT $1, $2, $3, $17::uuid, 1, $18::text, $19::date, $20::bigint, $21::bigint, $22::bigint,
+                   $23::bigint
+            WHERE $17 IS NOT NULL
+        ), source_tax AS (
+            INSERT INTO credit_note_source_taxes
+                (tenant_id, credit_note_id, currency, invoice_id, category, rate_ppm, reason, base_minor,
+                 tax_minor)
+            SELECT $1, $2, $3, $17, t.*
+            FROM unnest($24::text[], $25::int[], $26::text[], $27::bigint[], $28::bigint[]) AS t
+            WHERE $17 IS NOT NULL
+        ), tax AS (
+            INSERT INTO credit_note_taxes
+                (tenant_id, credit_note_id, currency, category, rate_ppm, reason, base_minor, tax_minor)
+            SELECT $1, $2, $3, t.*
+            FROM unnest($24::text[], $25::int[], $26::text[], $27::bigint[], $28::bigint[]) AS t
+        )
+        INSERT INTO credit_note_settlements
+            (tenant_id, credit_note_id, currency, total_minor, applied_minor, marked_minor, status)
+        VALUES ($1, $2, $3, $22, $23, $29, $30)
+        """,
+        tx.tenant,
+        note.id,
+        note.currency,
+        *_credit_lines(note),
+        note.invoice_id,
+        note.invoice_number,
+        note.invoice_issued_on,
+        note.net.minor,
+        note.tax.minor,
+        note.total.minor,
+        note.settlement.applied.minor,
+        *columns_of([tax.group for tax in note.taxes]),
+        [tax.base.minor for tax in note.taxes],
+        [tax.tax.minor for tax in note.taxes],
+        note.settlement.marked.minor,
+        note.settlement.status,
+    )
+
+
 # Each of these gives the columns of a statement, in its order.
 
 
@@ -130,6 +235,21 @@ def _heads(invoices: Sequence[Imported]) -> Iterable[list[Any]]:
     yield [each.ready.note for each in invoices]
     yield [each.ready.metadata for each in invoices]
     yield [each.ready.kind for each in invoices]
+
+
+def _credit_lines(note: CreditNote) -> Iterable[list[Any]]:
+    lines = note.lines
+    yield [line.id for line in lines]
+    yield [line.invoice_line_id for line in lines]
+    yield [line.description for line in lines]
+    yield [line.quantity for line in lines]
+    yield [line.unit_price for line in lines]
+    yield [line.item for line in lines]
+    yield [line.included_tax.minor for line in lines]
+    yield [line.net.minor for line in lines]
+    yield from columns_of([line.tax for line in lines])
+    yield [line.volume.minor for line in lines]
+    yield [line.rebate_ended.minor for line in lines]
 
 
 def _names(invoices: Sequence[Imported]) -> Iterable[list[Any]]:

@@ -37,12 +37,17 @@ def invoice_issued(sums: Totals, vat_due: VatDue, kind: InvoiceKind = InvoiceKin
 
 def credit_note_issued(note: CreditNote, kind: InvoiceKind = InvoiceKind.STANDARD) -> list[Posting]:
     """`kind` is of the invoice that it is on: what is credited of a deposit was no sale yet."""
-    account = Account.DEPOSITS if kind is InvoiceKind.DEPOSIT else revenue_account(note.reason)
     return [
-        Posting(account=account, amount=note.net),
+        Posting(account=_credited_account(note, kind), amount=note.net),
         *(_vat(tax, note.vat_due, sign=1) for tax in note.taxes),
         Posting(account=Account.CUSTOMERS, amount=-note.total),
     ]
+
+
+def _credited_account(note: CreditNote, kind: InvoiceKind) -> Account:
+    if kind is InvoiceKind.DEPOSIT:
+        return Account.DEPOSITS
+    return Account.OPENING if note.imported else revenue_account(note.reason)
 
 
 def rebate_taken_off(net: Money, taxes: Iterable[GroupTax], *, paid: Money, vat_due: VatDue) -> list[Posting]:

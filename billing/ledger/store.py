@@ -127,6 +127,8 @@ async def page(tx: Tx, window: Window, *, document_id: str | None) -> Page[Entry
 
 def _entry(row: Row) -> Entry:
     prefix = _PREFIXES[Source(row["document"])]
+    if row["document"] == Source.IMPORT and row["document_id"] != row["invoice_id"]:
+        prefix = _PREFIXES[Source.CREDIT_NOTE]
     document_id = KINDS[prefix].of(row["document_id"])
     return load(row, Entry, document_id=str(document_id), tax=_group(row))
 

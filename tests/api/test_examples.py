@@ -99,7 +99,8 @@ async def test_every_example_is_accepted(
     await send("cancel_subscription", f"subscriptions/{signup['subscription']['id']}/cancel")
 
     await send_settlements(client, send)
-    await send("create_imported_invoices", "imported_invoices")
+    for imported in ("imported_invoices", "imported_credit_notes"):
+        await send(f"create_{imported}", imported)
     draft = await send("create_draft_invoice", "draft_invoices")
     await send("patch_draft_invoice", f"draft_invoices/{draft['id']}", "PATCH")
     await client.post(f"/v1/draft_invoices/{draft['id']}/issue")

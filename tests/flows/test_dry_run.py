@@ -51,6 +51,9 @@ MEANWHILE: dict[str, Meanwhile] = {
         {"reason": "duplicate", "lines": [{"line": w["invoice_line"], "net": euros(166_68)}]},
     ),
     "create_customer": lambda b, _: b.post("/v1/customers", customer("new")),
+    "create_imported_credit_notes": lambda b, w: b.post(
+        "/v1/imported_credit_notes", BODIES["create_imported_credit_notes"](w)
+    ),
     "create_imported_invoices": lambda b, w: b.post(
         "/v1/imported_invoices", BODIES["create_imported_invoices"](w)
     ),

@@ -77,6 +77,26 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "currency": "EUR",
         "lines": [{"description": "x", "unit_price": "9.99", "tax_rate": w["tax_rate"]}],
     },
+    "create_imported_credit_notes": lambda w: {
+        "credit_notes": [
+            {
+                "customer": w["customer"],
+                "number": "A-2025/0007",
+                "issued_on": "2025-12-10",
+                "reason": "duplicate",
+                "currency": "EUR",
+                "lines": [{"description": "x", "amount": euros(10_00), "tax": {"rate": "20"}}],
+                "used": euros(2_00),
+            },
+            {
+                "invoice": w["invoice"],
+                "number": "A-2026/0001",
+                "issued_on": "2026-01-15",
+                "reason": "duplicate",
+                "lines": [{"description": "x", "amount": euros(10_00), "line": w["invoice_line"]}],
+            },
+        ]
+    },
     "create_imported_invoices": lambda w: {
         "invoices": [
             {

@@ -187,6 +187,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "lines": [{"description": "Workshop", "unit_price": "120.00", "quantity": "10"}],
         "note": "As agreed on the phone.",
     },
+    "reverse_credit_note": {"note": "Credited by mistake."},
     "attach_credit_note": {"invoices": ["inv_01kax0000000000000000000b1"]},
     "detach_credit_note": {"invoices": ["inv_01kax0000000000000000000b1"]},
     "create_draft_credit_note": {

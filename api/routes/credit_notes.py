@@ -11,12 +11,19 @@ from api.operations import command, query
 from api.pages import pdf_response
 from billing.credit_notes import store
 from billing.credit_notes.attach import attach, detach
-from billing.credit_notes.model import CreditNote, CreditNoteId, NewAttachment, NewGlobalCreditNote
+from billing.credit_notes.model import (
+    CreditNote,
+    CreditNoteId,
+    NewAttachment,
+    NewGlobalCreditNote,
+    NewReversal,
+)
 from billing.documents.keep import pdf_of
 from billing.invoices.model import InvoiceId
 from billing.settlement.applicable import invoices_for
 from billing.settlement.mark_used import mark_used
-from billing.settlement.model import ApplicableInvoice, NewUse
+from billing.settlement.model import ApplicableInvoice, NewUse, Reversal
+from billing.settlement.reverse import reverse_note
 from kernel import outbox
 from kernel.database import Tx
 from kernel.outbox import PublishedEvent
@@ -144,7 +151,19 @@ async def detach_credit_note(
     return await detach(tx, credit_note_id, data)
 
 
+@command("/v1/credit_notes/{credit_note_id}/reverse", scope="credit_notes:write", status=201)
+async def reverse_credit_note(
+    tx: NamedDependency[Tx], credit_note_id: FromPath[CreditNoteId], data: JSONBody[NewReversal]
+) -> Reversal:
+    """Take a wrong credit note back: an invoice of its lines with exactly its VAT, which names it.
+
+    What is left of the note, and what was promised of it, pays that invoice; the rest is due.
+    """
+    return await reverse_note(tx, credit_note_id, data)
+
+
 ROUTES = [
+    reverse_credit_note,
     attach_credit_note,
     detach_credit_note,
     get_applicable_invoices,

@@ -56,3 +56,13 @@ class CreditNoteDetached(Event, frozen=True, kw_only=True, tag="credit_note.deta
     credit_note_id: CreditNoteId
     invoice_id: InvoiceId
     customer_id: CustomerId
+
+
+class CreditNoteReversed(Event, frozen=True, kw_only=True, tag="credit_note.reversed"):
+    """It was wrong: the invoice `reversal_id` takes it back. `invoice_id` is the one that it is on."""
+
+    credit_note_id: CreditNoteId
+    invoice_id: InvoiceId | None
+    reversal_id: InvoiceId
+    customer_id: CustomerId
+    amount: Money

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from billing.invoices.model import DocumentReference, InvoiceId, LineId
+from billing.invoices.model import Collection, DocumentReference, InvoiceId, LineId
 from billing.parties.model import (
     Buyer,
     CustomerId,
@@ -170,6 +170,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     """On one invoice, on none, or a rebate over many, of which `rebate` says what it is for.
 
     `modality` is what its page calls the way it is given back: of notes before November 2026 it is null.
+    `reversed_by` is the invoice that takes it back, where it was wrong.
     `references` are the invoices that one on none has been attached to since.
     `sources` are the invoices it is on. Of a rebate the first thousand are shown, and as many lines.
     `corrected_by` is the invoice that was issued with it, in place of the one it takes back. One that was
@@ -209,6 +210,7 @@ class CreditNote(Value, frozen=True, kw_only=True):
     settlement: CreditNoteSettlement
     corrected_by: InvoiceId | None = None
     references: tuple[DocumentReference, ...] = ()
+    reversed_by: InvoiceId | None = None
     imported: bool = False
 
 
@@ -303,3 +305,14 @@ class NewAttachment(Input, frozen=True, kw_only=True):
     """The invoices that a credit note on no invoice is about, or no longer."""
 
     invoices: Annotated[list[InvoiceId], msgspec.Meta(min_length=1, max_length=100)]
+
+
+class NewReversal(Input, frozen=True, kw_only=True):
+    """Take a wrong credit note back by an invoice, of the same lines and exactly the same VAT.
+
+    What is left of the note pays it; what is due after that is collected as `collection` says.
+    """
+
+    note: Note | None = None
+    collection: Collection = Collection.SEND_INVOICE
+    metadata: Metadata = {}

@@ -131,7 +131,7 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
                c.to_invoice_minor, c.to_provider_minor, c.by_hand_minor, c.to_balance_minor, c.tax_behavior,
                c.net_minor, c.tax_minor, c.total_minor, c.metadata, c.issued_at, c.corrected_by, c.imported,
                s.applied_minor, s.refunded_minor, s.held_minor, s.promised_minor, s.marked_minor,
-               s.status
+               s.status, s.reversed_by
         FROM credit_notes c
         JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
         WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])
@@ -146,6 +146,20 @@ async def find_many(tx: Tx, ids: Sequence[CreditNoteId]) -> list[CreditNote]:
     alone = [row["id"] for row in heads if row["invoice_id"] is None and row["rebate"] is None]
     references = await _references_of(tx, alone) if alone else {}
     return [_note(row, lines, sources, taxes, references) for row in heads]
+
+
+async def mark_reversed(tx: Tx, note_id: CreditNoteId, *, by: InvoiceId) -> None:
+    """An invoice takes it back. Its settlement row has been locked."""
+    await tx.conn.execute(
+        """
+        UPDATE credit_note_settlements
+        SET reversed_by = $3
+        WHERE tenant_id = $1 AND credit_note_id = $2
+        """,
+        tx.tenant,
+        note_id,
+        by,
+    )
 
 
 async def insert_references(tx: Tx, note_id: CreditNoteId, invoice_ids: Sequence[InvoiceId]) -> None:

@@ -16,7 +16,7 @@ from billing.invoices.model import (
 )
 from billing.invoices.totals import Totals
 from billing.ledger import postings
-from billing.ledger.model import Posting
+from billing.ledger.model import Account, Posting
 from billing.parties.model import Customer, LegalEntity
 from billing.tax.model import GroupTax, TaxBehavior
 from kernel.errors import Conflict
@@ -27,7 +27,8 @@ from kernel.structs import Value
 class ToIssue(Value, frozen=True, kw_only=True):
     """Everything an invoice says that its number does not decide. The entity is the customer's.
 
-    `taxes` is VAT it comes with, in place of what its rates come to.
+    `taxes` is VAT it comes with, in place of what its rates come to; `against` the account it is booked
+    against, where that does not follow from its kind.
     """
 
     id: InvoiceId
@@ -43,6 +44,7 @@ class ToIssue(Value, frozen=True, kw_only=True):
     references: tuple[DocumentReference, ...] = ()
     taxes: tuple[GroupTax, ...] | None = None
     deductions: tuple[DepositDeduction, ...] = ()
+    against: Account | None = None
 
 
 class Ready(Value, frozen=True, kw_only=True):
@@ -71,7 +73,7 @@ def ready_to_issue(request: ToIssue) -> Ready:
     sums = totals.totals_of(request.lines, request.currency, request.tax_behavior, given=request.taxes)
     if request.kind is not InvoiceKind.IMPORTED:  # what was issued elsewhere says what it says
         issuable.check(request.entity.seller, request.customer.buyer, sums.taxes, request.currency)
-    issued = postings.invoice_issued(sums, request.entity.vat_due, request.kind)
+    issued = postings.invoice_issued(sums, request.entity.vat_due, request.kind, request.against)
     booked = [each for each in issued if each.amount]
     assert not total((each.amount for each in booked), request.currency), "an invoice balances"
     deducted = total((each.total for each in request.deductions), request.currency)

@@ -27,10 +27,16 @@ from kernel.money import Currency, Money, round_half_up, total, zero
 _AGAINST = {InvoiceKind.IMPORTED: Account.OPENING, InvoiceKind.DEPOSIT: Account.DEPOSITS}
 
 
-def invoice_issued(sums: Totals, vat_due: VatDue, kind: InvoiceKind = InvoiceKind.STANDARD) -> list[Posting]:
+def invoice_issued(
+    sums: Totals,
+    vat_due: VatDue,
+    kind: InvoiceKind = InvoiceKind.STANDARD,
+    against: Account | None = None,
+) -> list[Posting]:
+    """`against` is where the note was booked that it takes back."""
     return [
         Posting(account=Account.CUSTOMERS, amount=sums.total),
-        Posting(account=_AGAINST.get(kind, Account.SERVICES), amount=-sums.net),
+        Posting(account=against or _AGAINST.get(kind, Account.SERVICES), amount=-sums.net),
         *(_vat(tax, vat_due, sign=-1) for tax in sums.taxes),
     ]
 

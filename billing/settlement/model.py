@@ -5,8 +5,8 @@ from typing import Annotated
 
 import msgspec
 
-from billing.credit_notes.model import CreditNoteId
-from billing.invoices.model import InvoiceId
+from billing.credit_notes.model import CreditNote, CreditNoteId
+from billing.invoices.model import Invoice, InvoiceId
 from billing.parties.model import CustomerId
 from billing.payments.model import Means, PaymentId
 from kernel.ids import Id
@@ -144,3 +144,10 @@ class Dissociated(Value, frozen=True, kw_only=True):
 
     undone: Settlement
     stays: Settlement | None
+
+
+class Reversal(Value, frozen=True, kw_only=True):
+    """The invoice that takes a credit note back, and the note, which has paid as much of it as was left."""
+
+    invoice: Invoice
+    credit_note: CreditNote

@@ -198,12 +198,19 @@ async def settlements_of(tx: Tx, contract_id: RebateContractId) -> list[RebateSe
 
 
 async def taken_back_from(tx: Tx, customer_ids: Sequence[CustomerId]) -> tuple[InvoiceId, ...]:
-    """The invoices by which rebates of any programme were taken back: they are nothing that was bought."""
+    """The invoices that are nothing that was bought: rebates of any programme were taken back by them, or
+    credit notes that had taken nothing off the volume."""
     rows = await tx.conn.fetch(
         """
         SELECT invoice_id
         FROM rebate_settlements
         WHERE tenant_id = $1 AND customer_id = ANY($2::uuid[]) AND invoice_id IS NOT NULL
+        UNION
+        SELECT s.reversed_by
+        FROM credit_notes c
+        JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
+        WHERE c.tenant_id = $1 AND c.customer_id = ANY($2::uuid[]) AND s.reversed_by IS NOT NULL
+          AND (c.invoice_id IS NULL OR c.reason IN ('rebate', 'early_payment'))
         ORDER BY invoice_id
         """,
         tx.tenant,

@@ -121,6 +121,7 @@ async def send_notes(send: Send, invoice_id: str) -> None:
     alone = (await send("create_global_credit_note", "credit_notes"))["credit_note"]["id"]
     await send("attach_credit_note", f"credit_notes/{alone}/attach", inv=invoice_id)
     await send("detach_credit_note", f"credit_notes/{alone}/detach", inv=invoice_id)
+    await send("reverse_credit_note", f"credit_notes/{alone}/reverse")
     draft = await send("create_draft_credit_note", "draft_credit_notes")
     await send("patch_draft_credit_note", f"draft_credit_notes/{draft['id']}", "PATCH", inv=invoice_id)
 

@@ -67,7 +67,9 @@ MAY_CHANGE = {
     "invoice_settlements": (
         "paid_minor offset_minor pending_minor credited_minor status settled_at corrected_by deducted_by"
     ),
-    "credit_note_settlements": "applied_minor refunded_minor held_minor promised_minor marked_minor status",
+    "credit_note_settlements": (
+        "applied_minor refunded_minor held_minor promised_minor marked_minor status reversed_by"
+    ),
     "payment_connections": "status account key_hint secret_key next_secret_key problem checked_at",
     "payment_webhook_secrets": "secret",
     "checkout_sessions": "status reference payment_method completed_at",

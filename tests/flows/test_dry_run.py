@@ -27,6 +27,9 @@ MEANWHILE: dict[str, Meanwhile] = {
     "attach_credit_note": lambda b, w: b.post(
         f"/v1/credit_notes/{w['attach_credit_note.credit_note']}/mark_used", {"reason": "x"}
     ),
+    "reverse_credit_note": lambda b, w: b.post(
+        f"/v1/credit_notes/{w['reverse_credit_note.credit_note']}/mark_used", {"reason": "x"}
+    ),
     "detach_credit_note": lambda b, w: b.post(
         f"/v1/credit_notes/{w['detach_credit_note.credit_note']}/detach", BODIES["detach_credit_note"](w)
     ),

@@ -198,6 +198,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "resume_subscription": lambda _: None,
     "retry_provider_event": lambda _: None,
     "retry_refund": lambda _: {},
+    "reverse_credit_note": lambda _: {"note": "By mistake"},
     "revoke_api_key": lambda _: None,
     "release_redemption": lambda _: None,
     "revoke_redemption": lambda _: None,
@@ -376,6 +377,7 @@ async def _notes(backend: Backend, invoice: Json, other: Json) -> World:
         "draft_credit_note": draft["id"],
         "attach_credit_note.credit_note": alone,
         "detach_credit_note.credit_note": alone,
+        "reverse_credit_note.credit_note": alone,
         "detach_credit_note.invoice": other["id"],
     }
 

@@ -12,7 +12,7 @@ from tests.flows.conftest import OpenTenant, Time
 from tests.settling.machine import Settling, Stage
 
 # `make torture` plays more of them.
-HISTORIES = int(os.environ.get("HISTORIES", "12"))
+HISTORIES = int(os.environ.get("HISTORIES", "8"))
 
 
 async def test_after_any_history_every_sum_is_that_of_the_reference(

@@ -14,7 +14,7 @@ from kernel.database import Pool, transaction
 from tests.books import assert_sound
 from tests.flows.backend import Backend, Json, euros, line
 from tests.makers import NOON
-from tests.settling.reference import Books, Edge, Invoice, Line, Note, Refused, half_up
+from tests.settling.reference import AFTER_FAILURE, Books, Edge, Invoice, Line, Note, Refused, half_up
 
 T = TypeVar("T")
 
@@ -182,6 +182,41 @@ class Settling(RuleBasedStateMachine):
         path = f"/v1/credit_notes/{note.id}/refunds"
         self.both(lambda: self.books.record_refund(note, amount), path, body)
 
+    @precondition(lambda self: any(note.promised or note.left for note in self.books.notes))
+    @rule(
+        which=which,
+        mode=st.sampled_from(["automatic", "deferred", "manual", "none"]),
+        amount=st.none() | st.integers(1, 50_00),
+    )
+    def refund_a_note(self, which: int, mode: str, amount: int | None) -> None:
+        note = self.pick([each for each in self.books.notes if each.promised or each.left], which)
+        body: Json = {"mode": mode} if amount is None else {"mode": mode, "amount": euros(amount)}
+        before = len(self.books.refunds)
+        asked = self.both(
+            lambda: self.books.refund(note, mode, amount), f"/v1/credit_notes/{note.id}/refund", body
+        )
+        if asked:
+            for refund, said in zip(self.books.refunds[before:], asked[1]["refunds"], strict=True):
+                refund.id = said["id"]
+
+    @precondition(lambda self: self.books.refunds)
+    @rule(which=which, what=st.sampled_from(["send_now", "cancel", *AFTER_FAILURE]))
+    def decide(self, which: int, what: str) -> None:
+        undecided = [each for each in self.books.refunds if each.status in ("scheduled", "failed")]
+        refund = self.pick(undecided or self.books.refunds, which)
+        body: Json = {"means": "transfer"} if what == "record_external" else {}
+        decided = self.both(lambda: self.books.decide(refund, what), f"/v1/refunds/{refund.id}/{what}", body)
+        if decided and what == "retry":
+            (again,) = decided[1]["refunds"]
+            self.books.refunds[-1].id = again["id"]
+
+    @precondition(lambda self: any(note.left for note in self.books.notes))
+    @rule(which=which, amount=st.integers(1, 50_00))
+    def mark_used(self, which: int, amount: int) -> None:
+        note = self.pick([each for each in self.books.notes if each.left], which)
+        body = {"amount": euros(amount), "reason": "Taken off their own invoice"}
+        self.both(lambda: self.books.mark_used(note, amount), f"/v1/credit_notes/{note.id}/mark_used", body)
+
     # ── the graph ────────────────────────────────────────────────────────────────────────────────
 
     @precondition(lambda self: self.pairs())
@@ -251,20 +286,20 @@ class Settling(RuleBasedStateMachine):
                 "status": invoice.status,
                 "paid": invoice.paid,
                 "offset": invoice.offset,
+                "deducted_by": None,
                 "pending": 0,
                 "credited": invoice.credited,
                 "due": invoice.due,
             }
         for note in self.books.notes:
-            settlement = _minors(told[note.id]["settlement"])
-            assert settlement == {
+            assert _minors(told[note.id]["settlement"]) == {
                 "status": note.status,
                 "applied": note.applied,
                 "refunded": note.refunded,
                 "held": note.held,
                 "promised": note.promised,
                 "left": note.left,
-                **({"marked": note.marked} if "marked" in settlement else {}),
+                "marked": note.marked,
             }
         for payment in self.books.payments:
             assert told[payment.id]["refunded"] == euros(payment.back)

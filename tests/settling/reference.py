@@ -8,6 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 MILLION = 1_000_000
+AFTER_FAILURE = {
+    "retry": "retried",
+    "convert_to_balance": "converted_to_balance",
+    "record_external": "recorded_external",
+}
 
 
 class Refused(Exception):
@@ -278,15 +283,41 @@ class Books:
         note.promised -= min(amount, note.promised)
         note.back += amount
 
+    def refund(self, note: Note, mode: str, amount: int | None) -> None:
+        """Through the provider goes what was promised by hand first; `none` takes a promise back."""
+        most = {"none": note.promised, "manual": note.left}.get(mode, note.promised + note.left)
+        amount = most if amount is None else amount
+        if not 0 < amount <= most:
+            raise Refused("")
+        if mode == "manual":
+            note.promised += amount
+            return
+        note.promised -= min(amount, note.promised)
+        if mode != "none":
+            self.give_back(note, amount, mode)
+
     def provider_answers(self) -> None:
         for refund in self.refunds:
             if refund.status == "pending":
                 refund.status = "failed" if refund.payment.refunds_fail else "succeeded"
 
-    def set_free(self, refund: Refund, status: str) -> None:
-        """Cancelled, or converted: it is the customer's balance, and the payment can carry it again."""
-        refund.status = status
+    def decide(self, refund: Refund, what: str) -> None:
+        """Of one that waits or failed. Unless it is tried again, the payment can carry its amount again."""
+        allowed = {"scheduled": ("cancel", "send_now"), "failed": ("cancel", *AFTER_FAILURE)}
+        if what not in allowed.get(refund.status, ()):
+            raise Refused("refund_state")
+        if what == "send_now":
+            refund.status = "pending"
+            return
+        refund.status = {"cancel": "cancelled", **AFTER_FAILURE}[what]
+        if what == "retry":
+            again = Refund(refund.note, refund.payment, refund.amount, "pending")
+            refund.note.refunds.append(again)
+            self.refunds.append(again)
+            return
         refund.payment.back -= refund.amount
+        if what == "record_external":
+            refund.note.back += refund.amount
 
     # ── what must always be true ─────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -116,10 +117,11 @@ async def count_due(owner: Owner) -> int:
 
 
 class Process:
-    """One `ristourne bill` after the other, under a role of its own, by which PostgreSQL tells it apart."""
+    """One `ristourne …` after the other, under a role of its own, by which PostgreSQL tells it apart."""
 
-    def __init__(self, role: str, environment: dict[str, str], told: Path) -> None:
+    def __init__(self, words: Sequence[str], role: str, environment: dict[str, str], told: Path) -> None:
         self.role = role
+        self._words = words
         self._environment = environment
         self._told = told
         self._running: asyncio.subprocess.Process | None = None
@@ -131,7 +133,7 @@ class Process:
     async def start(self) -> None:
         with self._told.open("ab") as told:
             self._running = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "api", "bill", "--lines", "--chunk", str(CHUNK)),
+                *(sys.executable, "-m", "api", *self._words),
                 cwd=serve.ROOT,
                 env=self._environment,
                 stdout=told,
@@ -167,20 +169,30 @@ class Process:
 async def crew(
     owner: Owner, database: Database, settings: Settings, tmp_path: Path
 ) -> AsyncIterator[list[Process]]:
+    words = ("bill", "--lines", "--chunk", str(CHUNK))
+    async with a_crew(PROCESSES, words, owner, database, settings, tmp_path) as crew:
+        yield crew
+
+
+@asynccontextmanager
+async def a_crew(
+    count: int, words: Sequence[str], owner: Owner, database: Database, settings: Settings, folder: Path
+) -> AsyncIterator[list[Process]]:
     environment = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "SECRET_KEY": servers.SECRET_KEY.hex(),
     }
-    roles = [f"{database.name}_{n}" for n in range(PROCESSES)]
+    roles = [f"{database.name}_{n}" for n in range(count)]
     for role in roles:
         await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret' IN ROLE ristourne_app")
     crew = [
         Process(
+            words,
             role,
             {**environment, "APP_DATABASE_URL": as_role(database.owner_url, role, "secret")},
-            tmp_path / role,
+            folder / role,
         )
         for role in roles
     ]

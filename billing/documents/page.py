@@ -507,7 +507,9 @@ def _invoice_mentions(invoice: Invoice, words: Words) -> list[str]:
     of_prices = [gross] if gross else []
     if invoice.seller.address.country != "FR":
         return of_prices
-    late = [words.late_payment, words.no_early_discount] if invoice.total else []
+    early = invoice.seller.early_payment_discount
+    discount = words.early_discount.format(terms=early) if early else words.no_early_discount
+    late = [words.late_payment, discount] if invoice.total else []
     return [*of_prices, words.services, *_vat_due(invoice.tax, invoice.vat_due, words), *late]
 
 

@@ -111,6 +111,7 @@ class Words(Value, frozen=True, kw_only=True):
     vat_due: dict[VatDue, str]
     late_payment: str
     no_early_discount: str
+    early_discount: str
     deduction: str
 
 
@@ -267,6 +268,7 @@ FRENCH = Words(
     "l’échéance, ainsi qu’une indemnité forfaitaire pour frais de recouvrement de 40\u00a0€ "
     "(C. com. art. L441-10 et D441-5).",
     no_early_discount="Escompte pour paiement anticipé\u00a0: néant.",
+    early_discount="Escompte pour paiement anticipé\u00a0: {terms}.",
     deduction="Si vous avez déduit la TVA correspondante, votre déduction est à réduire "
     "de la TVA de cet avoir (CGI art. 272-1).",
 )
@@ -417,6 +419,7 @@ ENGLISH = Words(
     "10 percentage points from the day after the due date, and a fixed recovery indemnity of €40 "
     "(French Commercial Code, art. L441-10 and D441-5).",
     no_early_discount="No discount for early payment.",
+    early_discount="Discount for early payment: {terms}.",
     deduction="If you deducted the corresponding VAT, your deduction is to be reduced by "
     "the VAT of this credit note (CGI art. 272-1).",
 )

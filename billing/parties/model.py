@@ -71,7 +71,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Seller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The seller as the law wants it on a document (C. com. art. R123-237, CGI ann. II art. 242 nonies A).
 
-    `registration` is printed as given, such as `RCS Paris 303 265 045`; `siren` is checked.
+    `registration` is printed as given, such as `RCS Paris 303 265 045`; `siren` is checked. So are the terms
+    of an `early_payment_discount` (C. com. art. L441-9), such as `2 % sous 8 jours`: without, there is none.
     """
 
     name: Name
@@ -85,6 +86,7 @@ class Seller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     phone: Name | None = None
     iban: Name | None = None
     bic: Name | None = None
+    early_payment_discount: Name | None = None
 
 
 class Buyer(Value, frozen=True, kw_only=True):

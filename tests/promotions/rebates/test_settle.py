@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.credit_notes import store as credit_notes
-from billing.credit_notes.model import CreditNote, CreditShare, Reason
+from billing.credit_notes.model import CreditNote, CreditShare, NewReversal, Reason
 from billing.gateways.model import Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
@@ -18,6 +18,7 @@ from billing.parties.model import CustomerChange, RefundMode, VatDue
 from billing.payments.model import OutsideMeans
 from billing.settlement.apply import apply_note
 from billing.settlement.balance import balance_of
+from billing.settlement.reverse import reverse_note
 from billing.tax.model import TaxBehavior
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict, DomainError, Invalid
@@ -42,6 +43,7 @@ from tests.promotions.rebates.contracts import (
     tiers,
 )
 from tests.refunds.cases import an_intent, paid_by_provider
+from tests.refunds.test_credit_customer import credited
 from tests.shop import (
     a_credit,
     a_payment,
@@ -296,6 +298,25 @@ async def test_a_discount_for_early_payment_leaves_the_volume(tx: Tx) -> None:
 
     assert (await standing(tx, contract)).volume == euros(100_00)
     assert await now_settled(tx, contract) == [10_00]
+
+
+async def test_what_takes_a_discount_or_a_gesture_back_is_nothing_that_was_bought(tx: Tx) -> None:
+    """They had left the volume; what takes back a credit of the line brings it back."""
+    customer = await a_shop(tx)
+    invoice = await bought(tx, customer, "100.00")
+    line = by_amount(invoice.lines[0], 2_00)
+    discount = await a_credit(tx, invoice, line, reason=Reason.EARLY_PAYMENT)
+    gesture = (await credited(tx, customer)).credit_note
+    returned = await a_credit(tx, invoice, by_amount(invoice.lines[0], 49_00))
+    contract = await a_contract(tx, terms=tiers((0, "10")))
+    assert (await standing(tx, contract)).volume == euros(50_00)
+
+    for note in (discount, gesture):
+        await reverse_note(tx, note.id, NewReversal())
+    assert (await standing(tx, contract)).volume == euros(50_00)
+    await reverse_note(tx, returned.id, NewReversal())
+    assert (await standing(tx, contract)).volume == euros(99_00)
+    await assert_sound(tx)
 
 
 # ── Less than nothing is due ────────────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ test: check ## every check, then every test, on servers of their own
 torture: venv ## what `make test` does a little of, at length: a billing run and a settlement killed 50 times (KILLS=50), crowds at every cap (TRIES=30), histories of settling (HISTORIES=300), a storm of provider events (EVENTS=10000)
 	@KILLS=$(or $(KILLS),50) .venv/bin/pytest -q -s tests/flows/test_bill_killed.py tests/flows/test_settle_killed.py
 	@TRIES=$(or $(TRIES),30) .venv/bin/pytest -q tests/promotions/test_caps.py
+	@LOST=$(or $(LOST),5000) .venv/bin/pytest -q -s tests/flows/test_lost_answers.py
 	@EVENTS=$(or $(EVENTS),10000) .venv/bin/pytest -q -s tests/flows/test_provider_storm.py
 	@HISTORIES=$(or $(HISTORIES),300) .venv/bin/pytest -q --timeout 3600 tests/flows/test_settling.py
 

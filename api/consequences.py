@@ -26,11 +26,13 @@ from billing.payments import store as payments
 from billing.payments.collect import collect_payment
 from billing.payments.events import PaymentFailed, PaymentRequested
 from billing.payments.model import PaymentId
+from billing.payments.resume import RESUMING as RESUMING_PAYMENT
+from billing.payments.resume import resume_payment
 from billing.settlement.batches.create import SETTLING_ALL
 from billing.settlement.batches.model import SettlementBatchId
 from kernel.database import Door, Tx
 from kernel.events import Event, type_of
-from kernel.ids import EventId
+from kernel.ids import EventId, Id
 from kernel.jobs import Job
 from kernel.structs import Value, from_wire
 from notifications import letters
@@ -65,6 +67,7 @@ E = TypeVar("E", bound=Event)
 
 # How long to wait for a provider that has taken a charge or refund and not yet decided.
 NOT_DECIDED = timedelta(seconds=2)
+LONGEST_WAIT = timedelta(hours=6)
 # Of a back-test in one run of its job.
 CHUNKS = 20
 
@@ -115,14 +118,27 @@ async def collect_requested(work: Work) -> timedelta | None:
 async def _collect(work: Work, invoice_id: InvoiceId) -> timedelta | None:
     gateway = await work.house.gateways.to_charge(work.door, PaymentId(work.event_id.bytes))
     decided = await collect_payment(work.door, gateway, work.event_id, invoice_id)
-    return None if decided else NOT_DECIDED
+    return None if decided else _not_decided(work, work.event_id)
+
+
+async def resume_when_forgotten(work: Work) -> timedelta | None:
+    payment_id = PaymentId.parse(str(work.job.data["payment_id"]))
+    gateway = await work.house.gateways.to_charge(work.door, payment_id)
+    decided = await resume_payment(work.door, gateway, payment_id)
+    return None if decided else _not_decided(work, payment_id)
 
 
 async def send_due_refund(work: Work) -> timedelta | None:
     refund_id = RefundId.parse(str(work.job.data["refund_id"]))
     gateway = await work.house.gateways.to_refund(work.door, refund_id)
     decided = await send_refund(work.door, gateway, refund_id)
-    return None if decided else NOT_DECIDED
+    return None if decided else _not_decided(work, refund_id)
+
+
+def _not_decided(work: Work, since: Id) -> timedelta:
+    """A direct debit takes days: the longer a provider has taken, the longer it may take more."""
+    age = work.door.now() - since.made_at
+    return min(max(NOT_DECIDED, age / 4), LONGEST_WAIT)
 
 
 async def check_new_connection(work: Work) -> None:
@@ -311,6 +327,7 @@ BECAUSE_OF: Mapping[type[Event], Sequence[Consequence]] = {
 
 WHEN_DUE: Mapping[str, Consequence] = {
     SENDING: send_due_refund,
+    RESUMING_PAYMENT: resume_when_forgotten,
     CANCELLING: cancel_when_due,
     RESUMING: resume_when_due,
     MIGRATING: migrate_when_due,

@@ -24,9 +24,11 @@ from api.work import drain
 from billing.gateways.connections.reseal import reseal
 from billing.gateways.sandbox import Sandbox
 from billing.gateways.stripe_http import StripeHttp
+from billing.payments import resume as payments
 from kernel import idempotency, jobs
 from kernel.database import open_pool, transaction
 from notifications.mailer import Mailer
+from refunds import resume as refunds
 from webhooks import store as provider_events
 
 SWEEP_SECONDS = 2
@@ -57,6 +59,8 @@ async def tidy(ctx: Context) -> None:
             await idempotency.forget_lapsed(tx)
             await jobs.forget_done(tx, before=tx.wall - DONE_KEPT)
             await reseal(tx, vault)
+            await payments.resume_unattended(tx)
+            await refunds.resume_unattended(tx)
             await provider_events.forget_handled(tx, before=tx.wall - HANDLED_KEPT)
             tx.leaves_work(tx.wall)
 

@@ -82,6 +82,41 @@ async def schedule(
     return job_id
 
 
+async def ensure(tx: Tx, kind: str, data: Mapping[str, object], *, job_id: JobId) -> None:
+    """A job under this id that is still to be run: one that was done, or given up, begins again."""
+    tx.leaves_work(tx.wall)
+    await tx.conn.execute(
+        """
+        INSERT INTO jobs (tenant_id, id, kind, data, scheduled_for, due_at, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $5)
+        ON CONFLICT (tenant_id, id) DO UPDATE
+        SET state = 'waiting', attempt = 0, due_at = EXCLUDED.due_at
+        WHERE jobs.state IN ('done', 'parked')
+        """,
+        tx.tenant,
+        job_id,
+        kind,
+        data,
+        tx.now,
+        tx.wall,
+    )
+
+
+async def attended(tx: Tx, field: str, values: Sequence[str]) -> set[str]:
+    """Those of these that some job which waits or runs is about."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT DISTINCT data ->> $2 AS value
+        FROM jobs
+        WHERE tenant_id = $1 AND state IN ('waiting', 'running') AND data ->> $2 = ANY ($3::text[])
+        """,
+        tx.tenant,
+        field,
+        list(values),
+    )
+    return {row["value"] for row in rows}
+
+
 async def schedule_each(tx: Tx, kind: str, data: Sequence[Mapping[str, object]], *, due: datetime) -> None:
     """A job for each, all due at the same time."""
     await schedule_all(tx, kind, [(each, due) for each in data])

@@ -58,6 +58,21 @@ async def update(tx: Tx, refund: Refund) -> None:
     )
 
 
+async def pending(tx: Tx, *, before: RefundId) -> list[RefundId]:
+    """To be sent through a gateway since long, or sent and not decided."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id
+        FROM refunds
+        WHERE tenant_id = $1 AND status = 'pending' AND payment_id IS NOT NULL AND id < $2
+        ORDER BY id
+        """,
+        tx.tenant,
+        before,
+    )
+    return [RefundId.of(row["id"]) for row in rows]
+
+
 async def get(tx: Tx, refund_id: RefundId) -> Refund:
     row = await tx.conn.fetchrow(
         """

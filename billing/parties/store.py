@@ -380,7 +380,7 @@ async def has_gateway(tx: Tx) -> bool:
     """Test tenants have the sandbox; live ones have none until a provider is connected."""
     found: bool = await tx.conn.fetchval(
         """
-        SELECT (SELECT mode IS DISTINCT FROM 'live' FROM tenants WHERE id = $1)
+        SELECT COALESCE((SELECT mode FROM tenants WHERE id = $1), 'test') <> 'live'
             OR EXISTS (SELECT FROM payment_connections WHERE tenant_id = $1 AND status <> 'disconnected')
         """,
         tx.tenant,

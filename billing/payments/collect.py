@@ -52,7 +52,11 @@ async def collect_payment(door: Door, gateway: Gateway, event_id: EventId, invoi
         payment = await start_payment(tx, gateway.name, payment_id, invoice_id)
     if payment is None or payment.status is not Status.PENDING:
         return True
+    return await carry_out(door, gateway, payment)
 
+
+async def carry_out(door: Door, gateway: Gateway, payment: Payment) -> bool:
+    """Look the intent up, send it if the gateway knows nothing of it, and write what was said."""
     intent = intent_of(payment)
     outcome = await gateway.find_charge(intent) or await gateway.charge(intent)
 

@@ -106,6 +106,25 @@ async def at_gateway(tx: Tx, gateway: str, *, since: PaymentId, after: PaymentId
     return [load(row, Known) for row in rows]
 
 
+async def unattended(tx: Tx, *, before: PaymentId) -> list[PaymentId]:
+    """Pending through a gateway since long, and with no job that waits or runs."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id
+        FROM payments p
+        WHERE tenant_id = $1 AND status = 'pending' AND gateway IS NOT NULL AND id < $2
+          AND NOT EXISTS (
+              SELECT FROM jobs
+              WHERE tenant_id = $1 AND (event_id = p.id OR id = p.id) AND state IN ('waiting', 'running')
+          )
+        ORDER BY id
+        """,
+        tx.tenant,
+        before,
+    )
+    return [PaymentId.of(row["id"]) for row in rows]
+
+
 async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
     """Newest first: the order in which refunds go back over them.
 

@@ -17,6 +17,8 @@ from billing.dunning.begin import OVERDUE, STEP, fall_overdue, watch
 from billing.dunning.events import DunningExhausted, InvoiceOverdue, InvoiceRecovered, InvoiceReminderDue
 from billing.dunning.take_step import take_step
 from billing.gateways.connections.events import PaymentConnectionCreated, PaymentConnectionKeyChanged
+from billing.gateways.connections.model import PaymentConnectionId
+from billing.gateways.model import GatewayRefused
 from billing.gateways.sandbox import FAILS_LATER
 from billing.imports.events import InvoiceImported
 from billing.invoices import store as invoices
@@ -62,6 +64,12 @@ from subscriptions.release_offers import release_offers
 from subscriptions.remind import REMINDING, remind
 from subscriptions.resume import RESUMING, resume_due
 from subscriptions.reward_referrer import reward_referrer
+from webhooks.drift.model import DriftReportId
+from webhooks.drift.reconcile import reconcile
+from webhooks.drift.request import RECONCILING
+from webhooks.follow import Provider, follow_waiting
+from webhooks.model import ObjectKind, ProviderObject
+from webhooks.receive import FOLLOWING
 
 E = TypeVar("E", bound=Event)
 
@@ -149,6 +157,25 @@ async def check_new_connection(work: Work) -> None:
 async def check_changed_key(work: Work) -> None:
     event = work.event(PaymentConnectionKeyChanged)
     await work.house.gateways.check(work.door, event.payment_connection_id)
+
+
+async def follow_told(work: Work) -> None:
+    data = work.job.data
+    about = ProviderObject(kind=ObjectKind(str(data["kind"])), reference=str(data["reference"]))
+    await follow_waiting(work.door, await _provider(work), about)
+
+
+async def reconcile_when_asked(work: Work) -> None:
+    report_id = DriftReportId.parse(str(work.job.data["drift_report_id"]))
+    await reconcile(work.door, await _provider(work), report_id)
+
+
+async def _provider(work: Work) -> Provider:
+    connection_id = PaymentConnectionId.parse(str(work.job.data["connection_id"]))
+    books = await work.house.gateways.stripe(work.door, connection_id)
+    if books is None:
+        raise GatewayRefused("gateway_missing")
+    return Provider(name=books.name, connection_id=connection_id, books=books)
 
 
 async def cancel_when_due(work: Work) -> None:
@@ -338,10 +365,12 @@ WHEN_DUE: Mapping[str, Consequence] = {
     STEP: take_dunning_step,
     SETTLING: settle_rebate_when_due,
     SETTLING_ALL: settle_all_customers,
+    FOLLOWING: follow_told,
+    RECONCILING: reconcile_when_asked,
 }
 
 # What may be over a million rows, and takes its time.
-SLOW = frozenset({SETTLING, SETTLING_ALL})
+SLOW = frozenset({RECONCILING, SETTLING, SETTLING_ALL})
 
 # What the outbox and the worker go by: kinds of job are the names of the functions above.
 KINDS_BY_EVENT: Mapping[str, Sequence[str]] = {

@@ -27,7 +27,7 @@ from billing.gateways.stripe import Stripe
 from billing.gateways.stripe_http import StripeHttp
 from billing.payments.model import PaymentId
 from kernel.database import Door, Pool, Tx
-from kernel.ids import Id, TenantId
+from kernel.ids import TenantId
 from refunds import store as refunds
 from refunds.model import RefundId
 
@@ -136,11 +136,10 @@ class StoredConnections:
             tenant = await store.tenant_of(conn, known)
         return Connection(id=known, tenant=tenant) if tenant else None
 
-    async def secrets_of(self, tx: Tx, connection_id: Id) -> Sequence[str]:
-        known = PaymentConnectionId(connection_id.bytes)
+    async def secrets_of(self, tx: Tx, connection_id: PaymentConnectionId) -> Sequence[str]:
         return [
             self._vault.open(each.secret, tenant=tx.tenant, row=each.id)
-            for each in await store.secrets_of(tx, known)
+            for each in await store.secrets_of(tx, connection_id)
         ]
 
 

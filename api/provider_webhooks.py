@@ -18,10 +18,11 @@ from litestar.params import FromPath
 from api import body as bodies
 from api import clock
 from api.wake import Waker
+from billing.gateways.connections.model import PaymentConnectionId
 from kernel import clocks
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import Invalid, NotFound
-from kernel.ids import Id, TenantId
+from kernel.ids import TenantId
 from kernel.structs import Value
 from webhooks import signature, stripe_events
 from webhooks.receive import receive
@@ -31,7 +32,7 @@ HEADER = signature.HEADER.lower().encode()
 
 
 class Connection(Value, frozen=True, kw_only=True):
-    id: Id
+    id: PaymentConnectionId
     tenant: TenantId
 
 
@@ -40,17 +41,7 @@ class Connections(Protocol):
 
     async def find(self, pool: Pool, connection_id: str) -> Connection | None: ...
 
-    async def secrets_of(self, tx: Tx, connection_id: Id) -> Sequence[str]: ...
-
-
-class NoConnections:
-    """An installation that is connected to no provider."""
-
-    async def find(self, pool: Pool, connection_id: str) -> Connection | None:  # noqa: ARG002
-        return None
-
-    async def secrets_of(self, tx: Tx, connection_id: Id) -> Sequence[str]:  # noqa: ARG002
-        return ()
+    async def secrets_of(self, tx: Tx, connection_id: PaymentConnectionId) -> Sequence[str]: ...
 
 
 class Taken(Value, frozen=True, kw_only=True):
@@ -61,7 +52,7 @@ class Taken(Value, frozen=True, kw_only=True):
 
 
 # Nobody's, by a secret that nobody knows.
-NOBODY = Connection(id=TenantId(token_bytes(16)), tenant=TenantId(token_bytes(16)))
+NOBODY = Connection(id=PaymentConnectionId(token_bytes(16)), tenant=TenantId(token_bytes(16)))
 NO_SECRET = (token_hex(),)
 
 

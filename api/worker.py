@@ -25,11 +25,12 @@ from billing.gateways.connections.reseal import reseal
 from billing.gateways.sandbox import Sandbox
 from billing.gateways.stripe_http import StripeHttp
 from billing.payments import resume as payments
-from kernel import idempotency, jobs
+from kernel import clocks, idempotency, jobs
 from kernel.database import open_pool, transaction
 from notifications.mailer import Mailer
 from refunds import resume as refunds
 from webhooks import store as provider_events
+from webhooks.drift.request import compare_nightly
 
 SWEEP_SECONDS = 2
 DONE_KEPT = timedelta(days=30)
@@ -62,6 +63,8 @@ async def tidy(ctx: Context) -> None:
             await payments.resume_unattended(tx)
             await refunds.resume_unattended(tx)
             await provider_events.forget_handled(tx, before=tx.wall - HANDLED_KEPT)
+            await clocks.go_by(tx)
+            await compare_nightly(tx)
             tx.leaves_work(tx.wall)
 
 

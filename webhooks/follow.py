@@ -6,9 +6,10 @@ before that looks again, and finds that ours is there already.
 
 from typing import Protocol
 
+from billing.gateways.checkouts.save_method import save_method
+from billing.gateways.connections.model import PaymentConnectionId
 from billing.gateways.model import Gateway, Ledgered
 from kernel.database import Door
-from kernel.ids import Id
 from kernel.structs import Value
 from webhooks import store
 from webhooks.drift.model import Finding
@@ -25,7 +26,7 @@ class Provider(Value, frozen=True, kw_only=True):
     """A provider as one connection reaches it: its name, as payments keep it, and its books."""
 
     name: str
-    connection_id: Id
+    connection_id: PaymentConnectionId
     books: Books
 
 
@@ -44,13 +45,16 @@ async def follow_waiting(door: Door, provider: Provider, about: ProviderObject) 
 
 
 async def follow(door: Door, provider: Provider, about: ProviderObject) -> Finding | None:
-    """None when the provider does not know the object."""
+    """None when the provider does not know the object, or nothing of it is compared."""
     match about.kind:
         case ObjectKind.CHARGE:
             return await _charge(door, provider, about.reference)
         case ObjectKind.REFUND:
             return await _refund(door, provider, about.reference)
-        case ObjectKind.DISPUTE | ObjectKind.CHECKOUT:
+        case ObjectKind.CHECKOUT:
+            await _checkout(door, provider, about.reference)
+            return None
+        case ObjectKind.DISPUTE:
             return None
 
 
@@ -70,3 +74,10 @@ async def _refund(door: Door, provider: Provider, reference: str) -> Finding | N
     await _charge(door, provider, made.charge)
     async with door.open() as tx:
         return await follow_refund(tx, made)
+
+
+async def _checkout(door: Door, provider: Provider, reference: str) -> None:
+    saved = await provider.books.method_of(reference)
+    if saved is not None:
+        async with door.open() as tx:
+            await save_method(tx, saved)

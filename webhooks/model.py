@@ -17,6 +17,7 @@ from typing import Annotated
 
 import msgspec
 
+from billing.gateways.connections.model import PaymentConnectionId
 from kernel.errors import Invalid
 from kernel.ids import Id, JobId
 from kernel.structs import Value
@@ -63,6 +64,7 @@ class ProviderEvent(Value, frozen=True, kw_only=True):
 
     id: ProviderEventId
     provider: str
+    payment_connection_id: PaymentConnectionId
     reference: str
     type: str
     kind: ObjectKind | None

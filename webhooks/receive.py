@@ -3,16 +3,17 @@
 The answer is sent once this is committed. What the provider delivers again, it has been told twice.
 """
 
+from billing.gateways.connections.model import PaymentConnectionId
 from kernel import jobs
 from kernel.database import Tx
-from kernel.ids import Id, JobId
+from kernel.ids import JobId
 from webhooks import store
 from webhooks.model import Told
 
 FOLLOWING = "follow_provider_object"
 
 
-async def receive(tx: Tx, connection_id: Id, provider: str, told: Told) -> bool:
+async def receive(tx: Tx, connection_id: PaymentConnectionId, provider: str, told: Told) -> bool:
     """False when it is here already."""
     job_id = JobId.new() if told.kind else None
 

@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from billing.gateways.connections.model import PaymentConnectionId
 from kernel.database import Tx
 from kernel.errors import not_found
-from kernel.ids import Id, JobId
+from kernel.ids import JobId
 from kernel.paging import Page, Window, page_of
 from kernel.structs import load
 from webhooks.model import ObjectKind, ProviderEvent, ProviderEventId, ProviderObject, Status, Told
 
 
-async def insert(tx: Tx, connection_id: Id, provider: str, told: Told, job_id: JobId | None) -> bool:
+async def insert(
+    tx: Tx, connection_id: PaymentConnectionId, provider: str, told: Told, job_id: JobId | None
+) -> bool:
     """False when this event is here already."""
     inserted = await tx.conn.fetchval(
         """
@@ -37,7 +40,9 @@ async def insert(tx: Tx, connection_id: Id, provider: str, told: Told, job_id: J
     return inserted is not None
 
 
-async def waiting_for(tx: Tx, connection_id: Id, about: ProviderObject) -> list[ProviderEventId]:
+async def waiting_for(
+    tx: Tx, connection_id: PaymentConnectionId, about: ProviderObject
+) -> list[ProviderEventId]:
     """The events about an object that nobody has looked at since they came."""
     rows = await tx.conn.fetch(
         """
@@ -71,8 +76,9 @@ async def mark_handled(tx: Tx, event_ids: Sequence[ProviderEventId]) -> None:
 async def get(tx: Tx, event_id: ProviderEventId) -> ProviderEvent:
     row = await tx.conn.fetchrow(
         """
-        SELECT e.id, provider, reference, type, e.kind, object_reference, happened_at, received_at,
-               handled_at, job_id, COALESCE(j.attempt, 0) AS attempts, j.last_error,
+        SELECT e.id, provider, connection_id AS payment_connection_id, reference, type, e.kind,
+               object_reference, happened_at, received_at, handled_at, job_id,
+               COALESCE(j.attempt, 0) AS attempts, j.last_error,
                CASE WHEN e.kind IS NULL THEN 'ignored'
                     WHEN handled_at IS NOT NULL THEN 'handled'
                     WHEN j.state = 'parked' THEN 'parked'
@@ -96,8 +102,9 @@ async def page(
 ) -> Page[ProviderEvent]:
     rows = await tx.conn.fetch(
         """
-        SELECT e.id, provider, reference, type, e.kind, object_reference, happened_at, received_at,
-               handled_at, job_id, COALESCE(j.attempt, 0) AS attempts, j.last_error,
+        SELECT e.id, provider, connection_id AS payment_connection_id, reference, type, e.kind,
+               object_reference, happened_at, received_at, handled_at, job_id,
+               COALESCE(j.attempt, 0) AS attempts, j.last_error,
                CASE WHEN e.kind IS NULL THEN 'ignored'
                     WHEN handled_at IS NOT NULL THEN 'handled'
                     WHEN j.state = 'parked' THEN 'parked'

@@ -3,13 +3,14 @@
 from typing import Annotated
 
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
-from api.operations import query
+from api.operations import command, query
 from kernel.database import Tx
 from kernel.paging import Page, Window
 from webhooks.drift import store
-from webhooks.drift.model import Done, DriftItem, DriftReport, DriftReportId
+from webhooks.drift.model import Done, DriftItem, DriftReport, DriftReportId, NewReconciliation
+from webhooks.drift.request import request_reconciliation
 
 OfReport = Annotated[
     DriftReportId | None,
@@ -18,6 +19,16 @@ OfReport = Annotated[
 OfDone = Annotated[
     Done | None, QueryParameter(name="done", description="Only those about which this was done.")
 ]
+
+
+@command("/v1/reconciliations", scope="payments:write", status=202)
+async def create_reconciliation(tx: NamedDependency[Tx], data: JSONBody[NewReconciliation]) -> DriftReport:
+    """Compare a payment provider's books with ours now, beside every night.
+
+    Ours follow theirs, and what only they know of is recorded. The report says what differed, and what is
+    left to a person; it is `running` until a worker is through.
+    """
+    return await request_reconciliation(tx, data)
 
 
 @query("/v1/drift_reports", scope="payments:read")
@@ -49,4 +60,4 @@ async def list_drift_items(
     return await store.items(tx, window, report_id=drift_report_id, done=done)
 
 
-ROUTES = [list_drift_reports, get_drift_report, list_drift_items]
+ROUTES = [create_reconciliation, list_drift_reports, get_drift_report, list_drift_items]

@@ -158,6 +158,7 @@ async def send_keys(send: Send) -> None:
     await send("patch_payment_connection", connection, "PATCH")
     await send("create_webhook_secret", f"{connection}/webhook_secrets")
     await send("create_checkout_session", "customers/user-42/checkout_sessions")
+    await send("create_reconciliation", "reconciliations", pcx=made["id"])
 
 
 async def send_refunds(send: Send, client: httpx.AsyncClient, pool: Pool, opened: Opened) -> None:

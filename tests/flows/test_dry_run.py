@@ -81,6 +81,9 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_plan": lambda b, _: b.post("/v1/plans", plan("new")),
     "create_plan_version": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("49.00")),
     "create_rebate": lambda b, w: b.post("/v1/rebates", BODIES["create_rebate"](w)),
+    "create_reconciliation": lambda b, w: b.post(
+        f"/v1/payment_connections/{w['payment_connection']}/disconnect"
+    ),
     "create_redemption": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_referral_code": lambda b, w: b.post(f"/v1/offers/{w['offer']}/archive"),
     "create_settlement_batch": lambda b, w: b.post(

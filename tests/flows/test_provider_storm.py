@@ -23,6 +23,7 @@ from api.app import create_app
 from api.provider_webhooks import Connection
 from api.settings import Settings
 from billing.credit_notes.model import NewCreditNote, Reason
+from billing.gateways.connections.model import PaymentConnectionId
 from billing.gateways.model import ChargeIntent, GatewayTimeout, RefundIntent
 from billing.gateways.stripe import Stripe
 from billing.gateways.stripe_http import StripeHttp
@@ -35,7 +36,7 @@ from billing.payments.model import Means, Payment, PaymentId, Status
 from billing.settlement.settle import settle
 from kernel import jobs
 from kernel.database import Door, Pool, Tx, transaction
-from kernel.ids import Id, TenantId
+from kernel.ids import TenantId
 from kernel.structs import Value
 from refunds.credit_invoice import credit_invoice
 from refunds.send_refund import finish_refund
@@ -63,7 +64,7 @@ class Stand:
     """Connections in memory."""
 
     def __init__(self) -> None:
-        self.tenants: dict[Id, TenantId] = {}
+        self.tenants: dict[PaymentConnectionId, TenantId] = {}
 
     async def find(self, pool: Pool, connection_id: str) -> Connection | None:
         return next(
@@ -75,7 +76,7 @@ class Stand:
             None,
         )
 
-    async def secrets_of(self, tx: Tx, connection_id: Id) -> Sequence[str]:
+    async def secrets_of(self, tx: Tx, connection_id: PaymentConnectionId) -> Sequence[str]:
         return (SECRET,)
 
 
@@ -105,7 +106,7 @@ class Town:
     def __init__(self, pool: Pool, stripe: Stripe, account: Account, anonymous: httpx.AsyncClient) -> None:
         self.pool = pool
         self.tenant = TenantId.new()
-        self.connection = TenantId.new()  # any id will do
+        self.connection = PaymentConnectionId.new()  # any id will do
         self.provider = Provider(name=stripe.name, connection_id=self.connection, books=stripe)
         self.stripe = stripe
         self.account = account

@@ -14,15 +14,16 @@ from litestar import Litestar
 from api.app import create_app
 from api.provider_webhooks import Connection
 from api.settings import Settings
+from billing.gateways.connections.model import PaymentConnectionId
 from kernel.database import Pool, Tx
-from kernel.ids import Id, TenantId
+from kernel.ids import TenantId
 from tests.flows.backend import Backend
 from tests.flows.conftest import Time
 from tests.makers import NOON
 from webhooks.signature import sign
 
 SECRET, OLD = "whsec_new", "whsec_old"
-HERE = TenantId.new()  # any id will do for a connection
+HERE = PaymentConnectionId.new()  # any id will do for a connection
 MEBIBYTE = 1024 * 1024
 
 
@@ -37,7 +38,7 @@ class Stand:
         tenant = self.tenants.get(connection_id)
         return Connection(id=HERE, tenant=tenant) if tenant else None
 
-    async def secrets_of(self, tx: Tx, connection_id: Id) -> Sequence[str]:
+    async def secrets_of(self, tx: Tx, connection_id: PaymentConnectionId) -> Sequence[str]:
         return self.secrets if connection_id == HERE else ()
 
 
@@ -152,7 +153,7 @@ def forged(how: str, n: int, dice: Random) -> tuple[bytes, dict[bytes, bytes]]:
 async def test_a_connection_that_is_not_there_is_a_404_whoever_signs(
     anonymous: httpx.AsyncClient, address: str
 ) -> None:
-    for path in (f"/webhooks/stripe/{TenantId.new()}", "/webhooks/stripe/nonsense"):
+    for path in (f"/webhooks/stripe/{PaymentConnectionId.new()}", "/webhooks/stripe/nonsense"):
         assert await deliver(anonymous, path, an_event()) == (404, "payment_connection_not_found")
         assert await deliver(anonymous, path, an_event(), {}) == (404, "payment_connection_not_found")
 

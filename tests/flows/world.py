@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from billing.gateways.connections.model import PaymentConnectionId
 from billing.invoices import store as invoices
 from billing.invoices.model import InvoiceId
 from kernel.database import transaction
@@ -31,7 +32,7 @@ from tests.flows.conftest import Time
 from tests.makers import EUR, NOON
 from tests.refunds.cases import declined, paid_by_provider
 from webhooks.drift import store as drift
-from webhooks.drift.model import Done, Finding, Kind
+from webhooks.drift.model import Done, Finding, Kind, NewReconciliation
 from webhooks.drift.request import request_reconciliation
 from webhooks.model import ObjectKind, Told
 from webhooks.receive import FOLLOWING, receive
@@ -128,6 +129,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "tax_rate": w["tax_rate"],
         "entitlements": {"calls": {"quota": 10, "meter": w["meter"]}},
     },
+    "create_reconciliation": lambda w: {"payment_connection": w["payment_connection"]},
     "create_rebate": lambda w: rebate("new", w["customer"]),
     "create_redemption": lambda w: {"customer": w["customer"], "offer": w["offer"]},
     "create_referral_code": lambda w: {"offer": w["offer"], "referrer_offer": w["offer"]},
@@ -230,6 +232,7 @@ NAMED_IN_BODIES = {
     "offer": "offer",
     "tax_rate": "tax_rate",
     "legal_entity": "legal_entity",
+    "payment_connection": "payment_connection",
     "line": "invoice_line",
     "meter": "meter",
     "subscription": "subscription",
@@ -343,7 +346,6 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "offer": offer["id"],
         "payment": payment["id"],
         "plan": pro["id"],
-        **await _from_a_provider(backend),
         "rebate": contract["id"],
         "redemption": redemption["id"],
         "refund": refund["id"],
@@ -416,10 +418,11 @@ async def _connected(backend: Backend, customer_id: str) -> World:
         "checkout_session": checkout["id"],
         "payment_connection": connection["id"],
         "webhook_secret": connection["webhook_secrets"][0]["id"],
+        **await _from_a_provider(backend, connection["id"]),
     }
 
 
-async def _from_a_provider(backend: Backend) -> World:
+async def _from_a_provider(backend: Backend, connection: str) -> World:
     """An event whose object nobody could look up, and a comparison that has not begun."""
     told = Told(
         reference="evt_1",
@@ -428,8 +431,9 @@ async def _from_a_provider(backend: Backend) -> World:
         object_reference="re_1",
         happened_at=NOON,
     )
+    there = PaymentConnectionId.parse(connection)
     async with transaction(backend.pool, backend.tenant, now=NOON) as tx:
-        await receive(tx, backend.tenant, "stripe", told)
+        await receive(tx, there, "stripe", told)
         await tx.conn.execute(
             """
             UPDATE jobs
@@ -439,7 +443,7 @@ async def _from_a_provider(backend: Backend) -> World:
             tx.tenant,
             FOLLOWING,
         )
-        report = await request_reconciliation(tx, backend.tenant, "stripe")
+        report = await request_reconciliation(tx, NewReconciliation(payment_connection=there))
         lost = Finding(kind=Kind.CHARGE_OF_NOBODY, done=Done.LEFT, reference="pi_1", theirs=Money(1, EUR))
         await drift.insert_item(tx, report.id, lost)
     (event,) = (await backend.get("/v1/provider_events"))["data"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from billing.gateways.connections.model import PaymentConnectionId
 from billing.gateways.model import (
     Charge,
     ChargeIntent,
@@ -18,12 +19,12 @@ from billing.gateways.model import (
     RefundMade,
     Status,
 )
-from kernel.ids import Id, TenantId
+from kernel.ids import Id
 from kernel.money import Money
 from tests.makers import NOON
 from webhooks.follow import Provider
 
-HERE = TenantId.new()  # any id will do for a connection
+HERE = PaymentConnectionId.new()  # any id will do for a connection
 
 
 class Books:

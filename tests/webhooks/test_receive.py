@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from billing.gateways.connections.model import PaymentConnectionId
 from kernel import jobs
 from kernel.database import Pool, Tx, begin, rollback, transaction
 from kernel.errors import Conflict, NotFound
-from kernel.ids import Id, TenantId
+from kernel.ids import TenantId
 from kernel.paging import Window
 from tests.makers import NOON
 from tests.shop import at, while_open
@@ -16,7 +17,7 @@ from webhooks.model import ObjectKind, ProviderEvent, ProviderEventId, ProviderO
 from webhooks.receive import receive
 from webhooks.retry_event import retry_event
 
-HERE = TenantId.new()  # any id will do for a connection
+HERE = PaymentConnectionId.new()  # any id will do for a connection
 A_REFUND = ProviderObject(kind=ObjectKind.REFUND, reference="re_1")
 
 
@@ -117,7 +118,7 @@ async def test_events_of_one_object_wait_together(tx: Tx) -> None:
 
 
 async def test_an_object_of_another_connection_is_another_object(tx: Tx) -> None:
-    elsewhere: Id = TenantId.new()
+    elsewhere = PaymentConnectionId.new()
     await receive(tx, elsewhere, "stripe", told())
     assert await store.waiting_for(tx, HERE, A_REFUND) == []
 

@@ -1,17 +1,20 @@
 """Comparing a provider's books with ours: what only one of us knows is found, and most of it mended."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
 
+from billing.gateways.connections.model import Keys, PaymentConnectionId, Provider
+from billing.gateways.connections.model import Status as ConnectionStatus
 from billing.gateways.model import Status
 from billing.payments import store as payments
 from billing.payments.model import Status as PaymentStatus
 from kernel import jobs
 from kernel.database import Tx
-from kernel.errors import Invalid
-from kernel.ids import Id
+from kernel.errors import Conflict, Invalid, NotFound
 from kernel.paging import Window
 from refunds import store as refunds
 from refunds.model import Status as RefundStatus
@@ -20,22 +23,56 @@ from tests.shop import a_door, at
 from tests.webhooks.provider import HERE
 from tests.webhooks.shop import PI, RE, TOTAL, Shop
 from webhooks.drift import store
-from webhooks.drift.model import ADVICE, Done, DriftItem, DriftReport, Kind
+from webhooks.drift.model import ADVICE, Done, DriftItem, DriftReport, Kind, NewReconciliation
 from webhooks.drift.model import Status as ReportStatus
 from webhooks.drift.reconcile import reconcile
 from webhooks.drift.request import (
     FIRST,
     OVERLAP,
     RECONCILING,
-    reconcile_nightly,
+    compare,
+    compare_nightly,
     request_reconciliation,
 )
 
 ALL = Window(limit=100)
 
 
+def a_connection() -> Keys:
+    return Keys(
+        id=HERE,
+        provider=Provider.STRIPE,
+        status=ConnectionStatus.CONNECTED,
+        account="acct_1",
+        secret_key=b"",
+        next_secret_key=None,
+    )
+
+
+async def connected(tx: Tx, *, status: str = "connected") -> PaymentConnectionId:
+    """In a tenant that is there."""
+    account_id, connection_id = uuid4(), PaymentConnectionId.new()
+    if not await tx.conn.fetchval("SELECT count(*) FROM tenants WHERE id = $1", tx.tenant):
+        await tx.conn.execute("INSERT INTO accounts VALUES ($1, 'x', $2)", account_id, tx.now)
+        await tx.conn.execute(
+            "INSERT INTO tenants VALUES ($1, $2, 'x', 'test', $3)", tx.tenant, account_id, tx.now
+        )
+    await tx.conn.execute(
+        """
+        INSERT INTO payment_connections (tenant_id, id, provider, status, key_hint, secret_key, created_at)
+        VALUES ($1, $2, 'stripe', $3, 'x', $4, $5)
+        """,
+        tx.tenant,
+        connection_id,
+        status,
+        None if status == "disconnected" else b"",
+        tx.now,
+    )
+    return connection_id
+
+
 async def compared(shop: Shop, *, now: datetime = NOON, runs: int = 1) -> DriftReport:
-    report = await shop.inside(lambda tx: request_reconciliation(tx, HERE, "sandbox"))
+    report = await shop.inside(lambda tx: compare(tx, a_connection()))
     for _ in range(runs):
         await reconcile(a_door(shop.pool, shop.tenant, now=now), shop.books.provider, report.id)
     return await shop.inside(lambda tx: store.get(tx, report.id))
@@ -170,7 +207,7 @@ async def test_a_comparison_that_died_on_its_way_keeps_what_it_found(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.charged()
-    report = await shop.inside(lambda tx: request_reconciliation(tx, HERE, "sandbox"))
+    report = await shop.inside(lambda tx: compare(tx, a_connection()))
     door = a_door(shop.pool, shop.tenant)
 
     with monkeypatch.context() as dying:
@@ -195,40 +232,63 @@ async def test_it_is_told_when_it_is_done_and_once(shop: Shop) -> None:
 
 
 async def test_the_next_begins_a_little_before_the_last(tx: Tx) -> None:
-    first = await request_reconciliation(tx, HERE, "sandbox")
+    first = await compare(tx, a_connection())
     assert first.since == NOON - FIRST
-    again = await request_reconciliation(tx, HERE, "sandbox")
+    again = await compare(tx, a_connection())
     assert again.since == NOON - FIRST, "the first has not come to an end"
 
     await store.end(tx, first.id, compared=0)
     later = at(tx, NOON + timedelta(days=1))
-    assert (await request_reconciliation(later, HERE, "sandbox")).since == NOON - OVERLAP
+    assert (await compare(later, a_connection())).since == NOON - OVERLAP
 
 
 async def test_a_connection_has_its_own_comparisons(tx: Tx) -> None:
-    first = await request_reconciliation(tx, HERE, "sandbox")
+    first = await compare(tx, a_connection())
     await store.end(tx, first.id, compared=0)
 
-    other: Id = type(HERE).new()
-    assert (await request_reconciliation(tx, other, "sandbox")).since == NOON - FIRST
+    other = PaymentConnectionId.new()
+    assert (await compare(tx, replace(a_connection(), id=other))).since == NOON - FIRST
 
 
 async def test_it_may_begin_as_far_back_as_a_year(tx: Tx) -> None:
     asked = NOON - timedelta(days=365)
-    assert (await request_reconciliation(tx, HERE, "sandbox", since=asked)).since == asked
+    assert (await compare(tx, a_connection(), since=asked)).since == asked
     for since in (NOON - timedelta(days=367), NOON + timedelta(seconds=1)):
         with pytest.raises(Invalid, match="past year"):
-            await request_reconciliation(tx, HERE, "sandbox", since=since)
+            await compare(tx, a_connection(), since=since)
 
 
-async def test_a_night_has_one_comparison(tx: Tx) -> None:
+async def test_a_night_has_one_comparison_of_each_connection_that_works(tx: Tx) -> None:
+    working = [await connected(tx) for _ in range(2)]
+    await connected(tx, status="checking")
     for hours in (0, 1, 11, 24):
-        await reconcile_nightly(at(tx, NOON + timedelta(hours=hours)), HERE, "sandbox")
-    assert len((await store.page(tx, ALL)).data) == 2
+        await compare_nightly(at(tx, NOON + timedelta(hours=hours)))
+
+    reports = (await store.page(tx, ALL)).data
+    assert Counter(report.payment_connection_id for report in reports) == dict.fromkeys(working, 2)
+
+
+async def test_it_is_of_the_newest_connection_that_works_unless_one_is_named(tx: Tx) -> None:
+    with pytest.raises(Conflict, match="No payment provider"):
+        await request_reconciliation(tx, NewReconciliation())
+    first, second = [await connected(tx) for _ in range(2)]
+    await connected(tx, status="checking")
+
+    assert (await request_reconciliation(tx, NewReconciliation())).payment_connection_id == second
+    named = await request_reconciliation(tx, NewReconciliation(payment_connection=first))
+    assert named.payment_connection_id == first
+
+
+async def test_a_connection_that_has_ended_or_never_was_is_not_compared(tx: Tx) -> None:
+    ended = await connected(tx, status="disconnected")
+    with pytest.raises(Conflict, match="has ended"):
+        await request_reconciliation(tx, NewReconciliation(payment_connection=ended))
+    with pytest.raises(NotFound):
+        await request_reconciliation(tx, NewReconciliation(payment_connection=HERE))
 
 
 async def test_one_that_was_given_up_has_failed_and_says_why(tx: Tx) -> None:
-    report = await request_reconciliation(tx, HERE, "sandbox")
+    report = await compare(tx, a_connection())
     while (await store.get(tx, report.id)).status is not ReportStatus.FAILED:
         tx.wall += timedelta(days=1)
         job = await jobs.claim(tx)

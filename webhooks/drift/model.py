@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from billing.gateways.connections.model import PaymentConnectionId
 from kernel.events import Event
 from kernel.ids import Id, JobId
 from kernel.money import Currency, Money
@@ -143,8 +144,12 @@ class Status(StrEnum):
 
 
 class NewReconciliation(Input, frozen=True, kw_only=True):
-    """Without `since` from three days before the last one; the first time from thirty days ago."""
+    """Of a connection, or of the newest that works.
 
+    Without `since` from three days before the last one; the first time from thirty days ago.
+    """
+
+    payment_connection: PaymentConnectionId | None = None
     since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
@@ -157,6 +162,7 @@ class DriftReport(Value, frozen=True, kw_only=True):
 
     id: DriftReportId
     provider: str
+    payment_connection_id: PaymentConnectionId
     status: Status
     since: datetime
     requested_at: datetime

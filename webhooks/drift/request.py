@@ -2,12 +2,15 @@
 
 from datetime import datetime, timedelta
 
+from billing.gateways.connections import store as connections
+from billing.gateways.connections.model import Keys, PaymentConnectionId
+from billing.gateways.connections.rules import check_not_disconnected
 from kernel import jobs
 from kernel.database import Tx
-from kernel.errors import Invalid
-from kernel.ids import Id, JobId
+from kernel.errors import Conflict, Invalid, not_found
+from kernel.ids import JobId
 from webhooks.drift import store
-from webhooks.drift.model import DriftReport, DriftReportId
+from webhooks.drift.model import DriftReport, DriftReportId, NewReconciliation
 
 RECONCILING = "reconcile"
 # What was told too late for one comparison is in the next.
@@ -17,25 +20,46 @@ FARTHEST = timedelta(days=366)
 A_NIGHT = timedelta(hours=12)
 
 
-async def request_reconciliation(
-    tx: Tx, connection_id: Id, provider: str, *, since: datetime | None = None
-) -> DriftReport:
-    last = await store.last_began(tx, connection_id)
+async def request_reconciliation(tx: Tx, request: NewReconciliation) -> DriftReport:
+    connection = await _connection(tx, request.payment_connection)
+    return await compare(tx, connection, since=request.since)
+
+
+async def _connection(tx: Tx, named: PaymentConnectionId | None) -> Keys:
+    if named is None:
+        found = (await connections.choice_for_charge(tx, None)).keys
+        if found is None:
+            raise Conflict(
+                "gateway_missing",
+                "No payment provider is connected. Connect one with POST /v1/payment_connections.",
+            )
+        return found
+    found = await connections.find(tx, named)
+    if found is None:
+        raise not_found("payment connection", named)
+    check_not_disconnected(found)
+    return found
+
+
+async def compare(tx: Tx, connection: Keys, *, since: datetime | None = None) -> DriftReport:
+    """A report that a job will fill."""
+    last = await store.last_began(tx, connection.id)
 
     start = check(since, wall=tx.wall) if since else (last or tx.wall - FIRST + OVERLAP) - OVERLAP
     report_id, job_id = DriftReportId.new(), JobId.new()
 
-    await store.insert(tx, report_id, connection_id, provider, job_id=job_id, since=start)
-    data = {"connection_id": str(connection_id), "drift_report_id": str(report_id)}
+    await store.insert(tx, report_id, connection.id, connection.provider, job_id=job_id, since=start)
+    data = {"connection_id": str(connection.id), "drift_report_id": str(report_id)}
     await jobs.schedule(tx, RECONCILING, data, due=tx.now, job_id=job_id)
     return await store.get(tx, report_id)
 
 
-async def reconcile_nightly(tx: Tx, connection_id: Id, provider: str) -> None:
-    """Once a night, however often it is called."""
-    last = await store.last_requested(tx, connection_id)
-    if last is None or tx.wall - last >= A_NIGHT:
-        await request_reconciliation(tx, connection_id, provider)
+async def compare_nightly(tx: Tx) -> None:
+    """Each connection that works once a night, however often it is called."""
+    for connection in await connections.connected(tx):
+        last = await store.last_requested(tx, connection.id)
+        if last is None or tx.wall - last >= A_NIGHT:
+            await compare(tx, connection)
 
 
 def check(since: datetime, *, wall: datetime) -> datetime:

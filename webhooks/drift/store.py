@@ -4,16 +4,23 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from billing.gateways.connections.model import PaymentConnectionId
 from kernel.database import Tx
 from kernel.errors import not_found
-from kernel.ids import Id, JobId
+from kernel.ids import JobId
 from kernel.paging import Page, Window, page_of
 from kernel.structs import load
 from webhooks.drift.model import ADVICE, Done, DriftItem, DriftItemId, DriftReport, DriftReportId, Finding
 
 
 async def insert(
-    tx: Tx, report_id: DriftReportId, connection_id: Id, provider: str, *, job_id: JobId, since: datetime
+    tx: Tx,
+    report_id: DriftReportId,
+    connection_id: PaymentConnectionId,
+    provider: str,
+    *,
+    job_id: JobId,
+    since: datetime,
 ) -> None:
     await tx.conn.execute(
         """
@@ -30,7 +37,7 @@ async def insert(
     )
 
 
-async def last_began(tx: Tx, connection_id: Id) -> datetime | None:
+async def last_began(tx: Tx, connection_id: PaymentConnectionId) -> datetime | None:
     """When the newest comparison began that has come to an end."""
     began: datetime | None = await tx.conn.fetchval(
         """
@@ -44,7 +51,7 @@ async def last_began(tx: Tx, connection_id: Id) -> datetime | None:
     return began
 
 
-async def last_requested(tx: Tx, connection_id: Id) -> datetime | None:
+async def last_requested(tx: Tx, connection_id: PaymentConnectionId) -> datetime | None:
     requested: datetime | None = await tx.conn.fetchval(
         """
         SELECT max(requested_at)
@@ -60,8 +67,8 @@ async def last_requested(tx: Tx, connection_id: Id) -> datetime | None:
 async def get(tx: Tx, report_id: DriftReportId) -> DriftReport:
     row = await tx.conn.fetchrow(
         """
-        SELECT r.id, r.provider, r.since, r.requested_at, r.ended_at, r.compared, r.job_id,
-               COALESCE(j.attempt, 0) AS attempts, j.last_error,
+        SELECT r.id, r.provider, r.connection_id AS payment_connection_id, r.since, r.requested_at,
+               r.ended_at, r.compared, r.job_id, COALESCE(j.attempt, 0) AS attempts, j.last_error,
                CASE WHEN r.ended_at IS NOT NULL THEN 'done'
                     WHEN j.state = 'parked' THEN 'failed'
                     ELSE 'running' END AS status,
@@ -85,8 +92,8 @@ async def get(tx: Tx, report_id: DriftReportId) -> DriftReport:
 async def page(tx: Tx, window: Window) -> Page[DriftReport]:
     rows = await tx.conn.fetch(
         """
-        SELECT r.id, r.provider, r.since, r.requested_at, r.ended_at, r.compared, r.job_id,
-               COALESCE(j.attempt, 0) AS attempts, j.last_error,
+        SELECT r.id, r.provider, r.connection_id AS payment_connection_id, r.since, r.requested_at,
+               r.ended_at, r.compared, r.job_id, COALESCE(j.attempt, 0) AS attempts, j.last_error,
                CASE WHEN r.ended_at IS NOT NULL THEN 'done'
                     WHEN j.state = 'parked' THEN 'failed'
                     ELSE 'running' END AS status,

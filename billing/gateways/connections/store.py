@@ -249,6 +249,20 @@ async def find(tx: Tx, connection_id: PaymentConnectionId) -> Keys | None:
     return load(row, Keys) if row else None
 
 
+async def connected(tx: Tx) -> list[Keys]:
+    """Those that work, newest first."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, provider, status, account, secret_key, next_secret_key
+        FROM payment_connections
+        WHERE tenant_id = $1 AND status = 'connected'
+        ORDER BY id DESC
+        """,
+        tx.tenant,
+    )
+    return [load(row, Keys) for row in rows]
+
+
 # ── Webhook secrets ─────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -25,9 +25,10 @@ from billing.settlement.dissociate import take_back
 from billing.settlement.model import NewDissociation
 from billing.tax.add_tax_rate import add_tax_rate
 from billing.tax.model import NewTaxRate
-from kernel.database import Tx
+from kernel.database import Pool, Tx, transaction
 from kernel.decimals import Rate, UnitPrice
 from kernel.errors import DomainError
+from kernel.ids import TenantId
 from kernel.money import Currency
 from kernel.paging import Window
 from kernel.text import Name, Reference
@@ -36,9 +37,9 @@ from refunds.model import GivenBack
 from refunds.model import Status as RefundStatus
 from refunds.send_refund import finish_refund
 from tests.books import accounts_of, assert_sound
-from tests.makers import EUR, euros
+from tests.makers import EUR, NOON, euros
 from tests.refunds.cases import gone, paid_by_provider, settlement_of
-from tests.shop import a_shop, another_customer, by_amount
+from tests.shop import a_shop, another_customer, by_amount, while_open
 
 ON_PAYMENT, ON_INVOICE = VatDue.ON_PAYMENT, VatDue.ON_INVOICE
 
@@ -268,6 +269,38 @@ async def test_a_deduction_is_not_taken_back(tx: Tx) -> None:
     with pytest.raises(DomainError) as refused:
         await take_back(tx, page.data[0].id, NewDissociation())
     assert refused.value.code == "settlement_of_deposit"
+
+
+async def test_of_two_invoices_that_deduct_one_deposit_at_once_one_does(pool: Pool) -> None:
+    tenant = TenantId.new()
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await a_shop(tx)
+        deposit = await a_paid_deposit(tx)
+        one, other = [await a_draft(tx, a_line("500.00"), deposits=[deposit.id]) for _ in range(2)]
+
+    async def second(tx: Tx) -> str:
+        with pytest.raises(DomainError) as refused:
+            await drafts.issue_draft(tx, other.id)
+        return refused.value.code
+
+    code = await while_open(pool, tenant, lambda tx: drafts.issue_draft(tx, one.id), second)
+
+    assert code == "deposit_deducted"
+
+
+async def test_a_credit_and_a_deduction_of_one_deposit_take_turns(pool: Pool) -> None:
+    tenant = TenantId.new()
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await a_shop(tx)
+        deposit = await a_paid_deposit(tx)
+        draft = await a_draft(tx, a_line("500.00"), deposits=[deposit.id])
+
+    async def first(tx: Tx) -> None:
+        await credit(tx, deposit, by_amount(deposit.lines[0], 40_00), refund=RefundMode.NONE)
+
+    final = await while_open(pool, tenant, first, lambda tx: drafts.issue_draft(tx, draft.id))
+
+    assert [each.total for each in final.deductions] == [euros(72_00)]
 
 
 # ── Credit of the final invoice ──────────────────────────────────────────────────────────────────

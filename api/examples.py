@@ -225,6 +225,8 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "create_settlement_batch": {"currency": "EUR", "issued_before": "2027-01-01", "simulate": True},
     "mark_credit_note_used": {"reason": "Deducted from what they paid for 2023."},
     "dissociate_settlement": {"amount": {"minor": 400, "currency": "EUR"}},
+    "create_dispute": {"reason": "fraudulent", "reference": "dp_1"},
+    "close_dispute": {"outcome": "lost"},
     "refund_credit_note": {"mode": "automatic"},
     "reschedule_refund": {"due_on": "2026-12-24"},
     "retry_refund": {"payments": None},

@@ -13,8 +13,12 @@ from refunds.model import Refund, RefundId, Status
 
 async def cancel_refund(tx: Tx, refund_id: RefundId) -> Refund:
     """One that is scheduled or has failed. Its amount is left on the note, its payment free."""
-    locked = await lock_refund(tx, refund_id)
-    return await _keep(tx, locked, locked.refund.to(Status.CANCELLED), RefundCancelled)
+    return await cancel_locked(tx, await lock_refund(tx, refund_id))
+
+
+async def cancel_locked(tx: Tx, locked: Locked) -> Refund:
+    cancelled = locked.refund.waiting(blocked=False).to(Status.CANCELLED)
+    return await _keep(tx, locked, cancelled, RefundCancelled)
 
 
 async def convert_refund(tx: Tx, refund_id: RefundId) -> Refund:

@@ -62,8 +62,7 @@ async def asked_of(tx: Tx, invoice: Invoice, request: NewCreditNote) -> Asked:
     )
     # One that refers to others may have been paid with what was paid on those.
     was_paid = invoice.settlement.paid or invoice.references
-    goes_back = terms.mode is not RefundMode.NONE and was_paid
-    paid_by = await payments.of_invoice(tx, invoice.id) if goes_back else []
+    paid_by = await payments.of_invoice(tx, invoice.id) if was_paid else []
     refund = rules.refunding(terms, paid_by, invoice.currency)
     if invoice.deductions:  # what notes paid on its deposits goes back to the balance, as elsewhere
         refund = replace(refund, keep=await settlements.held_for_notes(tx, invoice.id))

@@ -58,6 +58,10 @@ class RefundRescheduled(RefundEvent, frozen=True, kw_only=True, tag="refund.resc
     due_on: date
 
 
+class RefundBlocked(RefundEvent, frozen=True, kw_only=True, tag="refund.blocked"):
+    """Its payment is disputed: it is sent once the dispute is won."""
+
+
 class RefundSucceeded(RefundEvent, frozen=True, kw_only=True, tag="refund.succeeded"):
     pass
 

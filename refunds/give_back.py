@@ -16,7 +16,10 @@ from billing.parties.model import LegalEntity, RefundMode
 from billing.payments.model import Means, Payment
 from billing.settlement.rules import used_with
 from kernel.database import Tx
+from kernel.errors import Conflict
+from kernel.money import Money
 from refunds import rules
+from refunds.disputes import store as disputes
 from refunds.model import GivenBack, Refund, RefundId, Status
 from refunds.request_refund import request_refund
 from refunds.rules import Part, Terms
@@ -34,7 +37,23 @@ async def give_back(
 
     if after != note:
         await credit_notes.update_settlement(tx, after)
+    if any(payment.in_dispute for payment in paid_by):
+        await check_disputed(tx, note)
     return GivenBack(credit_note=after, refunds=refunds, to_refund_by_hand=note.destination.by_hand)
+
+
+async def check_disputed(tx: Tx, note: CreditNote) -> None:
+    """What may yet be taken from us is no balance, and does not go back by hand."""
+    if note.invoice_id is None:
+        return
+    standing = await disputes.standing(tx, note.invoice_id)
+    if standing.held and standing.given > standing.paid - standing.held:
+        raise Conflict(
+            "payment_disputed",
+            f"{Money(standing.held, note.currency)} of what paid {note.invoice_number} is disputed. Ask for "
+            "the refund mode automatic: its refund waits, and is sent once the dispute is won.",
+            param="refund",
+        )
 
 
 async def send_parts(
@@ -46,6 +65,7 @@ async def send_parts(
 
 
 def _refund(tx: Tx, note: CreditNote, part: Part, terms: Terms) -> Refund:
+    waits = part.blocked or terms.mode is RefundMode.DEFERRED
     return Refund(
         id=RefundId.new(),
         credit_note_id=note.id,
@@ -55,7 +75,7 @@ def _refund(tx: Tx, note: CreditNote, part: Part, terms: Terms) -> Refund:
         currency=note.currency,
         amount=part.amount,
         mode=terms.mode,
-        status=Status.SCHEDULED if terms.mode is RefundMode.DEFERRED else Status.PENDING,
+        status=Status.SCHEDULED if waits else Status.PENDING,
         due_on=terms.due_on,
         means=Means.PROVIDER,
         reference=None,
@@ -63,4 +83,5 @@ def _refund(tx: Tx, note: CreditNote, part: Part, terms: Terms) -> Refund:
         failure_code=None,
         created_at=tx.now,
         succeeded_on=None,
+        blocked=part.blocked,
     )

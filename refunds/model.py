@@ -89,6 +89,9 @@ class Refund(Value, frozen=True, kw_only=True):
             raise Conflict("refund_state", f"A {self.status} refund cannot be {status}.")
         return msgspec.structs.replace(self, status=status, **changes)
 
+    def waiting(self, *, blocked: bool) -> Self:
+        return msgspec.structs.replace(self, blocked=blocked)
+
     def on(self, day: date) -> Self:
         return msgspec.structs.replace(self, due_on=day)
 

@@ -11,7 +11,7 @@ from kernel.money import zero
 from kernel.periods import local_date
 from refunds import rules
 from refunds.events import CreditNoteRefundAsked
-from refunds.give_back import send_parts
+from refunds.give_back import check_disputed, send_parts
 from refunds.locked import lock_invoice
 from refunds.model import GivenBack, NewNoteRefund
 
@@ -24,18 +24,20 @@ async def refund_note(tx: Tx, credit_note_id: CreditNoteId, request: NewNoteRefu
     entity = await parties.legal_entity(tx, note.legal_entity_id)
     settings = await parties.settings(tx)
     carries = rules.through_provider(request.mode)
-    paid_by = await payments.of_credit_note(tx, note.id) if carries else []
+    paid_by = await payments.of_credit_note(tx, note.id)
 
     today = local_date(tx.now, entity.zone)
     terms = rules.terms_of(settings, asked=request.mode, refund_on=request.refund_on, today=today)
     amount = rules.to_give(note, request.mode, request.amount)
-    spread = rules.spread(amount, paid_by)
+    spread = rules.spread(amount, paid_by if carries else [])
     carried = amount - spread.by_hand if carries else zero(note.currency)
     promised = rules.promised_by(note, request.mode, amount, spread)
 
     after = used_with(note, held=carried, promised=promised)
     await credit_notes.update_settlement(tx, after)
     refunds = await send_parts(tx, note, spread.parts, terms, entity)
+    if any(payment.in_dispute for payment in paid_by):
+        await check_disputed(tx, after)
     by_hand = max(promised, zero(note.currency))
     outbox.publish(
         tx,

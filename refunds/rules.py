@@ -1,6 +1,6 @@
 """How money goes back. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from billing.credit_notes.model import CreditNote, Refunding
@@ -13,8 +13,11 @@ from kernel.structs import Value
 
 
 class Part(Value, frozen=True, kw_only=True):
+    """What goes back over one payment; `blocked` until a dispute about it is won."""
+
     payment: Payment
     amount: Money
+    blocked: bool = False
 
 
 class Spread(Value, frozen=True, kw_only=True):
@@ -65,7 +68,7 @@ def through_provider(mode: RefundMode) -> bool:
 
 def refunding(terms: Terms, payments: Sequence[Payment], currency: Currency) -> Refunding:
     """In the manual mode nothing goes through the provider."""
-    carried = total((refundable(payment) for payment in payments), currency)
+    carried = total((refundable(payment) + waitable(payment) for payment in payments), currency)
     return Refunding(
         mode=terms.mode,
         due_on=terms.due_on,
@@ -116,20 +119,33 @@ def promised_by(note: CreditNote, mode: RefundMode, amount: Money, spread: Sprea
             return -amount
 
 
-def spread(amount: Money, payments: Iterable[Payment]) -> Spread:
-    """Over the payments in the order given (newest first), each within what is left of it."""
+def spread(amount: Money, payments: Sequence[Payment]) -> Spread:
+    """Over the payments in the order given (newest first), each within what is left of it.
+
+    What is disputed comes after everything else: it waits.
+    """
     parts = []
     left = amount
-    for payment in payments:
-        part = min(left, refundable(payment))
-        if part:
-            parts.append(Part(payment=payment, amount=part))
-            left -= part
+    for room, blocked in ((refundable, False), (waitable, True)):
+        for payment in payments:
+            part = min(left, room(payment))
+            if part:
+                parts.append(Part(payment=payment, amount=part, blocked=blocked))
+                left -= part
     return Spread(parts=tuple(parts), by_hand=left)
 
 
 def refundable(payment: Payment) -> Money:
-    """What a provider can still carry back: nothing of a payment that came past it."""
-    if payment.status is PaymentStatus.SUCCEEDED and payment.means is Means.PROVIDER:
-        return payment.amount - payment.refunded
-    return Money(0, payment.currency)
+    """What a provider can still carry back: nothing of what is disputed, or came past it."""
+    free = payment.amount - payment.refunded - payment.disputed
+    return max(free, zero(payment.currency)) if _by_provider(payment) else zero(payment.currency)
+
+
+def waitable(payment: Payment) -> Money:
+    """What could go back if the disputes about it were won."""
+    in_dispute = min(payment.in_dispute, payment.amount - payment.charged_back - payment.refunded)
+    return max(in_dispute, zero(payment.currency)) if _by_provider(payment) else zero(payment.currency)
+
+
+def _by_provider(payment: Payment) -> bool:
+    return payment.status is PaymentStatus.SUCCEEDED and payment.means is Means.PROVIDER

@@ -2,6 +2,7 @@
 
 from billing.credit_notes.model import CreditNoteId
 from billing.parties.model import CustomerId
+from billing.payments.model import PaymentId
 from kernel.database import Tx
 from kernel.errors import not_found
 from kernel.paging import Page, Window, page_of
@@ -141,6 +142,21 @@ async def lock(tx: Tx, refund_id: RefundId) -> Refund:
     if row is None:
         raise not_found("refund", refund_id)
     return load(row, Refund)
+
+
+async def waiting_on(tx: Tx, payment_id: PaymentId) -> list[RefundId]:
+    """Those scheduled over a payment, the newest first."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id
+        FROM refunds
+        WHERE tenant_id = $1 AND payment_id = $2 AND status = 'scheduled'
+        ORDER BY id DESC
+        """,
+        tx.tenant,
+        payment_id,
+    )
+    return [RefundId.of(row["id"]) for row in rows]
 
 
 async def page(

@@ -39,12 +39,28 @@ async def assert_sound(tx: Tx) -> None:
     await assert_owed(tx)
     await _assert_deducted(tx)
     for payment in await _rows(tx, "SELECT * FROM payments"):
-        back = await _sum(
-            tx,
-            "refunds WHERE payment_id = $1 AND status IN ('scheduled', 'pending', 'succeeded', 'failed')",
-            payment["id"],
-        )
-        assert payment["refunded_minor"] == back
+        await _assert_payment(tx, payment)
+
+
+async def _assert_payment(tx: Tx, payment: Row) -> None:
+    """What is set aside of it is what refunds and disputes say; what was lost is booked."""
+    of_it = "payment_id = $1 AND status"
+    back = await _sum(
+        tx, f"refunds WHERE {of_it} IN ('scheduled', 'pending', 'succeeded', 'failed')", payment["id"]
+    )
+    disputed = await _sum(tx, f"disputes WHERE {of_it} IN ('open', 'lost')", payment["id"])
+    lost = await _sum(tx, f"disputes WHERE {of_it} = 'lost'", payment["id"])
+    booked = await _sum(
+        tx,
+        "ledger_entries WHERE document = 'dispute' AND account = '512'"
+        " AND document_id IN (SELECT id FROM disputes WHERE payment_id = $1)",
+        payment["id"],
+    )
+    assert payment["refunded_minor"] == back <= payment["amount_minor"]
+    assert (payment["disputed_minor"], payment["charged_back_minor"]) == (disputed, lost)
+    assert booked == -lost
+    waiting = await _sum(tx, "refunds WHERE payment_id = $1 AND blocked", payment["id"])
+    assert not waiting or disputed > lost, "what is blocked waits for a dispute that is open"
 
 
 async def accounts_of(tx: Tx) -> dict[str, int]:
@@ -82,7 +98,7 @@ async def _assert_settled(tx: Tx, invoice: Row) -> None:
     paid = await _sum(tx, f"{live} AND payment_id IS NOT NULL", key) + deposits
     offset = await _sum(tx, f"{live} AND credit_note_id IS NOT NULL", key)
     pending = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'pending'", key)
-    received = deposits + await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
+    received = deposits + await _received(tx, key)
     credited = await _sum(tx, "credit_note_sources WHERE invoice_id = $1", key, column="total_minor")
     refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
     receivable = await _sum(tx, "ledger_entries WHERE invoice_id = $1 AND account = '411'", key)
@@ -157,7 +173,7 @@ async def _assert_vat(tx: Tx, invoice: Row) -> None:
     A deposit that is deducted is a receipt on the final invoice, and its own VAT is gone.
     """
     key = invoice["invoice_id"]
-    received = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", key)
+    received = await _received(tx, key)
     refunded = await _sum(tx, "refunds WHERE invoice_id = $1 AND status = 'succeeded'", key)
     left = invoice["total_minor"] - invoice["credited_minor"]
     money = received + await _deposits(tx, key) - refunded - await _marked(tx, key)
@@ -242,6 +258,13 @@ async def _deposits(tx: Tx, invoice_id: object) -> int:
     return await _sum(
         tx, "settlements WHERE invoice_id = $1 AND deposit_id IS NOT NULL AND undone_at IS NULL", invoice_id
     )
+
+
+async def _received(tx: Tx, invoice_id: object) -> int:
+    """What payments brought, less what was taken back of them in disputes."""
+    came = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", invoice_id)
+    lost = "ledger_entries WHERE invoice_id = $1 AND document = 'dispute' AND account = '411'"
+    return came - await _sum(tx, lost, invoice_id)
 
 
 async def _applied_net(tx: Tx, invoice_id: object) -> int:

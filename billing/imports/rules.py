@@ -147,6 +147,8 @@ def _payment(request: ImportedPayment, ready: Ready, today: date, now: datetime)
         currency=ready.currency,
         amount=request.amount,
         refunded=zero(ready.currency),
+        disputed=zero(ready.currency),
+        charged_back=zero(ready.currency),
         status=Status.SUCCEEDED,
         means=Means(request.means),
         reference=request.reference,

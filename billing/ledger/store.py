@@ -61,7 +61,7 @@ async def balances_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> dict[InvoiceI
         SELECT invoice_id, account, tax_category, tax_rate_ppm, tax_reason, currency,
                sum(amount_minor)::bigint AS amount_minor,
                COALESCE(sum(amount_minor) FILTER (
-                   WHERE document IN ('payment', 'refund', 'application', 'use', 'deposit')
+                   WHERE document IN ('payment', 'refund', 'application', 'use', 'deposit', 'dispute')
                       OR (document = 'credit_note' AND account = '411' AND amount_minor > 0)
                       -- Of what was imported: what had been paid, and what had been given back of a note.
                       OR (document = 'import' AND account = '411'

@@ -86,6 +86,8 @@ async def start_payment(tx: Tx, gateway: str, payment_id: PaymentId, invoice_id:
         currency=invoice.currency,
         amount=due,
         refunded=zero(invoice.currency),
+        disputed=zero(invoice.currency),
+        charged_back=zero(invoice.currency),
         status=Status.PENDING,
         means=Means.PROVIDER,
         reference=None,

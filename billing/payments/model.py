@@ -63,7 +63,9 @@ class OutsideMeans(StrEnum):
 
 
 class Payment(Value, frozen=True, kw_only=True):
-    """`refunded` counts what went back and what is on its way back: the rest can still be refunded."""
+    """`refunded` counts what went back and what is on its way back, `disputed` what is in disputes that are
+    open or were lost: the rest can still be refunded. What was lost is also `charged_back`.
+    """
 
     id: PaymentId
     customer_id: CustomerId
@@ -71,6 +73,8 @@ class Payment(Value, frozen=True, kw_only=True):
     currency: Currency
     amount: Money
     refunded: Money
+    disputed: Money
+    charged_back: Money
     status: Status
     means: Means
     reference: str | None
@@ -80,6 +84,11 @@ class Payment(Value, frozen=True, kw_only=True):
     payment_method: str | None
     failure_code: str | None
     created_at: datetime
+
+    @property
+    def in_dispute(self) -> Money:
+        """What disputes that are open hold of it."""
+        return self.disputed - self.charged_back
 
     def to(self, status: Status, **changes: object) -> Self:
         """This payment in another state. Raises Conflict `payment_state`."""

@@ -28,6 +28,8 @@ async def record_payment(tx: Tx, invoice_id: InvoiceId, request: NewPayment) -> 
         currency=invoice.currency,
         amount=amount,
         refunded=zero(invoice.currency),
+        disputed=zero(invoice.currency),
+        charged_back=zero(invoice.currency),
         status=Status.SUCCEEDED,
         means=Means(request.means),
         reference=request.reference,

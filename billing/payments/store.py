@@ -42,9 +42,9 @@ async def insert(tx: Tx, payment: Payment) -> bool:
 async def get(tx: Tx, payment_id: PaymentId) -> Payment:
     row = await tx.conn.fetchrow(
         """
-        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
-               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
-               created_at
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, disputed_minor,
+               charged_back_minor, status, means, reference, received_on, gateway, gateway_reference,
+               payment_method, failure_code, created_at
         FROM payments
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -59,9 +59,9 @@ async def get(tx: Tx, payment_id: PaymentId) -> Payment:
 async def find(tx: Tx, payment_id: PaymentId) -> Payment | None:
     row = await tx.conn.fetchrow(
         """
-        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
-               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
-               created_at
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, disputed_minor,
+               charged_back_minor, status, means, reference, received_on, gateway, gateway_reference,
+               payment_method, failure_code, created_at
         FROM payments
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -149,9 +149,9 @@ async def of_invoice(tx: Tx, invoice_id: InvoiceId) -> list[Payment]:
                   AND e.undone_at IS NULL
             ) AS earlier
         )
-        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
-               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
-               created_at
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, disputed_minor,
+               charged_back_minor, status, means, reference, received_on, gateway, gateway_reference,
+               payment_method, failure_code, created_at
         FROM payments
         WHERE tenant_id = $1 AND invoice_id IN (SELECT id FROM invoice)
         ORDER BY created_at DESC, id DESC
@@ -184,9 +184,9 @@ async def of_credit_note(tx: Tx, credit_note_id: CreditNoteId) -> list[Payment]:
                   AND e.undone_at IS NULL
             ) AS earlier
         )
-        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
-               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
-               created_at
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, disputed_minor,
+               charged_back_minor, status, means, reference, received_on, gateway, gateway_reference,
+               payment_method, failure_code, created_at
         FROM payments
         WHERE tenant_id = $1 AND invoice_id IN (SELECT id FROM invoice)
         ORDER BY created_at DESC, id DESC
@@ -202,9 +202,9 @@ async def page(
 ) -> Page[Payment]:
     rows = await tx.conn.fetch(
         """
-        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, status, means,
-               reference, received_on, gateway, gateway_reference, payment_method, failure_code,
-               created_at
+        SELECT id, customer_id, invoice_id, currency, amount_minor, refunded_minor, disputed_minor,
+               charged_back_minor, status, means, reference, received_on, gateway, gateway_reference,
+               payment_method, failure_code, created_at
         FROM payments
         WHERE tenant_id = $1
           AND id < $2

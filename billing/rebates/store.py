@@ -223,17 +223,19 @@ async def refundable(tx: Tx, scope: Scope, *, at_least: Money) -> list[Payment]:
     rows = await tx.conn.fetch(
         """
         WITH payment AS (
-            SELECT p.id, sum(p.amount_minor - p.refunded_minor) OVER (ORDER BY p.created_at DESC, p.id DESC)
-                             - p.amount_minor + p.refunded_minor AS newer
+            SELECT p.id, sum(p.amount_minor - p.refunded_minor - p.disputed_minor)
+                             OVER (ORDER BY p.created_at DESC, p.id DESC)
+                             - p.amount_minor + p.refunded_minor + p.disputed_minor AS newer
             FROM invoices i
             JOIN payments p ON p.tenant_id = i.tenant_id AND p.invoice_id = i.id
             WHERE i.tenant_id = $1 AND i.customer_id = ANY($2::uuid[]) AND i.currency = $3
               AND (i.issued_on >= $4 AND i.issued_on < $5 OR i.id = ANY($6::uuid[]))
-              AND p.status = 'succeeded' AND p.means = 'provider' AND p.refunded_minor < p.amount_minor
+              AND p.status = 'succeeded' AND p.means = 'provider'
+              AND p.refunded_minor + p.disputed_minor < p.amount_minor
         )
-        SELECT p.id, p.customer_id, p.invoice_id, p.currency, p.amount_minor, p.refunded_minor, p.status,
-               p.means, p.reference, p.received_on, p.gateway, p.gateway_reference, p.payment_method,
-               p.failure_code, p.created_at
+        SELECT p.id, p.customer_id, p.invoice_id, p.currency, p.amount_minor, p.refunded_minor,
+               p.disputed_minor, p.charged_back_minor, p.status, p.means, p.reference, p.received_on,
+               p.gateway, p.gateway_reference, p.payment_method, p.failure_code, p.created_at
         FROM payment n
         JOIN payments p ON p.tenant_id = $1 AND p.id = n.id
         WHERE n.newer < $7

@@ -110,6 +110,22 @@ async def page(
     return page_of(rows, Settlement, window)
 
 
+async def of_payment(tx: Tx, payment_id: PaymentId) -> list[Settlement]:
+    """What a payment settles now, the newest first."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT id, invoice_id, payment_id, credit_note_id, deposit_id, is_own, currency, amount_minor,
+               created_at, undone_at
+        FROM settlements
+        WHERE tenant_id = $1 AND payment_id = $2 AND undone_at IS NULL
+        ORDER BY id DESC
+        """,
+        tx.tenant,
+        payment_id,
+    )
+    return [load(row, Settlement) for row in rows]
+
+
 async def undo(tx: Tx, settlement_id: SettlementId) -> None:
     await tx.conn.execute(
         """

@@ -169,6 +169,9 @@ async def send_refunds(send: Send, client: httpx.AsyncClient, pool: Pool, opened
     await decline(pool, opened, again)
     cancelled = (await client.post(f"/v1/refunds/{refunds['deferred']}/cancel")).json()
     await send("refund_credit_note", f"credit_notes/{cancelled['credit_note_id']}/refund")
+    payment = (await client.get("/v1/payments")).json()["data"][0]
+    dispute = await send("create_dispute", f"payments/{payment['id']}/disputes")
+    await send("close_dispute", f"disputes/{dispute['id']}/close")
     await send("record_external_refund", f"refunds/{again}/record_external")
 
 

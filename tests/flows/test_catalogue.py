@@ -73,7 +73,10 @@ MAY_CHANGE = {
     "payment_connections": "status account key_hint secret_key next_secret_key problem checked_at",
     "payment_webhook_secrets": "secret",
     "checkout_sessions": "status reference payment_method completed_at",
-    "payments": "refunded_minor status received_on gateway_reference failure_code",
+    "payments": (
+        "refunded_minor disputed_minor charged_back_minor status received_on gateway_reference failure_code"
+    ),
+    "disputes": "status closed_at",
     "dunnings": "status schedule overdue_at counted_from steps_taken next_at",
     "settlements": "undone_at",
     "settlement_batches": "status examined applications applied refused mark ended_at",

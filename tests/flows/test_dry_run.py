@@ -39,6 +39,8 @@ MEANWHILE: dict[str, Meanwhile] = {
     "cancel_refund": lambda b, w: b.post(f"/v1/refunds/{w['cancel_refund.refund']}/send_now"),
     "cancel_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
     "change_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "close_dispute": lambda b, w: b.post(f"/v1/disputes/{w['dispute']}/close", {"outcome": "won"}),
+    "create_dispute": lambda b, w: b.post(f"/v1/payments/{w['create_dispute.payment']}/disputes", {}),
     "convert_refund": lambda b, w: b.post(f"/v1/refunds/{w['convert_refund.refund']}/cancel"),
     "create_back_test": lambda b, w: b.post(
         "/v1/subscriptions", {"customer": w["customer"], "plan": w["plan"]}

@@ -177,6 +177,8 @@ class Town:
             currency=invoice.currency,
             amount=locked.settlement.due,
             refunded=euros(0),
+            disputed=euros(0),
+            charged_back=euros(0),
             status=Status.PENDING,
             means=Means.PROVIDER,
             reference=None,

@@ -52,7 +52,9 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "cancel_refund": lambda _: None,
     "cancel_subscription": lambda _: {"credit": "full", "refund": "manual"},
     "change_subscription": lambda w: {"plan": w["plan"], "refund": "manual"},
+    "close_dispute": lambda _: {"outcome": "lost"},
     "convert_refund": lambda _: None,
+    "create_dispute": lambda _: {"reason": "fraudulent", "amount": euros(20_00)},
     "create_api_key": lambda _: {"name": "New", "scopes": ["events:read"]},
     "create_back_test": lambda w: {**A_YEAR, "offer": welcome("new"), "customers": [w["customer"]]},
     "create_charge": lambda w: {
@@ -452,10 +454,14 @@ async def _from_a_provider(backend: Backend, connection: str) -> World:
 
 async def _refunds(backend: Backend, body: Json) -> World:
     """One that is scheduled and one that has failed, and the operations that need them."""
-    deferred, failing = [await _issued(backend, body) for _ in range(2)]
+    deferred, failing, charged_back = [await _issued(backend, body) for _ in range(3)]
+    payment = await backend.post(f"/v1/invoices/{charged_back['id']}/payments", {"means": "direct_debit"})
+    dispute = await backend.post(f"/v1/payments/{payment['id']}/disputes", {"amount": euros(10_00)})
     scheduled = await _refunded(backend, deferred, mode="deferred")
     failed = await _refunded(backend, failing, mode="automatic", fails=True)
     return {
+        "dispute": dispute["id"],
+        "create_dispute.payment": payment["id"],
         **dict.fromkeys((f"{each}.refund" for each in _OF_SCHEDULED), scheduled),
         **dict.fromkeys((f"{each}.refund" for each in _OF_FAILED), failed),
     }

@@ -186,6 +186,8 @@ def a_failed_payment(payment_id: PaymentId, invoice: Invoice) -> Payment:
         currency=invoice.currency,
         amount=invoice.total,
         refunded=euros(0),
+        disputed=euros(0),
+        charged_back=euros(0),
         status=PaymentStatus.FAILED,
         means=Means.PROVIDER,
         reference=None,

@@ -53,6 +53,8 @@ async def an_intent(tx: Tx, invoice: Invoice, minor: int | None) -> Payment:
         currency=invoice.currency,
         amount=amount,
         refunded=euros(0),
+        disputed=euros(0),
+        charged_back=euros(0),
         status=Status.PENDING,
         means=Means.PROVIDER,
         reference=None,

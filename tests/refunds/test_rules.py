@@ -45,6 +45,8 @@ def a_payment(
         currency=EUR,
         amount=euros(minor),
         refunded=euros(refunded),
+        disputed=euros(0),
+        charged_back=euros(0),
         status=status,
         means=means,
         reference=None,

@@ -209,8 +209,7 @@ def _check(
 ) -> None:
     today = local_date(now, entity.zone)
     rules.check_number(request.number, entity.credit_note_number_format, today)
-    if request.issued_on > today:
-        raise Invalid("issued_in_future", "Import it when it has been issued.", param="issued_on")
+    rules.check_issued(request.issued_on, today)
     if issued_from is not None and request.issued_on < issued_from:
         raise Invalid(
             "issued_before_invoice", "A credit note is issued after its invoice.", param="issued_on"

@@ -6,7 +6,7 @@ what it was booked as where it was issued is in the books there.
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -34,6 +34,8 @@ from kernel.money import Currency, Money, total, zero
 from kernel.periods import local_date
 
 MOST_PER_UNIT = 10**13
+OLDEST = timedelta(days=30 * 366)
+FARTHEST = timedelta(days=10 * 366)
 
 
 def imported(
@@ -140,6 +142,8 @@ def _payment(request: ImportedPayment, ready: Ready, today: date, now: datetime)
         raise Invalid("payment_not_positive", "A payment is more than zero.", param="payments")
     if request.received_on > today:
         raise Invalid("day_in_future", "Record it when the money has moved.", param="payments")
+    if request.received_on < today - OLDEST:
+        raise Invalid("day_too_far_back", "Give what was paid in the last thirty years.", param="payments")
     return Payment(
         id=PaymentId.new(),
         customer_id=ready.customer.id,
@@ -172,9 +176,19 @@ def _paid_elsewhere(ready: Ready, paid: Money) -> list[Posting]:
     )
 
 
-def _check_days(request: NewImportedInvoice, today: date) -> None:
-    if request.issued_on > today:
+def check_issued(issued_on: date, today: date) -> None:
+    if issued_on > today:
         raise Invalid("issued_in_future", "Import it when it has been issued.", param="issued_on")
+    if issued_on < today - OLDEST:
+        raise Invalid(
+            "issued_too_far_back", "Import what was issued in the last thirty years.", param="issued_on"
+        )
+
+
+def _check_days(request: NewImportedInvoice, today: date) -> None:
+    check_issued(request.issued_on, today)
+    if request.due_on > today + FARTHEST:
+        raise Invalid("due_too_far", "It is due within ten years.", param="due_on")
     if request.due_on < request.issued_on:
         raise Invalid("due_before_issue", "It is due on the day it was issued, or later.", param="due_on")
 

@@ -273,6 +273,8 @@ async def test_a_number_that_our_series_may_come_to_is_refused(tx: Tx, number: s
     [
         ({"customer": "nobody"}, "customer_not_found", None),
         ({"issued_on": date(2026, 1, 16), "due_on": date(2026, 2, 1)}, "issued_in_future", "issued_on"),
+        ({"issued_on": date(1, 1, 1)}, "issued_too_far_back", "issued_on"),
+        ({"due_on": date(9999, 12, 31)}, "due_too_far", "due_on"),
         ({"due_on": date(2025, 11, 30)}, "due_before_issue", "due_on"),
         ({"lines": [a_line(-1)]}, "line_negative", "lines"),
         ({"lines": [a_line(currency=Currency("USD"))]}, "currency_mismatch", "lines"),
@@ -284,6 +286,7 @@ async def test_a_number_that_our_series_may_come_to_is_refused(tx: Tx, number: s
         ({"payments": [a_payment(120_01)]}, "payments_exceed_total", "payments"),
         ({"payments": [a_payment(0)]}, "payment_not_positive", "payments"),
         ({"payments": [a_payment(1, date(2026, 1, 16))]}, "day_in_future", "payments"),
+        ({"payments": [a_payment(1, date(1, 1, 1))]}, "day_too_far_back", "payments"),
     ],
 )
 async def test_what_cannot_have_been_issued_is_refused(

@@ -4,7 +4,7 @@ import pytest
 
 from api.house import House
 from api.work import drain
-from tests.flows.backend import Backend, Json, euros, line
+from tests.flows.backend import Backend, Json, euros, line, rebate
 from tests.flows.conftest import OpenTenant, Time
 from tests.flows.test_story import check_ledger
 from tests.notifications.inbox import Inbox
@@ -75,6 +75,20 @@ async def test_a_deposit_is_paid_deducted_and_given_back_with_the_rest(
 
     assert sorted(refund["amount"]["minor"] for refund in given["refunds"]) == [360_00, 840_00]
     assert await check_ledger(shop) == {}
+
+
+async def test_a_deposit_is_no_purchase_and_its_final_invoice_is(shop: Backend, time: Time) -> None:
+    deposit = await shop.issue(line("200.00"), kind="deposit")
+    await shop.post(f"/v1/invoices/{deposit['id']}/payments", {"means": "transfer"})
+    final = await shop.issue(line("250.00"), deposits=[deposit["id"]])
+    await shop.post("/v1/rebates", rebate("rfa", "user-42", mode="whole_volume"))
+
+    (given,) = (await shop.post("/v1/rebates/rfa/settle", {"on": "2026-01-15"}))["settlements"]
+
+    assert given["settlement"]["net"] == euros(50_00)  # 20 % of 250.00, and not 30 % of 450.00
+    (note,) = (await shop.get("/v1/credit_notes"))["data"]
+    assert [source["invoice_id"] for source in note["sources"]] == [final["id"]]
+    assert note["destination"]["to_invoice"] == euros(60_00)  # that much was still due
 
 
 async def test_an_import_is_dunned_when_it_falls_due_here_or_when_that_is_asked_for(

@@ -13,6 +13,7 @@ from litestar.response import Redirect
 from api import clock
 from billing.gateways.checkouts.follow_link import page_for, read_visit, settled
 from billing.gateways.checkouts.model import CheckoutSessionId, Session
+from billing.gateways.connections.vault import SecretLost
 from billing.gateways.model import GatewayRefused, GatewayTimeout
 from kernel.database import Door
 from kernel.errors import Unavailable, not_found
@@ -47,13 +48,13 @@ async def _where_to(state: State, tenant: TenantId, session_id: CheckoutSessionI
     if (back := settled(visit.session)) is not None:
         return back
 
-    provider = await state.gateways.stripe(door, visit.session.connection_id)
-    if provider is None:
-        raise _unavailable()
     try:
-        return await page_for(door, provider, visit)
-    except (GatewayTimeout, GatewayRefused):
+        provider = await state.gateways.stripe(door, visit.session.connection_id)
+        if provider is not None:
+            return await page_for(door, provider, visit)
+    except (GatewayTimeout, GatewayRefused, SecretLost):
         raise _unavailable() from None
+    raise _unavailable()
 
 
 def _unavailable() -> Unavailable:

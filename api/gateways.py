@@ -3,18 +3,22 @@
     test tenant, no connection     the sandbox
     live tenant, no connection     nothing yet: what is to be charged waits, with `gateway_missing`
     a connection                   the newest that works; while none does, what is to be charged waits
+    one that was ended             nothing: what goes back on its payments fails, for a person to decide
 
 A payment keeps what took it in `gateway`: `sandbox`, or the id of the connection. What goes back goes there.
 """
 
 from collections.abc import Sequence
 
+import structlog
+
 from api.provider_webhooks import Connection
 from api.settings import Settings
 from billing.gateways.connections import store
 from billing.gateways.connections.check import check_connection
 from billing.gateways.connections.model import Choice, Keys, PaymentConnectionId, Status
-from billing.gateways.connections.vault import Vault
+from billing.gateways.connections.store import Sealed
+from billing.gateways.connections.vault import SecretLost, Vault
 from billing.gateways.model import (
     NOWHERE,
     ChargeIntent,
@@ -23,6 +27,7 @@ from billing.gateways.model import (
     Outcome,
     RefundIntent,
 )
+from billing.gateways.model import Status as OutcomeStatus
 from billing.gateways.stripe import Stripe
 from billing.gateways.stripe_http import StripeHttp
 from billing.payments.model import PaymentId
@@ -32,6 +37,8 @@ from refunds import store as refunds
 from refunds.model import RefundId
 
 SANDBOX = "sandbox"
+
+log = structlog.get_logger("gateways")
 MOST_REMEMBERED = 1_000
 
 
@@ -53,6 +60,30 @@ class Waiting:
 
     async def find_refund(self, intent: RefundIntent) -> Outcome | None:  # noqa: ARG002
         raise GatewayRefused(self._code)
+
+
+class Gone:
+    """A connection that was ended, with nothing under way: what is begun through it now cannot be done."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def charge(self, intent: ChargeIntent) -> Outcome:  # noqa: ARG002
+        return _DISCONNECTED
+
+    async def find_charge(self, intent: ChargeIntent) -> Outcome | None:  # noqa: ARG002
+        return None
+
+    async def refund(self, intent: RefundIntent) -> Outcome:  # noqa: ARG002
+        return _DISCONNECTED
+
+    async def find_refund(self, intent: RefundIntent) -> Outcome | None:  # noqa: ARG002
+        return None
+
+
+_DISCONNECTED = Outcome(
+    status=OutcomeStatus.FAILED, reference="", failure_code="payment_connection_disconnected"
+)
 
 
 class Gateways:
@@ -96,7 +127,11 @@ class Gateways:
             return self._sandbox
         if choice.keys is None:
             return Waiting(NOWHERE, "gateway_missing")
-        return self._stripe(tenant, choice.keys) or Waiting(str(choice.keys.id), _why(choice.keys))
+        if choice.keys.status is Status.DISCONNECTED:
+            return Gone(str(choice.keys.id))
+        return self._stripe(tenant, choice.keys) or Waiting(
+            str(choice.keys.id), f"gateway_{choice.keys.status}"
+        )
 
     def _stripe(self, tenant: TenantId, keys: Keys) -> Stripe | None:
         if keys.secret_key is None:
@@ -118,10 +153,6 @@ def _connection_of(gateway: str | None) -> PaymentConnectionId | None:
     return PaymentConnectionId.read(gateway) if gateway else None
 
 
-def _why(keys: Keys) -> str:
-    return "gateway_missing" if keys.status is Status.DISCONNECTED else f"gateway_{keys.status}"
-
-
 class StoredConnections:
     """Whose a connection is, and by which secrets its provider signs: what the webhook endpoint asks."""
 
@@ -137,10 +168,16 @@ class StoredConnections:
         return Connection(id=known, tenant=tenant) if tenant else None
 
     async def secrets_of(self, tx: Tx, connection_id: PaymentConnectionId) -> Sequence[str]:
-        return [
-            self._vault.open(each.secret, tenant=tx.tenant, row=each.id)
-            for each in await store.secrets_of(tx, connection_id)
-        ]
+        sealed = await store.secrets_of(tx, connection_id)
+        return [secret for each in sealed if (secret := self._open(tx, each)) is not None]
+
+    def _open(self, tx: Tx, sealed: Sealed) -> str | None:
+        """What no key of ours opens signs nothing; a line in the log says so."""
+        try:
+            return self._vault.open(sealed.secret, tenant=tx.tenant, row=sealed.id)
+        except SecretLost:
+            log.warning("webhook secret lost", tenant=str(tx.tenant), secret=str(sealed.id))
+            return None
 
 
 def vault_of(settings: Settings) -> Vault:

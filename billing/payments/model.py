@@ -65,6 +65,8 @@ class OutsideMeans(StrEnum):
 class Payment(Value, frozen=True, kw_only=True):
     """`refunded` counts what went back and what is on its way back, `disputed` what is in disputes that are
     open or were lost: the rest can still be refunded. What was lost is also `charged_back`.
+
+    `gateway` is what took it: `sandbox`, or the id of a payment connection.
     """
 
     id: PaymentId

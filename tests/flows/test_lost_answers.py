@@ -31,13 +31,14 @@ from refunds.model import RefundId
 from refunds.send_refund import send_refund
 from tests.books import assert_balanced, assert_sound
 from tests.makers import NOON, a_line
-from tests.shop import a_door, a_shop, an_issued_invoice
+from tests.shop import a_door, a_shop, an_issued_invoice, another_customer
 from tests.stripe_server import Account, Fault, StripeServer
 
 T = TypeVar("T")
 
 EACH = int(os.environ.get("LOST", "150"))
 AT_ONCE = 8
+A_CUSTOMER_HAS = 10
 KEY = "sk_test_lossy123"
 # One in five is carried out and not answered; others never arrive, or are answered by nonsense.
 FAULTS = {
@@ -65,14 +66,17 @@ class Story:
         return a_door(self.pool, self.tenant)
 
     async def sell(self, how_many: int) -> list[InvoiceId]:
-        method = self.account.save_method(self.account.create_customer({})["id"])
         async with transaction(self.pool, self.tenant, now=NOON) as tx:
-            customer = await a_shop(tx, payment_method=method)
-        sold = []
-        for _ in range(how_many):
+            await a_shop(tx)
+        sold: list[InvoiceId] = []
+        while len(sold) < how_many:
+            method = self.account.save_method(self.account.create_customer({})["id"])
             async with transaction(self.pool, self.tenant, now=NOON) as tx:
-                sold.append((await an_issued_invoice(tx, customer, [a_line()])).id)
-        return sold
+                customer = await another_customer(tx, f"user-{len(sold)}", payment_method=method)
+                sold += [
+                    (await an_issued_invoice(tx, customer, [a_line()])).id for _ in range(A_CUSTOMER_HAS)
+                ]
+        return sold[:how_many]
 
     async def credit(self, invoices: Sequence[InvoiceId]) -> list[RefundId]:
         request = NewCreditNote(reason=Reason.CANCELLATION, refund=RefundMode.AUTOMATIC)

@@ -1,6 +1,8 @@
 """A tenant's own account at Stripe: connected, a card left on Stripe's page, charged, given back."""
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
@@ -278,3 +280,46 @@ async def test_what_the_sandbox_took_goes_back_there_after_stripe_was_connected(
     (refund,) = (await backend.get("/v1/refunds"))["data"]
     assert refund["status"] == "succeeded"
     assert list(account.of_kind("refund")) == []
+
+
+async def test_a_connection_is_not_ended_while_money_is_under_way_and_nothing_goes_back_after(
+    backend: Backend, house: House, account: Account, time: Time
+) -> None:
+    connection = await connect(backend, house)
+    ending = f"/v1/payment_connections/{connection['id']}/disconnect"
+    method = account.save_method(account.create_customer({})["id"], Card.PROCESSING)
+    await backend.open_shop(payment_method=method)
+    invoice = await charged(backend, house)
+    assert await backend.refused(ending) == (409, "payment_connection_in_use")
+
+    (intent,) = account.of_kind("payment_intent")
+    account.decide_charge(intent["id"])
+    time.at = datetime.now(UTC) + timedelta(days=1)
+    await drain(house)
+    await backend.post(ending)
+    await backend.credit(invoice, refund="automatic")
+    await drain(house)
+
+    (refund,) = (await backend.get("/v1/refunds"))["data"]
+    assert (refund["status"], refund["failure_code"]) == ("failed", "payment_connection_disconnected")
+
+
+async def test_no_line_of_the_log_has_a_key_in_it(
+    backend: Backend,
+    house: House,
+    account: Account,
+    stripe: StripeServer,
+    time: Time,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    await connect(backend, house)
+    method = account.save_method(account.create_customer({})["id"])
+    await backend.open_shop(payment_method=method)
+    stripe.ordered.extend([Fault.BROKEN_AFTER, Fault.LOST])
+    await charged(backend, house)
+    await connect(backend, house, "sk_test_refused123")
+
+    logged = "".join(capfd.readouterr())
+    assert "job failed" in logged
+    assert "GatewayTimeout" in logged
+    assert not re.search("flows123|refused123|4242", logged)

@@ -1,4 +1,4 @@
-"""Ending a connection. What is under way through it waits for nobody any more."""
+"""Ending a connection, once nothing is under way: without its keys nobody could ask what became of it."""
 
 from msgspec.structs import replace
 
@@ -12,8 +12,10 @@ from kernel.database import Tx
 async def disconnect(tx: Tx, connection_id: PaymentConnectionId) -> PaymentConnection:
     """Its keys and webhook secrets are forgotten: nothing is charged or refunded through it from here on."""
     keys = await store.lock(tx, connection_id)
+    under_way = await store.under_way(tx, connection_id)
 
     rules.check_not_disconnected(keys)
+    rules.check_nothing_under_way(under_way)
 
     ended = replace(keys, status=Status.DISCONNECTED, secret_key=None, next_secret_key=None)
     await store.update(tx, ended)

@@ -22,6 +22,15 @@ def check_not_disconnected(keys: Keys) -> None:
         )
 
 
+def check_nothing_under_way(under_way: int) -> None:
+    if under_way:
+        raise Conflict(
+            "payment_connection_in_use",
+            f"{under_way} charges and refunds are under way through this connection. Wait until they have "
+            "succeeded or failed.",
+        )
+
+
 def check_room(secrets: int) -> None:
     if secrets >= MOST_WEBHOOK_SECRETS:
         raise Conflict(

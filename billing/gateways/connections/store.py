@@ -174,6 +174,23 @@ async def update(tx: Tx, keys: Keys, *, key_hint: str | None = None, problem: st
     )
 
 
+async def under_way(tx: Tx, connection_id: PaymentConnectionId) -> int:
+    """Charges and refunds through it that the provider has not decided."""
+    found: int = await tx.conn.fetchval(
+        """
+        SELECT (SELECT count(*) FROM payments
+                WHERE tenant_id = $1 AND gateway = $2 AND status = 'pending')
+             + (SELECT count(*)
+                FROM refunds r
+                JOIN payments p ON p.tenant_id = $1 AND p.id = r.payment_id
+                WHERE r.tenant_id = $1 AND r.status = 'pending' AND p.gateway = $2)
+        """,
+        tx.tenant,
+        str(connection_id),
+    )
+    return found
+
+
 async def every_key(tx: Tx) -> list[Keys]:
     rows = await tx.conn.fetch(
         """

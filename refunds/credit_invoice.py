@@ -64,8 +64,8 @@ async def asked_of(tx: Tx, invoice: Invoice, request: NewCreditNote) -> Asked:
     was_paid = invoice.settlement.paid or invoice.references
     paid_by = await payments.of_invoice(tx, invoice.id) if was_paid else []
     refund = rules.refunding(terms, paid_by, invoice.currency)
-    if invoice.deductions:  # what notes paid on its deposits goes back to the balance, as elsewhere
-        refund = replace(refund, keep=await settlements.held_for_notes(tx, invoice.id))
+    if invoice.deductions:  # what no money is there for stays on the note, as balance
+        refund = replace(refund, keep=await settlements.not_in_money(tx, invoice.id))
     return Asked(entity=entity, terms=terms, paid_by=paid_by, refund=refund)
 
 

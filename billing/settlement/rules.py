@@ -40,6 +40,7 @@ def settled_with(
         credited=before.credited + credited if credited else before.credited,
         due=invoice.total - settled,
         settled_at=(before.settled_at or now) if status is invoices.Status.SETTLED else None,
+        deducted_by=before.deducted_by,
     )
     return msgspec.structs.replace(invoice, settlement=settlement)
 

@@ -178,17 +178,19 @@ async def applications(tx: Tx, invoice_id: InvoiceId) -> list[Application]:
     return [load(row, Application) for row in rows]
 
 
-async def held_for_notes(tx: Tx, invoice_id: InvoiceId) -> Money:
-    """What notes paid on the deposits that it deducts, and has not gone back since: no money came for it.
+async def not_in_money(tx: Tx, invoice_id: InvoiceId) -> Money:
+    """What of its deposits no money is there for: notes paid it, or it is due again after a dispute.
 
-    What was credited of the invoice and had been paid is that part first.
+    What was credited of the invoice and had been paid is that part first, so that it is left out here.
     """
     row = await tx.conn.fetchrow(
         """
         SELECT i.currency,
                GREATEST(0, COALESCE((
-                   SELECT sum(LEAST(e.amount_minor, n.applied))
+                   SELECT sum(LEAST(e.amount_minor,
+                                    n.applied + d.total_minor - d.paid_minor - d.offset_minor))
                    FROM settlements e
+                   JOIN invoice_settlements d ON d.tenant_id = e.tenant_id AND d.invoice_id = e.deposit_id
                    CROSS JOIN LATERAL (
                        SELECT COALESCE(sum(a.amount_minor), 0) AS applied
                        FROM settlements a

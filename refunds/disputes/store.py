@@ -156,7 +156,10 @@ async def charge_back(tx: Tx, payment_id: PaymentId, amount: Money) -> None:
 
 class Standing(Value, frozen=True, kw_only=True):
     """Of an invoice: the money it was paid with, how much of that is in open disputes, and what of it notes
-    have set free for the customer, but for refunds that wait for the end of a dispute."""
+    have set free for the customer, but for refunds that wait for the end of a dispute.
+
+    What the deposits were paid with that it deducts is among it.
+    """
 
     paid: int
     held: int
@@ -170,7 +173,12 @@ async def standing(tx: Tx, invoice_id: InvoiceId) -> Standing:
                COALESCE((SELECT sum(d.amount_minor)
                          FROM payments p
                          JOIN disputes d ON d.tenant_id = p.tenant_id AND d.payment_id = p.id
-                         WHERE p.tenant_id = $1 AND p.invoice_id = $2 AND d.status = 'open'),
+                         WHERE p.tenant_id = $1 AND d.status = 'open'
+                           AND (p.invoice_id = $2 OR p.invoice_id IN (
+                               SELECT e.deposit_id
+                               FROM settlements e
+                               WHERE e.tenant_id = $1 AND e.invoice_id = $2 AND e.undone_at IS NULL
+                           ))),
                         0)::bigint AS held,
                s.credited_minor
                - COALESCE((SELECT sum(e.amount_minor)

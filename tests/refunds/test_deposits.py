@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import NewCreditLine, NewCreditNote, Reason
 from billing.invoices import draft as drafts
 from billing.invoices import store as invoices
@@ -33,6 +34,8 @@ from kernel.money import Currency
 from kernel.paging import Window
 from kernel.text import Name, Reference
 from refunds.credit_invoice import credit_invoice
+from refunds.dispute import close_dispute, open_dispute
+from refunds.disputes.model import Dispute, NewDispute, NewVerdict, Verdict
 from refunds.model import GivenBack
 from refunds.model import Status as RefundStatus
 from refunds.send_refund import finish_refund
@@ -382,4 +385,53 @@ async def test_what_is_left_of_a_credited_deposit_goes_back_after_it_was_deducte
     back = await credit(tx, final)
     assert [each.amount for each in back.refunds] == [euros(72_00)]  # 48.00 of it are back already
     assert back.refunds[0].status is RefundStatus.PENDING
+    await assert_sound(tx)
+
+
+# ── Disputes about what was paid in advance ──────────────────────────────────────────────────────
+
+
+async def a_disputed_deposit(tx: Tx) -> tuple[Invoice, Invoice, Dispute]:
+    """120.00 paid in advance are disputed; 480.00 were paid on the final invoice."""
+    deposit = await a_deposit(tx)
+    payment = await paid_by_provider(tx, deposit)
+    final = await a_final(tx, deposit)
+    await paid_by_provider(tx, final)
+    return deposit, final, await open_dispute(tx, payment.id, NewDispute())
+
+
+@pytest.mark.usefixtures("vat_due")
+async def test_what_is_disputed_of_a_deposit_waits(tx: Tx) -> None:
+    _, final, _ = await a_disputed_deposit(tx)
+
+    given = await credit(tx, final)
+
+    waiting = {refund.amount: refund.blocked for refund in given.refunds}
+    assert waiting == {euros(480_00): False, euros(120_00): True}
+    await assert_sound(tx)
+
+
+@pytest.mark.usefixtures("vat_due")
+async def test_what_is_disputed_of_a_deposit_does_not_go_back_by_hand(tx: Tx) -> None:
+    _, final, _ = await a_disputed_deposit(tx)
+
+    with pytest.raises(DomainError) as refused:
+        await credit(tx, final, refund=RefundMode.MANUAL)
+    assert refused.value.code == "payment_disputed"
+
+
+@pytest.mark.usefixtures("vat_due")
+async def test_a_deposit_that_was_lost_in_a_dispute_is_due_and_never_given_back(tx: Tx) -> None:
+    deposit, final, dispute = await a_disputed_deposit(tx)
+    await close_dispute(tx, dispute.id, NewVerdict(outcome=Verdict.LOST))
+    assert (await settlement_of(tx, deposit)).due == euros(120_00)
+    assert (await settlement_of(tx, final)).due == euros(0)
+    await assert_sound(tx)
+
+    given = await credit(tx, final)
+
+    assert [refund.amount for refund in given.refunds] == [euros(480_00)]
+    assert (given.to_refund_by_hand, given.credit_note.settlement.left) == (euros(0), euros(120_00))
+    note = await credit_notes.lock(tx, given.credit_note.id)
+    await apply_note(tx, note, await invoices.lock(tx, deposit.id), euros(120_00))
     await assert_sound(tx)

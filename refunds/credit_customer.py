@@ -10,7 +10,8 @@ from kernel.periods import local_date
 from refunds import rules
 from refunds.credit_lines import priced_lines
 from refunds.give_back import give_back
-from refunds.model import GivenBack
+from refunds.model import GivenBack, NewCustomerCredit
+from refunds.record_earlier import record_earlier
 from refunds.rules import Terms
 
 
@@ -22,6 +23,14 @@ async def credit_customer(
 
     note = await issue(tx, ready)
     return await give_back(tx, note, terms, [], ready.entity)
+
+
+async def credit_customer_and_record(
+    tx: Tx, request: NewCustomerCredit, *, note_id: CreditNoteId | None = None
+) -> GivenBack:
+    """Crediting them, when some of the money has gone back past us before."""
+    given = await credit_customer(tx, request, note_id=note_id)
+    return await record_earlier(tx, given, request.already_refunded)
 
 
 async def ready_for(

@@ -4,24 +4,22 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from billing.credit_notes import store as credit_notes
 from billing.credit_notes.issue import issue_credit_note
 from billing.credit_notes.model import CreditNoteId, NewCreditNote, Refunding
 from billing.invoices.model import Invoice, InvoiceId
 from billing.parties import store as parties
-from billing.parties.model import LegalEntity, RefundMode, Settings
+from billing.parties.model import LegalEntity, Settings
 from billing.payments import store as payments
 from billing.payments.model import Payment
 from billing.settlement import store as settlements
 from billing.settlement.apply import lock_with_sources
 from kernel.database import Tx
-from kernel.errors import Invalid
 from kernel.periods import local_date
 from kernel.structs import Value
 from refunds import rules
 from refunds.give_back import give_back
 from refunds.model import GivenBack, NewCredit
-from refunds.record_refund import record_refund
+from refunds.record_earlier import record_earlier
 from refunds.rules import Terms
 
 
@@ -74,14 +72,4 @@ async def credit_and_record(
 ) -> GivenBack:
     """Crediting it, when some of the money has gone back past us before."""
     given = await credit_invoice(tx, invoice_id, request, note_id=note_id)
-    if not request.already_refunded:
-        return given
-    if given.credit_note.refund_mode is not RefundMode.MANUAL:
-        raise Invalid(
-            "already_refunded_not_manual",
-            "What has gone back past us goes with the refund mode manual.",
-            param="already_refunded",
-        )
-    recorded = [await record_refund(tx, given.credit_note.id, part) for part in request.already_refunded]
-    note = await credit_notes.get(tx, given.credit_note.id)
-    return GivenBack(credit_note=note, refunds=tuple(recorded), to_refund_by_hand=note.settlement.promised)
+    return await record_earlier(tx, given, request.already_refunded)

@@ -14,7 +14,7 @@ from typing import Annotated, Self
 
 import msgspec
 
-from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote, Reason
+from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote, NewGlobalCreditNote, Reason
 from billing.invoices.model import CorrectedLine, Invoice, InvoiceId, NewDiscount
 from billing.parties.model import CustomerId, Metadata, Proration, RefundMode
 from billing.payments.model import Means, OutsideMeans, PaymentId
@@ -323,6 +323,12 @@ class NewExternalRefund(Input, frozen=True, kw_only=True):
 
 
 class NewCredit(NewCreditNote, frozen=True, kw_only=True):
+    """`already_refunded`: what has gone back past us before, with the mode `manual`."""
+
+    already_refunded: Annotated[list[NewManualRefund], msgspec.Meta(max_length=20)] = []
+
+
+class NewCustomerCredit(NewGlobalCreditNote, frozen=True, kw_only=True):
     """`already_refunded`: what has gone back past us before, with the mode `manual`."""
 
     already_refunded: Annotated[list[NewManualRefund], msgspec.Meta(max_length=20)] = []

@@ -15,7 +15,6 @@ from billing.credit_notes.model import (
     CreditNote,
     CreditNoteId,
     NewAttachment,
-    NewGlobalCreditNote,
     NewReversal,
 )
 from billing.documents.keep import pdf_of
@@ -28,9 +27,9 @@ from kernel import outbox
 from kernel.database import Tx
 from kernel.outbox import PublishedEvent
 from kernel.paging import Page, Window
-from refunds.credit_customer import credit_customer
+from refunds.credit_customer import credit_customer_and_record
 from refunds.credit_invoice import credit_and_record
-from refunds.model import GivenBack, NewCredit, NewManualRefund, NewNoteRefund, Refund
+from refunds.model import GivenBack, NewCredit, NewCustomerCredit, NewManualRefund, NewNoteRefund, Refund
 from refunds.record_refund import record_refund
 from refunds.refund_note import refund_note
 
@@ -96,14 +95,12 @@ async def refund_credit_note(
 
 
 @command("/v1/credit_notes", scope="credit_notes:write", status=201)
-async def create_global_credit_note(
-    tx: NamedDependency[Tx], data: JSONBody[NewGlobalCreditNote]
-) -> GivenBack:
+async def create_global_credit_note(tx: NamedDependency[Tx], data: JSONBody[NewCustomerCredit]) -> GivenBack:
     """Credit a customer on no one invoice: free lines, or lines that name a plan or an add-on.
 
     What it comes to is balance, to be applied to invoices; with `refund: manual` it is promised by hand.
     """
-    return await credit_customer(tx, data)
+    return await credit_customer_and_record(tx, data)
 
 
 @command("/v1/credit_notes/{credit_note_id}/refunds", scope="refunds:write", status=201)

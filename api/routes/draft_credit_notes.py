@@ -1,11 +1,14 @@
 """Drafts of credit notes: edit them, see what they would come to, then issue them."""
 
+from typing import Annotated
+
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.filters import OfCustomer
 from api.operations import command, query
 from billing.credit_notes.model import CreditNoteId
+from billing.invoices.model import InvoiceId
 from kernel.database import Tx
 from kernel.paging import Page, Window
 from refunds.drafts import edit, issue, store
@@ -13,13 +16,20 @@ from refunds.drafts.model import DraftCreditNote, NewDraftCreditNote, PreviewedD
 from refunds.drafts.preview import previewed
 from refunds.model import GivenBack
 
+OnInvoice = Annotated[
+    InvoiceId | None, QueryParameter(name="invoice_id", description="Only those on this invoice.")
+]
+
 
 @query("/v1/draft_credit_notes", scope="credit_notes:read")
 async def list_draft_credit_notes(
-    tx: NamedDependency[Tx], window: NamedDependency[Window], of_customer: OfCustomer
+    tx: NamedDependency[Tx],
+    window: NamedDependency[Window],
+    of_customer: OfCustomer,
+    invoice_id: OnInvoice = None,
 ) -> Page[DraftCreditNote]:
     """List drafts of credit notes, newest first."""
-    return await store.page(tx, window, customer_id=of_customer)
+    return await store.page(tx, window, customer_id=of_customer, invoice_id=invoice_id)
 
 
 @query("/v1/draft_credit_notes/{draft_credit_note_id}", scope="credit_notes:read")

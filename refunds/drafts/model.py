@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from billing.credit_notes.model import CreditNoteId, Destination, NewGlobalCreditNote
+from billing.credit_notes.model import CreditNoteId, Destination
 from billing.invoices.model import InvoiceId, LineId
 from billing.parties.model import CustomerId
 from billing.tax.model import GroupTax, TaxGroup
@@ -10,7 +10,7 @@ from kernel.decimals import Measure
 from kernel.money import Currency, Money
 from kernel.structs import Input, Value
 from kernel.text import Name, Reference
-from refunds.model import NewCredit
+from refunds.model import NewCredit, NewCustomerCredit
 
 
 class CreditOnInvoice(NewCredit, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class NewDraftCreditNote(Input, frozen=True, kw_only=True):
     """
 
     on_invoice: CreditOnInvoice | None = None
-    on_customer: NewGlobalCreditNote | None = None
+    on_customer: NewCustomerCredit | None = None
 
 
 class DraftCreditNote(Value, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class DraftCreditNote(Value, frozen=True, kw_only=True):
     customer_id: CustomerId
     invoice_id: InvoiceId | None
     on_invoice: CreditOnInvoice | None
-    on_customer: NewGlobalCreditNote | None
+    on_customer: NewCustomerCredit | None
     created_at: datetime
 
 
@@ -78,7 +78,7 @@ class PreviewedDraft(Value, frozen=True, kw_only=True):
     customer_id: CustomerId
     invoice_id: InvoiceId | None
     on_invoice: CreditOnInvoice | None
-    on_customer: NewGlobalCreditNote | None
+    on_customer: NewCustomerCredit | None
     created_at: datetime
     preview: Preview | None
     obstacle: Obstacle | None

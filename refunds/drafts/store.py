@@ -1,6 +1,7 @@
 """Every SQL statement about drafts of credit notes."""
 
 from billing.credit_notes.model import CreditNoteId
+from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from kernel.database import Tx
 from kernel.errors import not_found
@@ -85,12 +86,17 @@ async def lock(tx: Tx, draft_id: CreditNoteId) -> DraftCreditNote:
     return load(row, DraftCreditNote)
 
 
-async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Page[DraftCreditNote]:
+async def page(
+    tx: Tx, window: Window, *, customer_id: CustomerId | None, invoice_id: InvoiceId | None
+) -> Page[DraftCreditNote]:
     rows = await tx.conn.fetch(
         """
         SELECT id, customer_id, invoice_id, on_invoice, on_customer, created_at
         FROM draft_credit_notes
-        WHERE tenant_id = $1 AND id < $2 AND ($4::uuid IS NULL OR customer_id = $4)
+        WHERE tenant_id = $1
+          AND id < $2
+          AND ($4::uuid IS NULL OR customer_id = $4)
+          AND ($5::uuid IS NULL OR invoice_id = $5)
         ORDER BY id DESC
         LIMIT $3
         """,
@@ -98,5 +104,6 @@ async def page(tx: Tx, window: Window, *, customer_id: CustomerId | None) -> Pag
         window.before,
         window.rows,
         customer_id,
+        invoice_id,
     )
     return page_of(rows, DraftCreditNote, window)

@@ -54,6 +54,9 @@ async def test_a_draft_says_what_it_would_come_to_and_comes_to_that(shop: Backen
     assert preview["destination"]["to_invoice"] == euros(70_00)
     assert (await shop.get("/v1/credit_notes"))["data"] == []
 
+    listed = await shop.get("/v1/draft_credit_notes", invoice_id=invoice["id"], customer_id="user-42")
+    assert [each["id"] for each in listed["data"]] == [draft["id"]]
+
     note = (await issued(shop, draft))["credit_note"]
     assert note["id"] == draft["id"]
     assert (note["total"], note["destination"]) == (preview["total"], preview["destination"])

@@ -7,7 +7,6 @@ import pytest
 from billing.credit_notes import store
 from billing.credit_notes.model import (
     Modality,
-    NewGlobalCreditNote,
     NewNoteLine,
     Reason,
     Status,
@@ -26,12 +25,12 @@ from billing.tax.add_tax_rate import add_tax_rate
 from billing.tax.model import NET_OF_TAX, NewTaxRate, TaxBehavior
 from kernel.database import Tx
 from kernel.decimals import Quantity, Rate, UnitPrice
-from kernel.errors import DomainError
+from kernel.errors import DomainError, Invalid
 from kernel.money import Currency
 from kernel.paging import Window
 from kernel.text import Name, Note, Reference
-from refunds.credit_customer import credit_customer
-from refunds.model import GivenBack, NewManualRefund
+from refunds.credit_customer import credit_customer_and_record
+from refunds.model import GivenBack, NewCustomerCredit, NewManualRefund
 from refunds.record_refund import record_refund
 from subscriptions.model import PriceModel
 from tests.books import accounts_of, assert_sound
@@ -48,6 +47,7 @@ class Fields(TypedDict, total=False):
     refund: RefundMode
     modality: Modality
     currency: Currency
+    already_refunded: list[NewManualRefund]
 
 
 def free(price: str, quantity: str = "1", *, tax_rate: str | None = None) -> NewNoteLine:
@@ -60,12 +60,12 @@ def free(price: str, quantity: str = "1", *, tax_rate: str | None = None) -> New
 
 
 async def credited(tx: Tx, customer: Customer, *lines: NewNoteLine, **fields: Unpack[Fields]) -> GivenBack:
-    request = NewGlobalCreditNote(
+    request = NewCustomerCredit(
         customer=str(customer.id),
         lines=list(lines) or [free("100.00")],
         **{"reason": Reason.COMMERCIAL_GESTURE, "currency": EUR, **fields},  # type: ignore[arg-type]
     )
-    return await credit_customer(tx, request)
+    return await credit_customer_and_record(tx, request)
 
 
 async def test_a_note_on_no_invoice_is_balance(tx: Tx) -> None:
@@ -148,6 +148,18 @@ async def test_what_goes_back_by_hand_is_promised_and_its_vat_goes_with_it(tx: T
         await record_refund(tx, back.credit_note.id, request)
         await assert_sound(tx)
     assert await accounts_of(tx) == {"706": 100_00, "44571": 20_00, "512": -120_00}
+
+
+async def test_what_had_gone_back_before_is_recorded_with_it(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    gone = [NewManualRefund(means=OutsideMeans.CASH, amount=euros(20_00))]
+
+    back = await credited(tx, customer, refund=RefundMode.MANUAL, already_refunded=gone)
+
+    assert (back.to_refund_by_hand, [each.amount for each in back.refunds]) == (euros(100_00), [euros(20_00)])
+    await assert_sound(tx)
+    with pytest.raises(Invalid, match="manual"):
+        await credited(tx, customer, already_refunded=gone)
 
 
 async def test_a_line_of_the_catalogue_is_what_it_costs(tx: Tx) -> None:

@@ -67,8 +67,9 @@ from subscriptions.reward_referrer import reward_referrer
 from webhooks.drift.model import DriftReportId
 from webhooks.drift.reconcile import reconcile
 from webhooks.drift.request import RECONCILING
-from webhooks.follow import Provider, follow_waiting
+from webhooks.follow import follow_waiting
 from webhooks.model import ObjectKind, ProviderObject
+from webhooks.provider import Provider
 from webhooks.receive import FOLLOWING
 
 E = TypeVar("E", bound=Event)

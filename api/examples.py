@@ -215,6 +215,12 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "reason": "commercial_gesture",
     },
     "create_manual_refund": {"means": "transfer", "reference": "VIR 2026-12"},
+    "create_customer_payment": {
+        "means": "transfer",
+        "amount": {"minor": 5000, "currency": "EUR"},
+        "reference": "VIR 2026-118",
+    },
+    "apply_payment": {"invoice": "inv_01kax0000000000000000000b1"},
     "create_reconciliation": {"payment_connection": "pcx_01kax0000000000000000000a1"},
     "create_settlements": {
         "credit_notes": [{"credit_note": "cn_01kax0000000000000000000a1"}],

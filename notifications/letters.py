@@ -76,6 +76,7 @@ async def credit_note_issued(tx: Tx, credit_note_id: CreditNoteId) -> Letter | N
 
 async def payment_failed(tx: Tx, payment_id: PaymentId) -> Letter:
     payment = await payments.get(tx, payment_id)
+    assert payment.invoice_id is not None, "only what an invoice asks for is charged, and may fail"
     invoice = await invoices.get(tx, payment.invoice_id)
     dun = await dunning.find(tx, invoice.id)
     facts = Facts(

@@ -17,6 +17,7 @@ from billing.ledger.model import Source
 from billing.payments import store as payments
 from billing.payments.model import Payment, PaymentId
 from billing.payments.model import Status as PaymentStatus
+from billing.payments.unallocated import lose
 from billing.settlement import store as settlements
 from billing.settlement.apply import apply_note, day_of
 from billing.settlement.model import Settlement
@@ -169,6 +170,8 @@ async def _lose(
             after = await _unpay(tx, dispute, edge, locked[edge.invoice_id], part)
             locked[after.id] = after
             left -= part
+    if left:
+        await lose(tx, await payments.get(tx, dispute.payment_id), left, dispute.id)
     await store.charge_back(tx, dispute.payment_id, dispute.amount)
     await _cancel_blocked(tx, await payments.get(tx, dispute.payment_id))
     for note_id in await store.notes_of(tx, list(locked)):

@@ -61,6 +61,16 @@ async def _assert_payment(tx: Tx, payment: Row) -> None:
     assert booked == -lost
     waiting = await _sum(tx, "refunds WHERE payment_id = $1 AND blocked", payment["id"])
     assert not waiting or disputed > lost, "what is blocked waits for a dispute that is open"
+    if payment["invoice_id"] is None:
+        await _assert_unallocated(tx, payment)
+
+
+async def _assert_unallocated(tx: Tx, payment: Row) -> None:
+    """What is matched with invoices is not in its own books any more."""
+    key, left = payment["id"], payment["unallocated_minor"]
+    matched = await _sum(tx, "settlements WHERE payment_id = $1 AND undone_at IS NULL", key)
+    assert left == payment["amount_minor"] - matched - payment["charged_back_minor"]
+    assert await _sum(tx, "ledger_entries WHERE payment_id = $1 AND account = '411'", key) == -left
 
 
 async def accounts_of(tx: Tx) -> dict[str, int]:
@@ -119,7 +129,7 @@ async def _assert_settled(tx: Tx, invoice: Row) -> None:
 
 
 async def assert_owed(tx: Tx) -> None:
-    """What a customer owes, account by account: what is due, less the rests of their notes."""
+    """What a customer owes: what is due, less the rests of their notes and of money on no invoice."""
     wrong = await _rows(
         tx,
         """
@@ -140,7 +150,12 @@ async def assert_owed(tx: Tx) -> None:
             FROM credit_notes c JOIN credit_note_settlements s ON s.credit_note_id = c.id
             GROUP BY c.customer_id, c.currency
         ) n ON n.customer_id = k.customer_id AND n.currency = k.currency
-        WHERE k.booked <> COALESCE(i.due, 0) - COALESCE(n.rest, 0)
+        LEFT JOIN (
+            SELECT customer_id, currency, sum(unallocated_minor) AS rest
+            FROM payments
+            GROUP BY customer_id, currency
+        ) p ON p.customer_id = k.customer_id AND p.currency = k.currency
+        WHERE k.booked <> COALESCE(i.due, 0) - COALESCE(n.rest, 0) - COALESCE(p.rest, 0)
         """,
     )
     assert not wrong, wrong
@@ -261,10 +276,20 @@ async def _deposits(tx: Tx, invoice_id: object) -> int:
 
 
 async def _received(tx: Tx, invoice_id: object) -> int:
-    """What payments brought, less what was taken back of them in disputes."""
+    """What its payments brought, less what disputes took back of them, and money that came for no invoice."""
     came = await _sum(tx, "payments WHERE invoice_id = $1 AND status = 'succeeded'", invoice_id)
-    lost = "ledger_entries WHERE invoice_id = $1 AND document = 'dispute' AND account = '411'"
-    return came - await _sum(tx, lost, invoice_id)
+    lost = await _sum(tx, "payments WHERE invoice_id = $1", invoice_id, column="charged_back_minor")
+    return (
+        came
+        - lost
+        + await _sum(
+            tx,
+            "settlements s JOIN payments p ON p.id = s.payment_id"
+            " WHERE s.invoice_id = $1 AND s.undone_at IS NULL AND p.invoice_id IS NULL",
+            invoice_id,
+            column="s.amount_minor",
+        )
+    )
 
 
 async def _applied_net(tx: Tx, invoice_id: object) -> int:

@@ -4,30 +4,14 @@ Nothing foreign happens inside a transaction, and the events that were waiting a
 before that looks again, and finds that ours is there already.
 """
 
-from typing import Protocol
-
 from billing.gateways.checkouts.save_method import save_method
-from billing.gateways.connections.model import PaymentConnectionId
-from billing.gateways.model import Gateway, Ledgered
 from kernel.database import Door
-from kernel.structs import Value
 from webhooks import store
 from webhooks.drift.model import Finding
 from webhooks.following.charge import follow_charge
 from webhooks.following.refund import follow_refund
 from webhooks.model import ObjectKind, ProviderObject
-
-
-class Books(Gateway, Ledgered, Protocol):
-    """A gateway whose books can be read."""
-
-
-class Provider(Value, frozen=True, kw_only=True):
-    """A provider as one connection reaches it: its name, as payments keep it, and its books."""
-
-    name: str
-    connection_id: PaymentConnectionId
-    books: Books
+from webhooks.provider import Provider
 
 
 async def follow_waiting(door: Door, provider: Provider, about: ProviderObject) -> Finding | None:
@@ -63,7 +47,7 @@ async def _charge(door: Door, provider: Provider, reference: str) -> Finding | N
     if charge is None:
         return None
     async with door.open() as tx:
-        return await follow_charge(tx, provider.name, charge)
+        return await follow_charge(tx, provider, charge)
 
 
 async def _refund(door: Door, provider: Provider, reference: str) -> Finding | None:

@@ -14,6 +14,7 @@ from billing.payments import store
 from billing.payments.events import PaymentFailed, PaymentRequested
 from billing.payments.model import Means, Payment, PaymentId, Status
 from billing.payments.received import receive
+from billing.payments.unallocated import keep_after_all
 from billing.settlement.settle import settle
 from kernel import outbox
 from kernel.database import Door, Tx
@@ -118,8 +119,10 @@ def intent_of(payment: Payment) -> ChargeIntent:
 async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:
     """Write what the gateway said. The second time is boring.
 
-    One that had failed may turn out to have succeeded: its money is then matched as if it came today.
+    One that had failed may turn out to have succeeded: its money is then matched as if it came today, or
+    is on no invoice when its own has no room for it any more.
     """
+    assert intent.invoice_id is not None, "only what an invoice asks for is charged"
     invoice = await invoices.lock(tx, intent.invoice_id)
     entity = await parties.legal_entity(tx, invoice.legal_entity_id)
     payment = await store.get(tx, intent.id)
@@ -128,6 +131,9 @@ async def finish_payment(tx: Tx, intent: Payment, outcome: Outcome) -> None:
         return
     today = local_date(tx.now, entity.zone)
     was_pending = payment.status is Status.PENDING
+    if not was_pending and payment.amount > invoice.settlement.due - invoice.settlement.pending:
+        await keep_after_all(tx, payment, outcome.reference, entity)
+        return
     succeeded = outcome.status is OutcomeStatus.SUCCEEDED
     after = payment.to(
         Status.SUCCEEDED if succeeded else Status.FAILED,

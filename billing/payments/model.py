@@ -14,7 +14,7 @@ from typing import Self
 import msgspec
 
 from billing.invoices.model import InvoiceId
-from billing.parties.model import CustomerId
+from billing.parties.model import CustomerId, LegalEntityId
 from kernel.errors import Conflict
 from kernel.ids import Id
 from kernel.money import Currency, Money
@@ -66,12 +66,13 @@ class Payment(Value, frozen=True, kw_only=True):
     """`refunded` counts what went back and what is on its way back, `disputed` what is in disputes that are
     open or were lost: the rest can still be refunded. What was lost is also `charged_back`.
 
-    `gateway` is what took it: `sandbox`, or the id of a payment connection.
+    `gateway` is what took it: `sandbox`, or the id of a payment connection. Money that came for no invoice
+    has no `invoice_id`, also when it was matched with some since.
     """
 
     id: PaymentId
     customer_id: CustomerId
-    invoice_id: InvoiceId
+    invoice_id: InvoiceId | None
     currency: Currency
     amount: Money
     refunded: Money
@@ -114,3 +115,27 @@ class NewPayment(Input, frozen=True, kw_only=True):
     amount: Money | None = None
     received_on: date | None = None
     reference: Name | None = None
+
+
+class NewMoney(Input, frozen=True, kw_only=True):
+    """Money that came past us for no invoice: the customer's balance, until it is matched with one."""
+
+    means: OutsideMeans
+    amount: Money
+    received_on: date | None = None
+    reference: Name | None = None
+
+
+class NewAllocation(Input, frozen=True, kw_only=True):
+    """The invoice that the money pays, and how much of it: without `amount` as much as goes."""
+
+    invoice: InvoiceId
+    amount: Money | None = None
+
+
+class Unallocated(Value, frozen=True, kw_only=True):
+    """Money that is on no invoice: `left` is matched with none yet."""
+
+    payment: Payment
+    legal_entity_id: LegalEntityId
+    left: Money

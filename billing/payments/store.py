@@ -2,7 +2,7 @@
 
 from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
-from billing.parties.model import CustomerId
+from billing.parties.model import CustomerId, LegalEntityId
 from billing.payments.model import Known, Payment, PaymentId
 from kernel.database import Tx
 from kernel.errors import not_found
@@ -72,12 +72,14 @@ async def find(tx: Tx, payment_id: PaymentId) -> Payment | None:
 
 
 async def of_gateway(tx: Tx, gateway: str, reference: str) -> PaymentId | None:
-    """The payment that a provider knows by this name."""
+    """The payment that a provider knows by this name: one that had failed, or what came of it after all."""
     found = await tx.conn.fetchval(
         """
         SELECT id
         FROM payments
         WHERE tenant_id = $1 AND gateway = $2 AND gateway_reference = $3
+        ORDER BY status = 'succeeded' DESC, id
+        LIMIT 1
         """,
         tx.tenant,
         gateway,
@@ -235,6 +237,60 @@ async def update_outcome(tx: Tx, payment: Payment) -> None:
         payment.gateway_reference,
         payment.failure_code,
         payment.received_on,
+    )
+
+
+async def insert_unallocated(tx: Tx, payment: Payment, legal_entity_id: LegalEntityId) -> None:
+    """All of it is on no invoice."""
+    await tx.conn.execute(
+        """
+        INSERT INTO payments
+            (tenant_id, id, customer_id, legal_entity_id, currency, amount_minor, unallocated_minor, status,
+             means, reference, received_on, gateway, gateway_reference, payment_method, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        """,
+        tx.tenant,
+        payment.id,
+        payment.customer_id,
+        legal_entity_id,
+        payment.currency,
+        payment.amount.minor,
+        payment.status,
+        payment.means,
+        payment.reference,
+        payment.received_on,
+        payment.gateway,
+        payment.gateway_reference,
+        payment.payment_method,
+        payment.created_at,
+    )
+
+
+async def lock_unallocated(tx: Tx, payment_id: PaymentId) -> tuple[LegalEntityId, int] | None:
+    """In whose books it is, and what is left of it in minor units; None for a payment of an invoice."""
+    row = await tx.conn.fetchrow(
+        """
+        SELECT legal_entity_id, unallocated_minor
+        FROM payments
+        WHERE tenant_id = $1 AND id = $2 AND invoice_id IS NULL
+        FOR NO KEY UPDATE
+        """,
+        tx.tenant,
+        payment_id,
+    )
+    return (LegalEntityId.of(row["legal_entity_id"]), row["unallocated_minor"]) if row else None
+
+
+async def allocate(tx: Tx, payment_id: PaymentId, amount: Money) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE payments
+        SET unallocated_minor = unallocated_minor - $3
+        WHERE tenant_id = $1 AND id = $2
+        """,
+        tx.tenant,
+        payment_id,
+        amount.minor,
     )
 
 

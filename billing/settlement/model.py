@@ -93,7 +93,8 @@ class Deduction(Value, frozen=True, kw_only=True):
 
 
 class Balance(Value, frozen=True, kw_only=True):
-    """What we hold for a customer, one amount per currency: rests of credit notes, not promised or held."""
+    """What we hold for a customer, one amount per currency: rests of credit notes, not promised or held, and
+    money that is on no invoice."""
 
     customer_id: CustomerId
     amounts: list[Money]

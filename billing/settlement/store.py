@@ -310,17 +310,25 @@ async def applicable_invoices(tx: Tx, window: Window, note: CreditNote) -> Page[
 
 
 async def balances(tx: Tx, customer_id: CustomerId) -> list[Money]:
-    """What is left of the customer's credit notes, per currency. Derived, never stored."""
+    """What is left of the customer's credit notes, and money on no invoice, per currency. Derived."""
     rows = await tx.conn.fetch(
         """
-        SELECT c.currency,
-               sum(s.total_minor - s.applied_minor - s.refunded_minor - s.held_minor - s.promised_minor
-                   - s.marked_minor)::bigint AS minor
-        FROM credit_notes c
-        JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
-        WHERE c.tenant_id = $1 AND c.customer_id = $2
-        GROUP BY c.currency
-        ORDER BY c.currency
+        WITH rests AS (
+            SELECT c.currency,
+                   s.total_minor - s.applied_minor - s.refunded_minor - s.held_minor - s.promised_minor
+                       - s.marked_minor AS minor
+            FROM credit_notes c
+            JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
+            WHERE c.tenant_id = $1 AND c.customer_id = $2
+            UNION ALL
+            SELECT currency, unallocated_minor
+            FROM payments
+            WHERE tenant_id = $1 AND customer_id = $2 AND unallocated_minor > 0
+        )
+        SELECT currency, sum(minor)::bigint AS minor
+        FROM rests
+        GROUP BY currency
+        ORDER BY currency
         """,
         tx.tenant,
         customer_id,

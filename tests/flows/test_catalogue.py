@@ -74,7 +74,8 @@ MAY_CHANGE = {
     "payment_webhook_secrets": "secret",
     "checkout_sessions": "status reference payment_method completed_at",
     "payments": (
-        "refunded_minor disputed_minor charged_back_minor status received_on gateway_reference failure_code"
+        "refunded_minor disputed_minor charged_back_minor status received_on gateway_reference failure_code "
+        "unallocated_minor"
     ),
     "disputes": "status closed_at",
     "dunnings": "status schedule overdue_at counted_from steps_taken next_at",

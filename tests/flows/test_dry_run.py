@@ -83,6 +83,9 @@ MEANWHILE: dict[str, Meanwhile] = {
     "create_plan": lambda b, _: b.post("/v1/plans", plan("new")),
     "create_plan_version": lambda b, w: b.post(f"/v1/plans/{w['plan']}/versions", _terms("49.00")),
     "create_rebate": lambda b, w: b.post("/v1/rebates", BODIES["create_rebate"](w)),
+    "apply_payment": lambda b, w: b.post(
+        f"/v1/payments/{w['apply_payment.payment']}/apply", {"invoice": w["invoice"], "amount": euros(1_00)}
+    ),
     "create_reconciliation": lambda b, w: b.post(
         f"/v1/payment_connections/{w['payment_connection']}/disconnect"
     ),
@@ -170,6 +173,7 @@ MEANWHILE: dict[str, Meanwhile] = {
 NOTHING_CHANGES = {
     "cancel_back_test": "what is called off already answers the same",
     "cancel_settlement_batch": "what is called off already answers the same",
+    "create_customer_payment": "money that comes in twice came in twice",
     "create_api_key": "it answers what was asked for, whatever others do",
     "create_payment_connection": "a connection is one of many",
     "create_draft_invoice": "a draft has no number and no amounts of its own",

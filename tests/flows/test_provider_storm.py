@@ -46,8 +46,9 @@ from tests.makers import NOON, a_line, euros
 from tests.shop import a_shop, an_issued_invoice
 from tests.stripe_server import Account, Card, StripeServer
 from tests.stripe_server.shapes import Object
-from webhooks.follow import Provider, follow_waiting
+from webhooks.follow import follow_waiting
 from webhooks.model import ObjectKind, ProviderObject
+from webhooks.provider import Provider
 from webhooks.receive import FOLLOWING
 from webhooks.signature import sign
 
@@ -150,6 +151,7 @@ class Town:
         payment = await self.paid(minor, card)
         async with self.transaction() as tx:
             request = NewCreditNote(reason=Reason.CANCELLATION, refund=RefundMode.AUTOMATIC)
+            assert payment.invoice_id is not None
             (refund,) = (await credit_invoice(tx, payment.invoice_id, request)).refunds
         outcome = await self.stripe.refund(
             RefundIntent(

@@ -67,6 +67,8 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "success_url": "https://app.example/thanks",
         "cancel_url": "https://app.example/back",
     },
+    "apply_payment": lambda w: {"invoice": w["invoice"], "amount": euros(5_00)},
+    "create_customer_payment": lambda _: {"means": "transfer", "amount": euros(10_00)},
     "create_coupon": lambda w: {"customer": w["customer"], "prefix": "NEW"},
     "create_coupon_batch": lambda _: {"count": 3, "prefix": "SPRING"},
     "create_credit_note": lambda w: {
@@ -396,6 +398,8 @@ async def _matched(backend: Backend, body: Json) -> World:
     paid, due = [await _issued(backend, body) for _ in range(2)]
     await backend.post(f"/v1/invoices/{paid['id']}/payments", {"means": "transfer"})
     note = await backend.credit(paid, refund="none")
+    money = {"means": "transfer", "amount": euros(30_00)}
+    put_by = await backend.post(f"/v1/customers/{body['customer']}/payments", money)
     applied = {"credit_note": note["id"], "amount": euros(20_00)}
     made = await backend.post(
         "/v1/settlements", {"credit_notes": [applied], "invoices": [{"invoice": due["id"]}]}
@@ -406,6 +410,7 @@ async def _matched(backend: Backend, body: Json) -> World:
         "refund_credit_note.credit_note": note["id"],
         "get_applicable_invoices.credit_note": note["id"],
         "settlement": made["settlements"][0]["id"],
+        "apply_payment.payment": put_by["id"],
     }
 
 

@@ -22,7 +22,7 @@ from billing.gateways.model import (
 from kernel.ids import Id
 from kernel.money import Money
 from tests.makers import NOON
-from webhooks.follow import Provider
+from webhooks.provider import Provider
 
 HERE = PaymentConnectionId.new()  # any id will do for a connection
 

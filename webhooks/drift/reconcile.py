@@ -23,9 +23,9 @@ from refunds.model import RefundId
 from refunds.send_refund import intent_of as refund_intent
 from webhooks.drift import store
 from webhooks.drift.model import Done, DriftReported, DriftReportId, Finding, Kind, Status
-from webhooks.follow import Provider
 from webhooks.following.charge import follow_charge, payment_of
 from webhooks.following.refund import follow_refund
+from webhooks.provider import Provider
 
 CHUNK = 500
 # What waits for less has a job that is about to send it.
@@ -63,6 +63,7 @@ class Comparison:
 
     def __init__(self, door: Door, provider: Provider, report_id: DriftReportId) -> None:
         self.door = door
+        self.provider = provider
         self.name = provider.name
         self.books = provider.books
         self.report_id = report_id
@@ -130,7 +131,7 @@ class Comparison:
         return made is not None
 
     async def _charge(self, charge: Charge) -> None:
-        await self._note(charge.reference, partial(follow_charge, provider=self.name, charge=charge))
+        await self._note(charge.reference, partial(follow_charge, provider=self.provider, charge=charge))
 
     async def _charge_made(self, payment_id: PaymentId) -> str | None:
         """What the provider calls a payment whose answer was lost."""

@@ -231,9 +231,9 @@ class NewOffer(Input, frozen=True, kw_only=True):
     It may be redeemed `max_redemptions` times in all, `max_per_customer` times by each customer, and take off
     no more than its `budget` over all invoices.
 
-    `one_per_identity` refuses it to who has had it under another name, by e-mail address or VAT number, as
-    offers for new customers do unless it is false. Customers are reminded
-    so many days before it ends for them.
+    `one_per_identity` refuses it to who has had it under another name, by e-mail address, VAT number or card,
+    as offers for new customers do unless it is false. Customers are reminded so many days before it ends for
+    them.
     """
 
     reference: Reference

@@ -147,7 +147,7 @@ def redeemed_before() -> Conflict:
 def identity_used() -> Conflict:
     return Conflict(
         "offer_identity_used",
-        "Somebody with this e-mail address or VAT number has used this offer before.",
+        "Somebody with this e-mail address, VAT number or card has used this offer before.",
         param="offer",
     )
 

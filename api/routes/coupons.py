@@ -72,8 +72,8 @@ async def create_referral_code(
     """A customer's own code for an offer, with which they bring others; asked again, it is the same.
 
     Once the first invoice that asks a newcomer for money is paid, `referrer_offer` is given to a subscription
-    of the customer that runs, or kept for their next. Never for themselves: not with the same mailbox or VAT
-    number either.
+    of the customer that runs, or kept for their next. Never for themselves: not with the same mailbox, VAT
+    number or card either.
     """
     return await one.referral_code(tx, customer, data)
 

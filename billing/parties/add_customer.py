@@ -1,7 +1,5 @@
 """Registering a customer."""
 
-import msgspec
-
 from billing.parties import rules, store
 from billing.parties.events import CustomerChanged, CustomerCreated
 from billing.parties.model import Customer, CustomerId, LegalEntity, NewCustomer
@@ -61,7 +59,7 @@ async def take_over_payment_method(tx: Tx, customer: Customer, payment_method: N
     if payment_method is None or payment_method == customer.payment_method:
         return customer
     changed = rules.checked_customer(
-        msgspec.structs.replace(customer, payment_method=payment_method),
+        customer.paying_with(payment_method),
         has_gateway=await store.has_gateway(tx),
     )
     await store.update_customer(tx, changed)

@@ -18,8 +18,9 @@ async def change_customer(tx: Tx, key: str, change: CustomerChange) -> Customer:
         tax_rate = sent.pop("tax_rate")
         sent["tax_rate_id"] = (await tax_rates.get(tx, tax_rate)).id if tax_rate else None
 
+    paying = customer.paying_with(sent.get("payment_method", customer.payment_method))
     changed = rules.checked_customer(
-        msgspec.structs.replace(customer, **sent), has_gateway=await store.has_gateway(tx)
+        msgspec.structs.replace(paying, **sent), has_gateway=await store.has_gateway(tx)
     )
 
     await store.update_customer(tx, changed)

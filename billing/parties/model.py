@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -121,6 +121,8 @@ class LegalEntity(Value, frozen=True, kw_only=True):
 
 
 class Customer(Value, frozen=True, kw_only=True):
+    """`card_fingerprint` is of a card left at the payment provider: the same card has the same one."""
+
     id: CustomerId
     reference: Reference
     name: Name
@@ -134,6 +136,13 @@ class Customer(Value, frozen=True, kw_only=True):
     payment_method: str | None
     metadata: dict[str, str]
     created_at: datetime
+    card_fingerprint: str | None = None
+
+    def paying_with(self, payment_method: str | None, *, fingerprint: str | None = None) -> Self:
+        """The same customer with another payment method, or the one they have."""
+        if payment_method == self.payment_method and fingerprint is None:
+            return self
+        return msgspec.structs.replace(self, payment_method=payment_method, card_fingerprint=fingerprint)
 
     @property
     def buyer(self) -> Buyer:

@@ -205,7 +205,7 @@ async def update_customer(tx: Tx, customer: Customer) -> None:
         """
         UPDATE customers
         SET name = $3, email = $4, language = $5, address = $6, vat_number = $7, siren = $8,
-            tax_rate_id = $9, payment_method = $10, metadata = $11
+            tax_rate_id = $9, payment_method = $10, metadata = $11, card_fingerprint = $12
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -219,6 +219,7 @@ async def update_customer(tx: Tx, customer: Customer) -> None:
         customer.tax_rate_id,
         customer.payment_method,
         customer.metadata,
+        customer.card_fingerprint,
     )
 
 
@@ -227,7 +228,7 @@ async def customer(tx: Tx, key: str | CustomerId) -> Customer:
     row = await tx.conn.fetchrow(
         """
         SELECT id, reference, name, email, language, address, vat_number, siren, legal_entity_id,
-               tax_rate_id, payment_method, metadata, created_at
+               tax_rate_id, payment_method, metadata, created_at, card_fingerprint
         FROM customers
         WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
         """,
@@ -244,7 +245,7 @@ async def customers_of(tx: Tx, customer_ids: Collection[CustomerId]) -> dict[Cus
     rows = await tx.conn.fetch(
         """
         SELECT id, reference, name, email, language, address, vat_number, siren, legal_entity_id,
-               tax_rate_id, payment_method, metadata, created_at
+               tax_rate_id, payment_method, metadata, created_at, card_fingerprint
         FROM customers
         WHERE tenant_id = $1 AND id = ANY($2::uuid[])
         """,
@@ -278,7 +279,7 @@ async def lock_customer(tx: Tx, key: str | CustomerId) -> Customer:
     row = await tx.conn.fetchrow(
         """
         SELECT id, reference, name, email, language, address, vat_number, siren, legal_entity_id,
-               tax_rate_id, payment_method, metadata, created_at
+               tax_rate_id, payment_method, metadata, created_at, card_fingerprint
         FROM customers
         WHERE tenant_id = $1 AND (id = $2 OR reference = $3)
         FOR NO KEY UPDATE
@@ -302,7 +303,7 @@ async def customers(tx: Tx, window: Window) -> Page[Customer]:
     rows = await tx.conn.fetch(
         """
         SELECT id, reference, name, email, language, address, vat_number, siren, legal_entity_id,
-               tax_rate_id, payment_method, metadata, created_at
+               tax_rate_id, payment_method, metadata, created_at, card_fingerprint
         FROM customers
         WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC

@@ -60,7 +60,9 @@ MAY_CHANGE = {
         "refund_mode refund_after_days proration tax_behavior dunning_automatic dunning_send_invoice"
     ),
     "legal_entities": "is_default",
-    "customers": "name email language address vat_number siren tax_rate_id payment_method metadata",
+    "customers": (
+        "name email language address vat_number siren tax_rate_id payment_method metadata card_fingerprint"
+    ),
     "draft_credit_notes": "customer_id invoice_id on_invoice on_customer",
     "draft_invoices": "customer_id currency lines discounts tax_behavior note metadata kind deposits",
     "number_series": "last_number last_issued_on",

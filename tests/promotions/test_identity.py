@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 
-from billing.parties.model import Customer
+from billing.gateways.checkouts.save_method import save_method
+from billing.gateways.model import MethodSaved
+from billing.parties.change_customer import change_customer
+from billing.parties.model import Customer, CustomerChange
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict
 from kernel.ids import TenantId
 from kernel.money import Currency
-from kernel.text import Email, Reference
+from kernel.text import Email, Name, Reference
 from promotions import store
 from promotions.create_offer import create_offer
 from promotions.duration import Serving
@@ -97,6 +100,47 @@ async def test_another_customer_of_the_same_company_is_refused(tx: Tx) -> None:
     assert first.vat_number is not None
     again = await another_customer(tx, email="other@example.com", vat_number="FR 83 404 833 048")
     assert await refused(tx, offer, again) == "offer_identity_used"
+
+
+async def test_another_customer_with_the_same_card_is_refused(tx: Tx) -> None:
+    await a_shop(tx)
+    offer = await create_offer(tx, a_new_offer(conditions=WELCOME))
+    first = await another_customer(tx, email="first@example.com")
+    again = await another_customer(tx, "user-44", email="second@example.com")
+    other = await another_customer(tx, "user-45", email="third@example.com")
+    await take(tx, offer, await left(tx, first, "pm_1", fingerprint="fp_1"))
+
+    assert (
+        await refused(tx, offer, await left(tx, again, "pm_2", fingerprint="fp_1")) == "offer_identity_used"
+    )
+    await take(tx, offer, await left(tx, other, "pm_3", fingerprint="fp_3"))
+
+
+async def test_a_card_is_known_until_another_payment_method_takes_its_place(tx: Tx) -> None:
+    await a_shop(tx)
+    customer = await left(tx, await another_customer(tx), "pm_1", fingerprint="fp_1")
+    assert customer.card_fingerprint == "fp_1"
+
+    same = await change_customer(tx, customer.reference, CustomerChange(payment_method=Name("pm_1")))
+    assert same.card_fingerprint == "fp_1"
+    changed = await change_customer(tx, customer.reference, CustomerChange(payment_method=Name("pm_2")))
+    assert changed.card_fingerprint is None
+
+
+async def left(tx: Tx, customer: Customer, payment_method: str, *, fingerprint: str) -> Customer:
+    """On a page of the provider's."""
+    saved = await save_method(
+        tx,
+        MethodSaved(
+            reference=f"cs_{payment_method}",
+            our_id=str(customer.id),
+            customer="cus_1",
+            payment_method=payment_method,
+            fingerprint=fingerprint,
+        ),
+    )
+    assert saved is not None
+    return saved
 
 
 async def test_somebody_else_is_not(tx: Tx) -> None:

@@ -27,7 +27,7 @@ async def save_method(tx: Tx, saved: MethodSaved) -> Customer | None:
         return customer
     if session is None and customer.payment_method == saved.payment_method:
         return customer
-    changed = replace(customer, payment_method=Name.parse(saved.payment_method))
+    changed = customer.paying_with(Name.parse(saved.payment_method), fingerprint=saved.fingerprint)
 
     await parties.update_customer(tx, changed)
     if session is not None:

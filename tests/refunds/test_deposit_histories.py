@@ -16,7 +16,8 @@ from billing.invoices import store as invoices
 from billing.invoices.model import DraftKind, Invoice, InvoiceId, InvoiceKind, NewDraft, NewLine, Status
 from billing.parties.change_settings import change_settings
 from billing.parties.model import RefundMode, SettingsChange, VatDue
-from billing.payments.model import OutsideMeans
+from billing.payments import store as payments
+from billing.payments.model import Means, OutsideMeans
 from billing.settlement.apply import apply_note
 from billing.tax.add_tax_rate import add_tax_rate
 from billing.tax.model import NewTaxRate, TaxBehavior
@@ -27,6 +28,8 @@ from kernel.paging import Window
 from kernel.text import Name, Reference
 from refunds import store as refunds
 from refunds.credit_invoice import credit_invoice
+from refunds.dispute import close_dispute, open_dispute
+from refunds.disputes.model import NewDispute, NewVerdict, Verdict
 from refunds.model import NewManualRefund, Refund
 from refunds.model import Status as RefundStatus
 from refunds.record_refund import record_refund
@@ -141,9 +144,13 @@ async def credit(tx: Tx, data: st.DataObject) -> None:
         lines=[by_amount(invoice.lines[0], minor)],
         refund=data.draw(st.sampled_from([RefundMode.AUTOMATIC, RefundMode.MANUAL, RefundMode.NONE])),
     )
-    given_back = await credit_invoice(tx, invoice.id, request)
+    try:
+        given_back = await credit_invoice(tx, invoice.id, request)
+    except Conflict as refusal:
+        assert refusal.code == "payment_disputed"  # noqa: PT017
+        return
     for refund in given_back.refunds:
-        if data.draw(st.booleans()):
+        if not refund.blocked and data.draw(st.booleans()):
             await carry_out(tx, refund)
 
 
@@ -168,6 +175,22 @@ async def apply(tx: Tx, data: st.DataObject) -> None:
     note, invoice = data.draw(st.sampled_from(notes)), data.draw(st.sampled_from(due))
     amount = min(note.settlement.left, invoice.settlement.due)
     await apply_note(tx, note, await invoices.lock(tx, invoice.id), amount)
+
+
+async def dispute(tx: Tx, data: st.DataObject) -> None:
+    """What a card had paid, until it is won or lost; a note may be issued meanwhile."""
+    page = await payments.page(tx, Window(limit=100), customer_id=None, invoice_id=None)
+    paid = [
+        each
+        for each in page.data
+        if each.means is Means.PROVIDER and each.amount > each.disputed and not each.refunded
+    ]
+    if not paid:
+        return
+    payment = data.draw(st.sampled_from(paid))
+    opened = await open_dispute(tx, payment.id, NewDispute())
+    await credit(tx, data)
+    await close_dispute(tx, opened.id, NewVerdict(outcome=data.draw(st.sampled_from(Verdict))))
 
 
 async def carry_out(tx: Tx, refund: Refund) -> None:
@@ -197,6 +220,7 @@ ACTS: list[Act] = [
     credit,
     credit,
     apply,
+    dispute,
 ]
 
 

@@ -1,6 +1,7 @@
 """Taking back what was applied, all of it or a part: it is due again, and spendable again."""
 
 from billing.credit_notes import store as credit_notes
+from billing.deposits.rules import check_not_deducted
 from billing.invoices import store as invoices
 from billing.ledger.book import release_vat
 from billing.ledger.model import Source
@@ -30,6 +31,7 @@ async def take_back(tx: Tx, settlement_id: SettlementId, request: NewDissociatio
     note = await credit_notes.lock(tx, found.credit_note_id)
     edge = await store.get(tx, settlement_id)
 
+    check_not_deducted(invoice)
     amount = check(edge, request)
 
     stays = await dissociate_part(

@@ -263,6 +263,22 @@ async def test_a_deposit_that_is_deducted_is_not_credited_any_more(tx: Tx) -> No
 
 
 @pytest.mark.usefixtures("vat_due")
+async def test_what_a_deducted_deposit_was_paid_with_is_not_taken_back(tx: Tx) -> None:
+    other = await a_final(tx)
+    await paid_by_provider(tx, other)
+    note = (await credit(tx, other, by_amount(other.lines[0], 100_00), refund=RefundMode.NONE)).credit_note
+    deposit = await a_deposit(tx)
+    await apply_note(tx, note, await invoices.lock(tx, deposit.id), euros(120_00))
+    await a_final(tx, deposit)
+    window = Window(limit=10)
+    page = await settlements.page(tx, window, invoice_id=deposit.id, credit_note_id=None, payment_id=None)
+
+    with pytest.raises(DomainError) as refused:
+        await take_back(tx, page.data[0].id, NewDissociation())
+    assert refused.value.code == "deposit_deducted"
+
+
+@pytest.mark.usefixtures("vat_due")
 async def test_a_deduction_is_not_taken_back(tx: Tx) -> None:
     final = await a_final(tx, await a_paid_deposit(tx))
     page = await settlements.page(

@@ -104,17 +104,19 @@ async def invoice_reminder(tx: Tx, invoice_id: InvoiceId) -> Letter | None:
     return await _with_document(tx, Kind.INVOICE_REMINDER_DUE, invoice, facts)
 
 
-async def refund_succeeded(tx: Tx, refund_id: RefundId) -> Letter:
+async def refund_succeeded(tx: Tx, refund_id: RefundId) -> Letter | None:
     return await _about_refund(tx, refund_id, Kind.REFUND_SUCCEEDED)
 
 
-async def refund_converted(tx: Tx, refund_id: RefundId) -> Letter:
+async def refund_converted(tx: Tx, refund_id: RefundId) -> Letter | None:
     return await _about_refund(tx, refund_id, Kind.REFUND_CONVERTED)
 
 
-async def _about_refund(tx: Tx, refund_id: RefundId, kind: Kind) -> Letter:
+async def _about_refund(tx: Tx, refund_id: RefundId, kind: Kind) -> Letter | None:
+    """None for one that is of no note: the provider has told the customer."""
     refund = await refunds.get(tx, refund_id)
-    assert refund.credit_note_id is not None, "every refund is of a note"
+    if refund.credit_note_id is None:
+        return None
     note = await credit_notes.get(tx, refund.credit_note_id)
     customer = await parties.customer(tx, note.customer_id)
     facts = Facts(seller=note.seller.name, about=note.number, amount=refund.amount)

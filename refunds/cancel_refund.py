@@ -1,13 +1,11 @@
 """Not giving back after all: what was held stays on the credit note, as balance."""
 
-from billing.credit_notes import store as credit_notes
 from billing.payments import store as payments
-from billing.settlement.rules import used_with
 from kernel import outbox
 from kernel.database import Tx
 from refunds import store
 from refunds.events import RefundCancelled, RefundConverted, RefundEvent
-from refunds.locked import Locked, lock_refund
+from refunds.locked import Locked, lock_refund, use_note
 from refunds.model import Refund, RefundId, Status
 
 
@@ -37,7 +35,7 @@ async def _keep(tx: Tx, locked: Locked, after: Refund, event: type[RefundEvent])
 async def let_go(tx: Tx, locked: Locked) -> None:
     """The note holds the amount no longer, and its payment may carry another refund."""
     refund = locked.refund
-    await credit_notes.update_settlement(tx, used_with(locked.note, held=-refund.amount))
+    await use_note(tx, locked, held=-refund.amount)
     await free_payment(tx, refund)
 
 

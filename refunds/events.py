@@ -96,3 +96,7 @@ class InvoiceCorrected(Event, frozen=True, kw_only=True, tag="invoice.corrected"
     credit_note_id: CreditNoteId
     corrected_invoice_id: InvoiceId
     customer_id: CustomerId
+
+
+class RefundLinked(RefundEvent, frozen=True, kw_only=True, tag="refund.linked"):
+    """It was made at the provider, and is of this credit note now."""

@@ -344,3 +344,9 @@ class NewNoteRefund(Input, frozen=True, kw_only=True):
     mode: RefundMode
     amount: Money | None = None
     refund_on: date | None = None
+
+
+class NewLink(Input, frozen=True, kw_only=True):
+    """The credit note that a refund made at the provider is of."""
+
+    credit_note: CreditNoteId

@@ -2,18 +2,16 @@
 
 import msgspec
 
-from billing.credit_notes import store as credit_notes
 from billing.parties.model import RefundMode
 from billing.payments.model import Means
 from billing.payments.record import check_day
-from billing.settlement.rules import used_with
 from kernel import outbox
 from kernel.database import Tx
 from kernel.periods import local_date
 from refunds import store
 from refunds.cancel_refund import free_payment
 from refunds.events import RefundRecordedExternal, RefundSucceeded
-from refunds.locked import lock_refund
+from refunds.locked import lock_refund, use_note
 from refunds.model import NewExternalRefund, Refund, RefundId, Status
 from refunds.send_refund import book_refund
 
@@ -29,7 +27,7 @@ async def record_external(tx: Tx, refund_id: RefundId, request: NewExternalRefun
     recorded = msgspec.structs.replace(
         failed,
         id=RefundId.new(),
-        payment_id=None,
+        payment_id=None if locked.note is not None else failed.payment_id,
         mode=RefundMode.MANUAL,
         status=Status.SUCCEEDED,
         due_on=day,
@@ -44,9 +42,9 @@ async def record_external(tx: Tx, refund_id: RefundId, request: NewExternalRefun
 
     await store.update(tx, failed)
     await store.insert(tx, recorded)
-    await free_payment(tx, failed)
-    used = used_with(locked.note, held=-failed.amount, refunded=failed.amount)
-    await credit_notes.update_settlement(tx, used)
-    await book_refund(tx, used, locked.invoice, recorded)
+    if locked.note is not None:
+        await free_payment(tx, failed)
+    locked = await use_note(tx, locked, held=-failed.amount, refunded=failed.amount)
+    await book_refund(tx, locked, recorded)
     outbox.publish(tx, RefundRecordedExternal.of(failed), RefundSucceeded.of(recorded))
     return recorded

@@ -14,7 +14,7 @@ from kernel.money import Money
 from kernel.periods import local_date
 from refunds import store
 from refunds.events import RefundSucceeded
-from refunds.locked import lock_invoice
+from refunds.locked import Locked, lock_invoice
 from refunds.model import NewManualRefund, Refund, RefundId, Status
 from refunds.send_refund import book_refund
 
@@ -52,7 +52,7 @@ async def record_refund(tx: Tx, credit_note_id: CreditNoteId, request: NewManual
 
     await store.insert(tx, refund)
     await credit_notes.update_settlement(tx, used)
-    await book_refund(tx, used, invoice, refund)
+    await book_refund(tx, Locked(refund=refund, note=used, invoice=invoice, entity=entity), refund)
     outbox.publish(tx, RefundSucceeded.of(refund))
     return refund
 

@@ -44,17 +44,18 @@ async def retry_refund(tx: Tx, refund_id: RefundId, request: NewRetry) -> Retrie
     return RetriedRefund(retried=retried, refunds=tuple(refunds))
 
 
-async def _asked_for(tx: Tx, note: CreditNote, refund: Refund, request: NewRetry) -> list[Payment]:
+async def _asked_for(tx: Tx, note: CreditNote | None, refund: Refund, request: NewRetry) -> list[Payment]:
     """In the order they are named in; that of the refund that failed is free of it."""
     assert refund.payment_id is not None, "only a refund on a payment fails"
     wanted = request.payments or [refund.payment_id]
-    known = {payment.id: payment for payment in await payments.of_credit_note(tx, note.id)}
+    paid_by = await payments.of_credit_note(tx, note.id) if note is not None else []
+    known = {payment.id: payment for payment in paid_by}
     known.setdefault(refund.payment_id, await payments.get(tx, refund.payment_id))
     for position, payment_id in enumerate(wanted):
         if payment_id not in known:
             raise Invalid(
                 "payment_not_of_note",
-                f"{payment_id} did not pay for what {note.number} credits.",
+                f"{payment_id} did not pay for what is given back.",
                 param=f"payments[{position}]",
             )
     own = known[refund.payment_id]

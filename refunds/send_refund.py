@@ -7,24 +7,21 @@ id before anything is sent: a worker that died after the call finds its answer t
 from datetime import date
 
 from billing.credit_notes import store as credit_notes
-from billing.credit_notes.model import CreditNote
 from billing.gateways.model import Gateway, Outcome, RefundIntent
 from billing.gateways.model import Status as OutcomeStatus
-from billing.invoices.model import Invoice
 from billing.ledger import postings
-from billing.ledger.book import book, release_vat, release_vat_of_note
-from billing.ledger.model import Source
-from billing.parties import store as parties
+from billing.ledger import store as ledger
+from billing.ledger.book import release_vat, release_vat_of_note
+from billing.ledger.model import Holder, Source, holder_of
 from billing.payments import store as payments
 from billing.payments.model import Payment
-from billing.settlement.rules import used_with
 from kernel import outbox
 from kernel.database import Door, Tx
 from kernel.money import Money
 from kernel.periods import local_date
 from refunds import store
 from refunds.events import RefundFailed, RefundSucceeded
-from refunds.locked import Locked, lock_refund
+from refunds.locked import Locked, lock_refund, seller_of, use_note
 from refunds.model import Refund, RefundId, Status
 
 
@@ -83,9 +80,8 @@ def intent_of(refund: Refund, payment: Payment) -> RefundIntent:
 
 async def _is_due(tx: Tx, refund: Refund) -> bool:
     """It may have been moved to another day since its job was left, or wait for the end of a dispute."""
-    assert refund.credit_note_id is not None, "every refund is of a note"
-    note = await credit_notes.get(tx, refund.credit_note_id)
-    entity = await parties.legal_entity(tx, note.legal_entity_id)
+    note = await credit_notes.get(tx, refund.credit_note_id) if refund.credit_note_id else None
+    entity = await seller_of(tx, refund, note)
     return not refund.blocked and refund.due_on <= local_date(tx.now, entity.zone)
 
 
@@ -107,11 +103,10 @@ async def _succeed(tx: Tx, locked: Locked, outcome: Outcome) -> None:
     today = local_date(tx.now, locked.entity.zone)
 
     succeeded = refund.to(Status.SUCCEEDED, gateway_reference=outcome.reference, succeeded_on=today)
-    used = used_with(locked.note, held=-refund.amount, refunded=refund.amount)
 
     await store.update(tx, succeeded)
-    await credit_notes.update_settlement(tx, used)
-    await book_refund(tx, used, locked.invoice, succeeded)
+    locked = await use_note(tx, locked, held=-refund.amount, refunded=refund.amount)
+    await book_refund(tx, locked, succeeded)
     outbox.publish(tx, RefundSucceeded.of(succeeded))
 
 
@@ -132,41 +127,74 @@ async def _fail_late(tx: Tx, locked: Locked, outcome: Outcome) -> None:
     today = local_date(tx.now, locked.entity.zone)
 
     failed = refund.to(Status.FAILED, failure_code=outcome.failure_code or "unknown", succeeded_on=None)
-    used = used_with(locked.note, held=refund.amount, refunded=-refund.amount)
 
     await store.update(tx, failed)
-    await credit_notes.update_settlement(tx, used)
-    await book_return(tx, used, locked.invoice, failed, booked_on=today)
+    locked = await use_note(tx, locked, held=refund.amount, refunded=-refund.amount)
+    await book_return(tx, locked, failed, booked_on=today)
     outbox.publish(tx, RefundFailed.of(failed, failure_code=failed.failure_code, was_succeeded=True))
 
 
-async def book_refund(tx: Tx, note: CreditNote, invoice: Invoice | None, refund: Refund) -> None:
-    """Money went back: out of the bank, and VAT that had fallen due with it. `note` is as it is now."""
+async def book_refund(tx: Tx, locked: Locked, refund: Refund) -> None:
+    """Money went back: out of the bank, and VAT that had fallen due with it. The note is as it is now."""
     assert refund.succeeded_on is not None, "money that went back went on a day"
-    label = f"Refund of {invoice.number if invoice else note.number}"
-    await _book(tx, note, invoice, refund.id, refund.amount, label=label, booked_on=refund.succeeded_on)
+    label = f"Refund of {_about(locked)}"
+    await _book(tx, locked, refund, refund.amount, label=label, booked_on=refund.succeeded_on)
 
 
-async def book_return(
-    tx: Tx, note: CreditNote, invoice: Invoice | None, refund: Refund, *, booked_on: date
-) -> None:
+async def book_return(tx: Tx, locked: Locked, refund: Refund, *, booked_on: date) -> None:
     """It did not arrive: into the bank again, and its VAT is due again."""
-    label = f"Refund of {invoice.number if invoice else note.number} came back"
-    await _book(tx, note, invoice, refund.id, -refund.amount, label=label, booked_on=booked_on)
+    label = f"Refund of {_about(locked)} came back"
+    await _book(tx, locked, refund, -refund.amount, label=label, booked_on=booked_on)
+
+
+async def book_link(tx: Tx, locked: Locked, refund: Refund, *, booked_on: date) -> None:
+    """What went back of a payment alone is of a note now, in whose books it belongs."""
+    assert locked.note is not None, "it has been linked to it"
+    owed = postings.in_one_transaction(
+        (holder, posting)
+        for holder, amount in (
+            (_of_payment(locked, refund), -refund.amount),
+            (_of_note(locked), refund.amount),
+        )
+        for posting in postings.customer_owes(amount)
+    )
+    label = f"Refund of {_about(locked)}, linked"
+    await ledger.insert(tx, owed, Source.REFUND, refund.id, label=label, booked_on=booked_on)
+    await _release(tx, locked, refund, booked_on=booked_on)
 
 
 async def _book(
-    tx: Tx,
-    note: CreditNote,
-    invoice: Invoice | None,
-    refund_id: RefundId,
-    amount: Money,
-    *,
-    label: str,
-    booked_on: date,
+    tx: Tx, locked: Locked, refund: Refund, amount: Money, *, label: str, booked_on: date
 ) -> None:
-    postings_of_it = postings.money_given_back(amount)
-    await book(tx, note, Source.REFUND, refund_id, postings_of_it, label=label, booked_on=booked_on)
-    await release_vat_of_note(tx, note, Source.REFUND, refund_id, booked_on=booked_on)
-    if invoice is not None:
-        await release_vat(tx, invoice, Source.REFUND, refund_id, booked_on=booked_on)
+    holder = _of_note(locked) if locked.note is not None else _of_payment(locked, refund)
+    booked = postings.in_one_transaction((holder, posting) for posting in postings.money_given_back(amount))
+    await ledger.insert(tx, booked, Source.REFUND, refund.id, label=label, booked_on=booked_on)
+    await _release(tx, locked, refund, booked_on=booked_on)
+
+
+async def _release(tx: Tx, locked: Locked, refund: Refund, *, booked_on: date) -> None:
+    if locked.note is None:
+        return
+    await release_vat_of_note(tx, locked.note, Source.REFUND, refund.id, booked_on=booked_on)
+    if locked.invoice is not None:
+        await release_vat(tx, locked.invoice, Source.REFUND, refund.id, booked_on=booked_on)
+
+
+def _about(locked: Locked) -> str:
+    if locked.invoice is not None:
+        return locked.invoice.number
+    return locked.note.number if locked.note is not None else "a payment"
+
+
+def _of_note(locked: Locked) -> Holder:
+    assert locked.note is not None, "asked for where there is one"
+    return holder_of(locked.note)
+
+
+def _of_payment(locked: Locked, refund: Refund) -> Holder:
+    return Holder(
+        legal_entity_id=locked.entity.id,
+        customer_id=refund.customer_id,
+        currency=refund.currency,
+        payment_id=refund.payment_id,
+    )

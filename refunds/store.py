@@ -1,10 +1,12 @@
 """Every SQL statement about refunds."""
 
 from billing.credit_notes.model import CreditNoteId
+from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId
 from billing.payments.model import PaymentId
 from kernel.database import Tx
 from kernel.errors import not_found
+from kernel.money import Money
 from kernel.paging import Page, Window, page_of
 from kernel.structs import load
 from refunds.model import Known, Refund, RefundId
@@ -159,8 +161,63 @@ async def waiting_on(tx: Tx, payment_id: PaymentId) -> list[RefundId]:
     return [RefundId.of(row["id"]) for row in rows]
 
 
+async def replaceable(tx: Tx, payment_id: PaymentId, amount: Money) -> RefundId | None:
+    """Of exactly this amount over the payment: one that failed, or else one that waits."""
+    found = await tx.conn.fetchval(
+        """
+        SELECT id
+        FROM refunds
+        WHERE tenant_id = $1 AND payment_id = $2 AND amount_minor = $3 AND status IN ('failed', 'scheduled')
+        ORDER BY status, id
+        LIMIT 1
+        """,
+        tx.tenant,
+        payment_id,
+        amount.minor,
+    )
+    return RefundId.of(found) if found else None
+
+
+async def note_to_refund(tx: Tx, invoice_id: InvoiceId, amount: Money) -> CreditNoteId | None:
+    """A note on the invoice that this much may still go back of: those that promised it first."""
+    found = await tx.conn.fetchval(
+        """
+        SELECT c.id
+        FROM credit_notes c
+        JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
+        WHERE c.tenant_id = $1 AND c.invoice_id = $2
+          AND s.total_minor - s.applied_minor - s.refunded_minor - s.marked_minor - s.held_minor >= $3
+        ORDER BY s.promised_minor >= $3 DESC, c.id
+        LIMIT 1
+        """,
+        tx.tenant,
+        invoice_id,
+        amount.minor,
+    )
+    return CreditNoteId.of(found) if found else None
+
+
+async def link(tx: Tx, refund: Refund) -> None:
+    await tx.conn.execute(
+        """
+        UPDATE refunds
+        SET credit_note_id = $3, invoice_id = $4
+        WHERE tenant_id = $1 AND id = $2 AND credit_note_id IS NULL
+        """,
+        tx.tenant,
+        refund.id,
+        refund.credit_note_id,
+        refund.invoice_id,
+    )
+
+
 async def page(
-    tx: Tx, window: Window, *, customer_id: CustomerId | None, credit_note_id: CreditNoteId | None
+    tx: Tx,
+    window: Window,
+    *,
+    customer_id: CustomerId | None,
+    credit_note_id: CreditNoteId | None,
+    unlinked: bool = False,
 ) -> Page[Refund]:
     rows = await tx.conn.fetch(
         """
@@ -172,6 +229,7 @@ async def page(
           AND id < $2
           AND ($4::uuid IS NULL OR customer_id = $4)
           AND ($5::uuid IS NULL OR credit_note_id = $5)
+          AND (NOT $6::boolean OR credit_note_id IS NULL)
         ORDER BY id DESC
         LIMIT $3
         """,
@@ -180,5 +238,6 @@ async def page(
         window.rows,
         customer_id,
         credit_note_id,
+        unlinked,
     )
     return page_of(rows, Refund, window)

@@ -155,7 +155,14 @@ async def assert_owed(tx: Tx) -> None:
             FROM payments
             GROUP BY customer_id, currency
         ) p ON p.customer_id = k.customer_id AND p.currency = k.currency
+        LEFT JOIN (
+            SELECT customer_id, currency, sum(amount_minor) AS unlinked
+            FROM refunds
+            WHERE status = 'succeeded' AND credit_note_id IS NULL
+            GROUP BY customer_id, currency
+        ) r ON r.customer_id = k.customer_id AND r.currency = k.currency
         WHERE k.booked <> COALESCE(i.due, 0) - COALESCE(n.rest, 0) - COALESCE(p.rest, 0)
+                          + COALESCE(r.unlinked, 0)
         """,
     )
     assert not wrong, wrong

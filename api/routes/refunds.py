@@ -12,11 +12,15 @@ from kernel.database import Tx
 from kernel.paging import Page, Window
 from refunds import cancel_refund as cancelling
 from refunds import defer_refund as deferring
+from refunds import made_elsewhere, store
 from refunds import record_external as recording
 from refunds import retry_refund as retrying
-from refunds import store
-from refunds.model import NewDay, NewExternalRefund, NewRetry, Refund, RefundId, RetriedRefund
+from refunds.model import NewDay, NewExternalRefund, NewLink, NewRetry, Refund, RefundId, RetriedRefund
 
+Unlinked = Annotated[
+    bool,
+    QueryParameter(name="unlinked", description="Only those made at the provider, of no credit note yet."),
+]
 OfCreditNote = Annotated[
     CreditNoteId | None,
     QueryParameter(name="credit_note_id", description="Only those of this credit note."),
@@ -29,9 +33,12 @@ async def list_refunds(
     window: NamedDependency[Window],
     of_customer: OfCustomer,
     credit_note_id: OfCreditNote = None,
+    unlinked: Unlinked = False,
 ) -> Page[Refund]:
     """List refunds, newest first."""
-    return await store.page(tx, window, customer_id=of_customer, credit_note_id=credit_note_id)
+    return await store.page(
+        tx, window, customer_id=of_customer, credit_note_id=credit_note_id, unlinked=unlinked
+    )
 
 
 @query("/v1/refunds/{refund_id}", scope="refunds:read")
@@ -82,7 +89,16 @@ async def record_external_refund(
     return await recording.record_external(tx, refund_id, data)
 
 
+@command("/v1/refunds/{refund_id}/link", scope="refunds:write")
+async def link_refund(
+    tx: NamedDependency[Tx], refund_id: FromPath[RefundId], data: JSONBody[NewLink]
+) -> Refund:
+    """Say which credit note a refund is of that was made at the provider."""
+    return await made_elsewhere.link_refund(tx, refund_id, data)
+
+
 ROUTES = [
+    link_refund,
     list_refunds,
     get_refund,
     reschedule_refund,

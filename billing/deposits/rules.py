@@ -34,9 +34,9 @@ def check(deposit: Invoice, customer: Customer, currency: Currency) -> None:
             param="deposits",
         )
     if deposit.customer_id != customer.id:
-        raise Conflict("customer_mismatch", f"{deposit.number} was for another customer.", param="deposits")
+        raise Invalid("customer_mismatch", f"{deposit.number} was for another customer.", param="deposits")
     if deposit.legal_entity_id != customer.legal_entity_id:
-        raise Conflict("seller_mismatch", f"{deposit.number} is of another seller.", param="deposits")
+        raise Invalid("seller_mismatch", f"{deposit.number} is of another seller.", param="deposits")
     if deposit.currency != currency:
         raise Invalid(
             "currency_mismatch",

@@ -155,6 +155,13 @@ class Customer(Value, frozen=True, kw_only=True):
         )
 
 
+class ProviderRefunds(StrEnum):
+    """What becomes of a refund that was made at the provider and that no credit note here explains."""
+
+    ISSUE_CREDIT_NOTE = "issue_credit_note"  # one is issued for it
+    LINK_ONLY = "link_only"  # it stays without one, until it is linked
+
+
 class Settings(Value, frozen=True, kw_only=True):
     """What holds for a tenant where a call says nothing."""
 
@@ -164,6 +171,7 @@ class Settings(Value, frozen=True, kw_only=True):
     tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE
     dunning_automatic: Schedule = dunning.AUTOMATIC
     dunning_send_invoice: Schedule = dunning.SEND_INVOICE
+    provider_refunds: ProviderRefunds = ProviderRefunds.ISSUE_CREDIT_NOTE
 
 
 class NewLegalEntity(Input, frozen=True, kw_only=True):
@@ -223,3 +231,4 @@ class SettingsChange(Input, frozen=True, kw_only=True):
     tax_behavior: TaxBehavior | msgspec.UnsetType = msgspec.UNSET
     dunning_automatic: Schedule | msgspec.UnsetType = msgspec.UNSET
     dunning_send_invoice: Schedule | msgspec.UnsetType = msgspec.UNSET
+    provider_refunds: ProviderRefunds | msgspec.UnsetType = msgspec.UNSET

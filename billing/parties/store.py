@@ -324,7 +324,7 @@ async def settings(tx: Tx) -> Settings:
     row = await tx.conn.fetchrow(
         """
         SELECT refund_mode, refund_after_days, proration, tax_behavior, dunning_automatic,
-               dunning_send_invoice
+               dunning_send_invoice, provider_refunds
         FROM settings
         WHERE tenant_id = $1
         """,
@@ -340,18 +340,19 @@ async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
         """
         INSERT INTO settings AS s
             (tenant_id, refund_mode, refund_after_days, proration, tax_behavior, dunning_automatic,
-             dunning_send_invoice)
+             dunning_send_invoice, provider_refunds)
         VALUES ($1, COALESCE($2, $8), COALESCE($3::int, $9), COALESCE($4, $10), COALESCE($5, $11), $6::jsonb,
-                $7::jsonb)
+                $7::jsonb, $12)
         ON CONFLICT (tenant_id) DO UPDATE
         SET refund_mode          = COALESCE($2, s.refund_mode),
             refund_after_days    = COALESCE($3::int, s.refund_after_days),
             proration            = COALESCE($4, s.proration),
             tax_behavior         = COALESCE($5, s.tax_behavior),
             dunning_automatic    = COALESCE($6::jsonb, s.dunning_automatic),
-            dunning_send_invoice = COALESCE($7::jsonb, s.dunning_send_invoice)
+            dunning_send_invoice = COALESCE($7::jsonb, s.dunning_send_invoice),
+            provider_refunds     = COALESCE($12, s.provider_refunds)
         RETURNING refund_mode, refund_after_days, proration, tax_behavior, dunning_automatic,
-                  dunning_send_invoice
+                  dunning_send_invoice, provider_refunds
         """,
         tx.tenant,
         sent.get("refund_mode"),
@@ -364,6 +365,7 @@ async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
         unset.refund_after_days,
         unset.proration,
         unset.tax_behavior,
+        sent.get("provider_refunds"),
     )
     assert row is not None, "an upsert returns its row"
     return _settings(row)

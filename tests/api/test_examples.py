@@ -16,11 +16,13 @@ from api.demo.seller import furnish
 from api.examples import EXAMPLES
 from billing.invoices import store as invoices
 from billing.invoices.model import InvoiceId
+from billing.payments import store as payments
 from kernel.database import Pool, transaction
+from refunds.made_elsewhere import refund_made_elsewhere
 from refunds.model import RefundId
 from refunds.send_refund import finish_refund
 from tests.makers import NOON
-from tests.refunds.cases import declined, paid_by_provider
+from tests.refunds.cases import declined, made, paid_by_provider
 
 Send: TypeAlias = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -171,6 +173,9 @@ async def send_refunds(send: Send, client: httpx.AsyncClient, pool: Pool, opened
     await decline(pool, opened, again)
     cancelled = (await client.post(f"/v1/refunds/{refunds['deferred']}/cancel")).json()
     await send("refund_credit_note", f"credit_notes/{cancelled['credit_note_id']}/refund")
+    await send(
+        "link_refund", f"refunds/{await unlinked(client, pool, opened)}/link", **await spendable(client)
+    )
     payment = (await client.get("/v1/payments")).json()["data"][0]
     dispute = await send("create_dispute", f"payments/{payment['id']}/disputes")
     await send("close_dispute", f"disputes/{dispute['id']}/close")
@@ -189,6 +194,16 @@ async def a_refund(client: httpx.AsyncClient, pool: Pool, opened: Opened, mode: 
     if mode == "automatic":
         await decline(pool, opened, refund["id"])
     return str(refund["id"])
+
+
+async def unlinked(client: httpx.AsyncClient, pool: Pool, opened: Opened) -> str:
+    """Made at the provider, of an invoice of which most is due."""
+    draft = (await client.post("/v1/draft_invoices", json=EXAMPLES["create_draft_invoice"])).json()
+    invoice = (await client.post(f"/v1/draft_invoices/{draft['id']}/issue")).json()
+    async with transaction(pool, opened.test.id, now=NOON) as tx:
+        found = await invoices.get(tx, InvoiceId.parse(invoice["id"]))
+        payment = await payments.get(tx, (await paid_by_provider(tx, found, 2)).id)
+        return str((await refund_made_elsewhere(tx, payment, made(payment, 1))).id)
 
 
 async def decline(pool: Pool, opened: Opened, refund_id: str) -> None:

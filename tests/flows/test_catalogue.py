@@ -57,7 +57,8 @@ MAY_CHANGE = {
     "idempotency_answers": "fingerprint status headers body created_at",
     "back_tests": "status done total mark findings error ended_at",
     "settings": (
-        "refund_mode refund_after_days proration tax_behavior dunning_automatic dunning_send_invoice"
+        "refund_mode refund_after_days proration tax_behavior dunning_automatic dunning_send_invoice "
+        "provider_refunds"
     ),
     "legal_entities": "is_default",
     "customers": (
@@ -107,7 +108,9 @@ MAY_CHANGE = {
     "subscription_usage": "billed_until",
     "signups": "subscription_id created_at",
     "charges": "invoice_id",
-    "refunds": "status due_on blocked gateway_reference failure_code succeeded_on",
+    "refunds": (
+        "status due_on blocked gateway_reference failure_code succeeded_on credit_note_id invoice_id"
+    ),
     "mails": "status refusal sent_at",
     "provider_events": "handled_at",
     "drift_reports": "ended_at compared",

@@ -12,8 +12,10 @@ import msgspec
 from billing.gateways.connections.model import PaymentConnectionId
 from billing.invoices import store as invoices
 from billing.invoices.model import InvoiceId
+from billing.payments import store as payments
 from kernel.database import transaction
 from kernel.money import Money
+from refunds.made_elsewhere import refund_made_elsewhere
 from refunds.model import RefundId
 from refunds.send_refund import finish_refund
 from tests.flows.backend import (
@@ -30,7 +32,7 @@ from tests.flows.backend import (
 )
 from tests.flows.conftest import Time
 from tests.makers import EUR, NOON
-from tests.refunds.cases import declined, paid_by_provider
+from tests.refunds.cases import declined, made, paid_by_provider
 from webhooks.drift import store as drift
 from webhooks.drift.model import Done, Finding, Kind, NewReconciliation
 from webhooks.drift.request import request_reconciliation
@@ -172,6 +174,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "grant_subscription_offer": lambda w: {"offer": w["offer"]},
     "issue_draft_credit_note": lambda _: None,
     "issue_draft_invoice": lambda _: None,
+    "link_refund": lambda w: {"credit_note": w["refund_credit_note.credit_note"]},
     "mark_credit_note_used": lambda _: {"reason": "Settled by hand in 2024", "amount": euros(1_00)},
     "migrate_plan": lambda _: {"when": "renewal"},
     "patch_payment_connection": lambda _: {"secret_key": "sk_test_changed1"},
@@ -465,6 +468,7 @@ async def _refunds(backend: Backend, body: Json) -> World:
     scheduled = await _refunded(backend, deferred, mode="deferred")
     failed = await _refunded(backend, failing, mode="automatic", fails=True)
     return {
+        "link_refund.refund": await _made_elsewhere(backend, await _issued(backend, body)),
         "dispute": dispute["id"],
         "create_dispute.payment": payment["id"],
         **dict.fromkeys((f"{each}.refund" for each in _OF_SCHEDULED), scheduled),
@@ -474,6 +478,14 @@ async def _refunds(backend: Backend, body: Json) -> World:
 
 _OF_SCHEDULED = ("cancel_refund", "reschedule_refund", "send_refund_now")
 _OF_FAILED = ("convert_refund", "record_external_refund", "retry_refund")
+
+
+async def _made_elsewhere(backend: Backend, invoice: Json) -> str:
+    """A refund made at the provider, of an invoice of which most is due still: no note is issued for it."""
+    async with transaction(backend.pool, backend.tenant, now=NOON) as tx:
+        found = await invoices.get(tx, InvoiceId.parse(invoice["id"]))
+        payment = await payments.get(tx, (await paid_by_provider(tx, found, 50_00)).id)
+        return str((await refund_made_elsewhere(tx, payment, made(payment, 1_00, "re_elsewhere"))).id)
 
 
 async def _refunded(backend: Backend, invoice: Json, *, mode: str, fails: bool = False) -> str:

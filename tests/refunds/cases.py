@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from billing.gateways.model import Outcome
+from billing.gateways.model import Outcome, RefundMade
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, InvoiceSettlement
@@ -76,6 +76,19 @@ def declined(reference: str = "re_1") -> Outcome:
 
 def gone(reference: str = "re_1") -> Outcome:
     return Outcome(status=OutcomeStatus.SUCCEEDED, reference=reference)
+
+
+def made(payment: Payment, minor: int, reference: str = "re_9") -> RefundMade:
+    """A refund that the provider has in its books, and that carries no id of ours."""
+    return RefundMade(
+        reference=reference,
+        our_id=None,
+        charge=payment.gateway_reference or "",
+        amount=euros(minor),
+        status=OutcomeStatus.SUCCEEDED,
+        failure_code=None,
+        created_at=payment.created_at,
+    )
 
 
 async def settlement_of(tx: Tx, invoice: Invoice) -> InvoiceSettlement:

@@ -9,6 +9,7 @@ from kernel.database import Door
 from webhooks import store
 from webhooks.drift.model import Finding
 from webhooks.following.charge import follow_charge
+from webhooks.following.dispute import follow_dispute
 from webhooks.following.refund import follow_refund
 from webhooks.model import ObjectKind, ProviderObject
 from webhooks.provider import Provider
@@ -39,7 +40,7 @@ async def follow(door: Door, provider: Provider, about: ProviderObject) -> Findi
             await _checkout(door, provider, about.reference)
             return None
         case ObjectKind.DISPUTE:
-            return None
+            return await _dispute(door, provider, about.reference)
 
 
 async def _charge(door: Door, provider: Provider, reference: str) -> Finding | None:
@@ -58,6 +59,15 @@ async def _refund(door: Door, provider: Provider, reference: str) -> Finding | N
     await _charge(door, provider, made.charge)
     async with door.open() as tx:
         return await follow_refund(tx, made)
+
+
+async def _dispute(door: Door, provider: Provider, reference: str) -> Finding | None:
+    made = await provider.books.dispute_of(reference)
+    if made is None:
+        return None
+    await _charge(door, provider, made.charge)
+    async with door.open() as tx:
+        return await follow_dispute(tx, provider.name, made)
 
 
 async def _checkout(door: Door, provider: Provider, reference: str) -> None:

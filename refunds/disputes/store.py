@@ -97,6 +97,22 @@ async def of_reference(tx: Tx, reference: str) -> Dispute | None:
     return load(row, Dispute) if row else None
 
 
+async def open_at_gateway(tx: Tx, gateway: str) -> list[str]:
+    """What a provider calls those of its disputes that are open here."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT d.reference
+        FROM disputes d
+        JOIN payments p ON p.tenant_id = d.tenant_id AND p.id = d.payment_id
+        WHERE d.tenant_id = $1 AND p.gateway = $2 AND d.status = 'open' AND d.reference IS NOT NULL
+        ORDER BY d.id
+        """,
+        tx.tenant,
+        gateway,
+    )
+    return [row["reference"] for row in rows]
+
+
 async def page(
     tx: Tx, window: Window, *, customer_id: CustomerId | None, payment_id: PaymentId | None
 ) -> Page[Dispute]:

@@ -2,14 +2,18 @@
 
 import pytest
 
+from billing.gateways.checkouts import store as checkouts
+from billing.gateways.model import DisputeStatus as Theirs
 from billing.gateways.model import Status
 from billing.payments import store as payments
 from billing.payments.model import NEXT
 from billing.payments.model import Status as PaymentStatus
+from billing.settlement.balance import balance_of
+from kernel.database import transaction
 from refunds import store as refunds
 from refunds.model import Refund
 from refunds.model import Status as RefundStatus
-from tests.makers import euros
+from tests.makers import NOON, euros
 from tests.shop import a_door
 from tests.webhooks.provider import HERE
 from tests.webhooks.shop import CHARGE, PI, RE, REFUND, TOTAL, Shop
@@ -192,6 +196,92 @@ async def test_a_refund_of_a_payment_that_is_not_ours_is_left_to_a_person(shop: 
     found = await shop.follow(REFUND)
     assert found is not None
     assert (found.kind, found.done) == (Kind.REFUND_OF_NOBODY, Done.LEFT)
+
+
+# ── money that only they know of ─────────────────────────────────────────────────────────────────
+
+
+async def is_known_there(shop: Shop, reference: str = "cus_there") -> None:
+    """The customer of the invoice, as the provider calls them."""
+    async with transaction(shop.pool, shop.tenant, now=NOON) as tx:
+        await tx.conn.execute(
+            """
+            INSERT INTO payment_connections
+                (tenant_id, id, provider, status, key_hint, secret_key, created_at)
+            VALUES ($1, $2, 'stripe', 'connected', 'x', '', $3)
+            """,
+            tx.tenant,
+            HERE,
+            tx.now,
+        )
+        await checkouts.keep_payer(tx, shop.invoice.customer_id, HERE, reference)
+
+
+async def test_what_a_customer_paid_in_the_dashboard_is_theirs(shop: Shop) -> None:
+    await is_known_there(shop)
+    shop.books.charged("pi_2", euros(25_00), customer="cus_there")
+    about = ProviderObject(kind=ObjectKind.CHARGE, reference="pi_2")
+
+    found = await shop.follow(about)
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.CHARGE_UNKNOWN, Done.RECORDED)
+    assert done(await shop.follow(about)) is Done.AGREED
+    assert (await shop.inside(lambda tx: balance_of(tx, "user-42"))).amounts == [euros(25_00)]
+
+
+# ── disputes ─────────────────────────────────────────────────────────────────────────────────────
+
+DP = "dp_1"
+DISPUTE = ProviderObject(kind=ObjectKind.DISPUTE, reference=DP)
+
+
+@pytest.mark.parametrize("told_before", [True, False])
+@pytest.mark.parametrize(("theirs", "due"), [(Theirs.WON, 0), (Theirs.LOST, 60_00)])
+async def test_a_dispute_is_opened_and_closed(
+    shop: Shop, theirs: Theirs, due: int, *, told_before: bool
+) -> None:
+    """Also when nobody had told of it before it was over, nor of the payment."""
+    shop.charged()
+    if told_before:
+        shop.books.dispute(DP, PI, euros(60_00))
+        assert done(await shop.follow(DISPUTE)) is Done.RECORDED
+        assert await shop.due() == 0
+    shop.books.dispute(DP, PI, euros(60_00), theirs)
+
+    assert done(await shop.follow(DISPUTE)) is (Done.MOVED if told_before else Done.RECORDED)
+    assert done(await shop.follow(DISPUTE)) is Done.AGREED
+    assert await shop.due() == due
+
+
+async def test_a_dispute_that_is_over_stays_so_and_a_person_hears_of_it(shop: Shop) -> None:
+    shop.charged()
+    shop.books.dispute(DP, PI, euros(60_00), Theirs.WON)
+    await shop.follow(DISPUTE)
+    shop.books.dispute(DP, PI, euros(60_00), Theirs.LOST)
+
+    found = await shop.follow(DISPUTE)
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.DISPUTE_STATUS, Done.LEFT)
+    assert await shop.due() == 0
+
+
+async def test_a_dispute_of_nobodys_payment_is_left_to_a_person(shop: Shop) -> None:
+    shop.books.charged("pi_theirs", euros(10_00))
+    shop.books.dispute(DP, "pi_theirs", euros(10_00))
+
+    found = await shop.follow(DISPUTE)
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.DISPUTE_OF_NOBODY, Done.LEFT)
+
+
+async def test_money_on_no_invoice_is_disputed_and_lost(shop: Shop) -> None:
+    await is_known_there(shop)
+    shop.books.charged("pi_2", euros(25_00), customer="cus_there")
+    shop.books.dispute(DP, "pi_2", euros(25_00), Theirs.LOST)
+
+    assert done(await shop.follow(DISPUTE)) is Done.RECORDED
+    held = (await shop.inside(lambda tx: balance_of(tx, "user-42"))).amounts
+    assert [amount for amount in held if amount] == []
 
 
 # ── the inbox ────────────────────────────────────────────────────────────────────────────────────

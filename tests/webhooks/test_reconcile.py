@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from billing.gateways.connections.model import Keys, PaymentConnectionId, Provider
 from billing.gateways.connections.model import Status as ConnectionStatus
-from billing.gateways.model import Status
+from billing.gateways.model import DisputeStatus, Status
 from billing.payments import store as payments
 from billing.payments.model import Status as PaymentStatus
 from kernel import jobs
@@ -124,7 +124,7 @@ async def test_what_cannot_be_mended_says_what_a_person_can_do(shop: Shop) -> No
 
 
 def test_whatever_may_be_left_has_advice() -> None:
-    assert set(ADVICE) == set(Kind) - {Kind.CHARGE_STATUS, Kind.REFUND_STATUS, Kind.CHARGE_UNKNOWN}
+    assert set(ADVICE) == set(Kind) - {Kind.CHARGE_STATUS, Kind.REFUND_STATUS}
 
 
 async def test_a_payment_whose_answer_was_lost_is_looked_up(shop: Shop) -> None:
@@ -192,6 +192,31 @@ async def test_money_of_nobody_is_reported(shop: Shop) -> None:
 
     found = await items(shop, await compared(shop))
     assert {each.kind for each in found} == {Kind.CHARGE_OF_NOBODY, Kind.REFUND_OF_NOBODY}
+
+
+async def test_a_dispute_is_found_and_one_that_is_open_is_looked_up(shop: Shop) -> None:
+    shop.charged()
+    shop.books.dispute("dp_1", PI, TOTAL)
+    report = await compared(shop)
+    assert (report.moved, report.recorded) == (1, 1)
+
+    shop.books.dispute("dp_1", PI, TOTAL, DisputeStatus.LOST)
+    old = replace(shop.books.disputes["dp_1"], created_at=NOON - timedelta(days=100))
+    shop.books.disputes["dp_1"] = old
+    found = await item(shop, await compared(shop))
+    assert (found.kind, found.done) == (Kind.DISPUTE_STATUS, Done.MOVED)
+    assert await shop.due() == TOTAL.minor
+
+
+async def test_what_cannot_be_recorded_is_left_with_the_code_of_the_refusal(shop: Shop) -> None:
+    """More is disputed than was paid."""
+    shop.charged()
+    shop.books.dispute("dp_1", PI, euros(500_00))
+
+    report = await compared(shop)
+    assert (report.moved, report.left) == (1, 1)
+    left = [each for each in await items(shop, report) if each.done is Done.LEFT]
+    assert [(each.kind, each.detail) for each in left] == [(Kind.DISPUTE_UNKNOWN, "dispute_exceeds_payment")]
 
 
 async def test_comparing_again_reports_the_same_once(shop: Shop) -> None:

@@ -68,6 +68,9 @@ ADVICE: Mapping[Kind, str] = {
         "We have this money as received, and the provider has not. Open a dispute on the payment and close "
         "it as lost: what it paid is due again."
     ),
+    Kind.CHARGE_UNKNOWN: (
+        "Money came in at the provider, and it could not be recorded. Record it as a payment of the customer."
+    ),
     Kind.CHARGE_OF_NOBODY: (
         "Money came in from somebody who is no customer here. If they are, record it as their payment; if it "
         "is of another business on the same account, there is nothing to do."

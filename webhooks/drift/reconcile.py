@@ -9,21 +9,24 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeAlias
 
-from billing.gateways.model import Charge
+from billing.gateways.model import Charge, DisputeMade, RefundMade
 from billing.payments import store as payments
 from billing.payments.collect import intent_of as charge_intent
 from billing.payments.model import Known as KnownPayment
 from billing.payments.model import PaymentId
 from kernel import outbox
 from kernel.database import Door, Tx
+from kernel.errors import DomainError
 from kernel.ids import Id
 from refunds import store as refunds
+from refunds.disputes import store as disputes
 from refunds.model import Known as KnownRefund
 from refunds.model import RefundId
 from refunds.send_refund import intent_of as refund_intent
 from webhooks.drift import store
 from webhooks.drift.model import Done, DriftReported, DriftReportId, Finding, Kind, Status
 from webhooks.following.charge import follow_charge, payment_of
+from webhooks.following.dispute import follow_dispute
 from webhooks.following.refund import follow_refund
 from webhooks.provider import Provider
 
@@ -79,9 +82,14 @@ class Comparison:
         async for made in self.books.refunds_since(since):
             if made.charge not in self.seen:
                 await self._charge_of(made.charge)
-            await self._note(made.reference, partial(follow_refund, made=made))
+            await self._made(made)
+        async for dispute in self.books.disputes_since(since):
+            if dispute.charge not in self.seen:
+                await self._charge_of(dispute.charge)
+            await self._dispute(dispute)
         for charge in given_back:
-            await self._note(charge.reference, partial(_given_back, provider=self.name, charge=charge))
+            look = partial(_given_back, provider=self.name, charge=charge)
+            await self._note(charge.reference, look, Kind.CHARGE_REFUNDED)
 
     async def of_ours(self, since: datetime) -> None:
         """What they did not list: too old for that, never sent, or not theirs at all."""
@@ -95,6 +103,12 @@ class Comparison:
             for refund in refunds_known:
                 await self._refund(refund)
             after_refund = refunds_known[-1].id
+        async with self.door.open() as tx:
+            open_disputes = await disputes.open_at_gateway(tx, self.name)
+        for reference in open_disputes:
+            made = await self.books.dispute_of(reference) if reference not in self.seen else None
+            if made is not None:
+                await self._dispute(made)
 
     async def _payments(self, since: datetime, after: PaymentId) -> list[KnownPayment]:
         async with self.door.open() as tx:
@@ -127,11 +141,19 @@ class Comparison:
     async def _refund_of(self, reference: str) -> bool:
         made = await self.books.refund_of(reference)
         if made is not None:
-            await self._note(made.reference, partial(follow_refund, made=made))
+            await self._made(made)
         return made is not None
 
     async def _charge(self, charge: Charge) -> None:
-        await self._note(charge.reference, partial(follow_charge, provider=self.provider, charge=charge))
+        look = partial(follow_charge, provider=self.provider, charge=charge)
+        await self._note(charge.reference, look, Kind.CHARGE_UNKNOWN)
+
+    async def _made(self, made: RefundMade) -> None:
+        await self._note(made.reference, partial(follow_refund, made=made), Kind.REFUND_UNKNOWN)
+
+    async def _dispute(self, made: DisputeMade) -> None:
+        look = partial(follow_dispute, provider=self.name, made=made)
+        await self._note(made.reference, look, Kind.DISPUTE_UNKNOWN)
 
     async def _charge_made(self, payment_id: PaymentId) -> str | None:
         """What the provider calls a payment whose answer was lost."""
@@ -160,13 +182,18 @@ class Comparison:
         async with self.door.open() as tx:
             await store.insert_item(tx, self.report_id, missing)
 
-    async def _note(self, reference: str | None, look: Look) -> None:
-        async with self.door.open() as tx:
-            found = await look(tx)
-            if found is not None and found.done is not Done.AGREED:
-                await store.insert_item(tx, self.report_id, found)
-        if reference is not None:
-            self.seen.add(reference)
+    async def _note(self, reference: str, look: Look, refused: Kind) -> None:
+        """What cannot be recorded is left to a person, with the code of the refusal."""
+        try:
+            async with self.door.open() as tx:
+                found = await look(tx)
+                if found is not None and found.done is not Done.AGREED:
+                    await store.insert_item(tx, self.report_id, found)
+        except DomainError as refusal:
+            left = Finding(kind=refused, done=Done.LEFT, reference=reference, detail=refusal.code)
+            async with self.door.open() as tx:
+                await store.insert_item(tx, self.report_id, left)
+        self.seen.add(reference)
 
 
 async def _given_back(tx: Tx, provider: str, charge: Charge) -> Finding | None:

@@ -145,8 +145,11 @@ async def send_due_refund(work: Work) -> timedelta | None:
 
 
 def _not_decided(work: Work, since: Id) -> timedelta:
+    return patience(work.door.now() - since.made_at)
+
+
+def patience(age: timedelta) -> timedelta:
     """A direct debit takes days: the longer a provider has taken, the longer it may take more."""
-    age = work.door.now() - since.made_at
     return min(max(NOT_DECIDED, age / 4), LONGEST_WAIT)
 
 

@@ -327,3 +327,18 @@ async def test_a_renewal_that_is_refused_is_tried_again(pool: Pool, tenant: Tena
 async def events_of(tx: Tx, kind: str) -> list[dict[str, object]]:
     rows = await tx.conn.fetch("SELECT data FROM events WHERE type = $1", kind)
     return [row["data"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("age", "wait"),
+    [
+        (timedelta(0), timedelta(seconds=2)),
+        (timedelta(hours=-1), timedelta(seconds=2)),  # where a test holds the clock
+        (timedelta(minutes=4), timedelta(minutes=1)),
+        (timedelta(days=9), timedelta(hours=6)),
+    ],
+)
+async def test_what_a_provider_takes_long_to_decide_is_asked_for_ever_more_rarely(
+    age: timedelta, wait: timedelta
+) -> None:
+    assert consequences.patience(age) == wait

@@ -17,6 +17,7 @@ from billing.payments import store as payments
 from billing.payments.model import Payment
 from kernel import outbox
 from kernel.database import Door, Tx
+from kernel.errors import Conflict
 from kernel.money import Money
 from kernel.periods import local_date
 from refunds import store
@@ -159,6 +160,7 @@ async def book_link(tx: Tx, locked: Locked, refund: Refund, *, booked_on: date) 
         for posting in postings.customer_owes(amount)
     )
     label = f"Refund of {_about(locked)}, linked"
+    await _take_off_money(tx, refund, -refund.amount)
     await ledger.insert(tx, owed, Source.REFUND, refund.id, label=label, booked_on=booked_on)
     await _release(tx, locked, refund, booked_on=booked_on)
 
@@ -168,8 +170,20 @@ async def _book(
 ) -> None:
     holder = _of_note(locked) if locked.note is not None else _of_payment(locked, refund)
     booked = postings.in_one_transaction((holder, posting) for posting in postings.money_given_back(amount))
+    if locked.note is None:
+        await _take_off_money(tx, refund, amount)
     await ledger.insert(tx, booked, Source.REFUND, refund.id, label=label, booked_on=booked_on)
     await _release(tx, locked, refund, booked_on=booked_on)
+
+
+async def _take_off_money(tx: Tx, refund: Refund, amount: Money) -> None:
+    """Of money on no invoice what goes back is not left any more; what comes back is again."""
+    assert refund.payment_id is not None, "a refund without a note is of a payment"
+    if not await payments.take_off_unallocated(tx, refund.payment_id, amount):
+        raise Conflict(
+            "payment_refunded_meanwhile",
+            f"{amount} of this money went back, and so much is not left: it has paid invoices.",
+        )
 
 
 async def _release(tx: Tx, locked: Locked, refund: Refund, *, booked_on: date) -> None:

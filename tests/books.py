@@ -69,7 +69,10 @@ async def _assert_unallocated(tx: Tx, payment: Row) -> None:
     """What is matched with invoices is not in its own books any more."""
     key, left = payment["id"], payment["unallocated_minor"]
     matched = await _sum(tx, "settlements WHERE payment_id = $1 AND undone_at IS NULL", key)
-    assert left == payment["amount_minor"] - matched - payment["charged_back_minor"]
+    back = await _sum(
+        tx, "refunds WHERE payment_id = $1 AND credit_note_id IS NULL AND status = 'succeeded'", key
+    )
+    assert left == payment["amount_minor"] - matched - payment["charged_back_minor"] - back
     assert await _sum(tx, "ledger_entries WHERE payment_id = $1 AND account = '411'", key) == -left
 
 
@@ -156,10 +159,10 @@ async def assert_owed(tx: Tx) -> None:
             GROUP BY customer_id, currency
         ) p ON p.customer_id = k.customer_id AND p.currency = k.currency
         LEFT JOIN (
-            SELECT customer_id, currency, sum(amount_minor) AS unlinked
-            FROM refunds
-            WHERE status = 'succeeded' AND credit_note_id IS NULL
-            GROUP BY customer_id, currency
+            SELECT f.customer_id, f.currency, sum(f.amount_minor) AS unlinked
+            FROM refunds f JOIN payments p ON p.id = f.payment_id
+            WHERE f.status = 'succeeded' AND f.credit_note_id IS NULL AND p.invoice_id IS NOT NULL
+            GROUP BY f.customer_id, f.currency
         ) r ON r.customer_id = k.customer_id AND r.currency = k.currency
         WHERE k.booked <> COALESCE(i.due, 0) - COALESCE(n.rest, 0) - COALESCE(p.rest, 0)
                           + COALESCE(r.unlinked, 0)

@@ -58,7 +58,7 @@ async def _refund(door: Door, provider: Provider, reference: str) -> Finding | N
         return None
     await _charge(door, provider, made.charge)
     async with door.open() as tx:
-        return await follow_refund(tx, made)
+        return await follow_refund(tx, provider.name, made)
 
 
 async def _dispute(door: Door, provider: Provider, reference: str) -> Finding | None:

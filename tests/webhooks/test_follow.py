@@ -5,6 +5,7 @@ import pytest
 from billing.gateways.checkouts import store as checkouts
 from billing.gateways.model import DisputeStatus as Theirs
 from billing.gateways.model import Status
+from billing.invoices import store as invoices
 from billing.payments import store as payments
 from billing.payments.model import NEXT
 from billing.payments.model import Status as PaymentStatus
@@ -164,7 +165,25 @@ async def test_a_refund_whose_payment_nobody_had_told_of_waits_for_neither(shop:
 
     found = await shop.follow(REFUND)
     assert found is not None
+    assert (found.kind, found.done) == (Kind.REFUND_UNKNOWN, Done.RECORDED)
     assert await shop.status() is PaymentStatus.SUCCEEDED
+
+
+async def test_a_refund_made_in_the_dashboard_gets_its_note_and_may_come_back(shop: Shop) -> None:
+    shop.charged()
+    shop.books.refunded(RE, PI, euros(10_00), Status.PENDING)
+    assert done(await shop.follow(REFUND)) is Done.AGREED
+    shop.books.decide(RE, Status.SUCCEEDED)
+
+    found = await shop.follow(REFUND)
+    assert found is not None
+    assert (found.kind, found.done) == (Kind.REFUND_UNKNOWN, Done.RECORDED)
+    assert done(await shop.follow(REFUND)) is Done.AGREED
+    credited = (await shop.inside(lambda tx: invoices.get(tx, shop.invoice.id))).settlement.credited
+    assert credited == euros(10_00)
+
+    shop.books.decide(RE, Status.FAILED)
+    assert done(await shop.follow(REFUND)) is Done.MOVED
 
 
 async def test_another_amount_than_was_to_go_back_moves_nothing(shop: Shop) -> None:
@@ -272,6 +291,19 @@ async def test_a_dispute_of_nobodys_payment_is_left_to_a_person(shop: Shop) -> N
     found = await shop.follow(DISPUTE)
     assert found is not None
     assert (found.kind, found.done) == (Kind.DISPUTE_OF_NOBODY, Done.LEFT)
+
+
+async def test_money_on_no_invoice_goes_back_in_the_dashboard_and_returns(shop: Shop) -> None:
+    await is_known_there(shop)
+    shop.books.charged("pi_2", euros(25_00), customer="cus_there")
+    shop.books.refunded(RE, "pi_2", euros(10_00))
+
+    assert done(await shop.follow(REFUND)) is Done.RECORDED
+    assert (await shop.inside(lambda tx: balance_of(tx, "user-42"))).amounts == [euros(15_00)]
+
+    shop.books.decide(RE, Status.FAILED)
+    assert done(await shop.follow(REFUND)) is Done.MOVED
+    assert (await shop.inside(lambda tx: balance_of(tx, "user-42"))).amounts == [euros(25_00)]
 
 
 async def test_money_on_no_invoice_is_disputed_and_lost(shop: Shop) -> None:

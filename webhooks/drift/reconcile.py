@@ -149,7 +149,8 @@ class Comparison:
         await self._note(charge.reference, look, Kind.CHARGE_UNKNOWN)
 
     async def _made(self, made: RefundMade) -> None:
-        await self._note(made.reference, partial(follow_refund, made=made), Kind.REFUND_UNKNOWN)
+        look = partial(follow_refund, provider=self.name, made=made)
+        await self._note(made.reference, look, Kind.REFUND_UNKNOWN)
 
     async def _dispute(self, made: DisputeMade) -> None:
         look = partial(follow_dispute, provider=self.name, made=made)

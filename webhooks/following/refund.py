@@ -1,19 +1,24 @@
 """Our refund follows the provider's, and only forward; one that only they know of is recorded."""
 
+from msgspec.structs import replace
+
 from billing.gateways.model import Outcome, RefundMade
 from billing.gateways.model import Status as OutcomeStatus
+from billing.payments import store as payments
 from kernel.database import Tx
 from kernel.errors import NotFound
 from refunds import store as refunds
+from refunds.made_elsewhere import refund_made_elsewhere
 from refunds.model import Refund, RefundId, Status
 from refunds.send_refund import finish_refund
 from webhooks.drift.model import Done, Finding, Kind
 
 
-async def follow_refund(tx: Tx, made: RefundMade) -> Finding:
+async def follow_refund(tx: Tx, provider: str, made: RefundMade) -> Finding:
+    """Raises what recording it raises."""
     refund = await refund_of(tx, made)
     if refund is None:
-        return _unknown(made)
+        return await _record(tx, provider, made)
 
     found = decide(refund, made)
 
@@ -62,13 +67,19 @@ def decide(refund: Refund, made: RefundMade) -> Finding:
     )
 
 
-def _unknown(made: RefundMade) -> Finding:
-    return Finding(
-        kind=Kind.REFUND_OF_NOBODY,
-        done=Done.LEFT if made.status is OutcomeStatus.SUCCEEDED else Done.AGREED,
-        reference=made.reference,
-        theirs=made.amount,
-    )
+async def _record(tx: Tx, provider: str, made: RefundMade) -> Finding:
+    """Somebody made it at the provider. It is recorded once the money went back."""
+    if made.status is not OutcomeStatus.SUCCEEDED:
+        return _unknown(made, Kind.REFUND_OF_NOBODY, Done.AGREED)
+    payment_id = await payments.of_gateway(tx, provider, made.charge)
+    if payment_id is None:
+        return _unknown(made, Kind.REFUND_OF_NOBODY, Done.LEFT)
+    recorded = await refund_made_elsewhere(tx, await payments.get(tx, payment_id), made)
+    return replace(_unknown(made, Kind.REFUND_UNKNOWN, Done.RECORDED), our_id=str(recorded.id))
+
+
+def _unknown(made: RefundMade, kind: Kind, done: Done) -> Finding:
+    return Finding(kind=kind, done=done, reference=made.reference, theirs=made.amount)
 
 
 def _outcome(made: RefundMade) -> Outcome:

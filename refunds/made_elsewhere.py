@@ -47,6 +47,9 @@ async def refund_made_elsewhere(tx: Tx, payment: Payment, made: RefundMade) -> R
 
     replaced = await _replace(tx, payment, made)
     note = await _note_for(tx, invoice, made.amount, preferred=replaced)
+    if note is None and invoice is not None and invoice.settlement.deducted_by is not None:
+        invoice = await lock_invoice(tx, invoice.settlement.deducted_by)  # what was paid in advance for
+        note = await _note_for(tx, invoice, made.amount, preferred=None)
     if note is None and invoice is not None:
         note = await _issue(tx, invoice, made.amount)
     if not await payments.take_back(tx, payment.id, made.amount):

@@ -18,6 +18,7 @@ from billing.invoices.model import (
     Status,
 )
 from billing.parties.model import RefundMode, VatDue
+from billing.payments import store as payments
 from billing.payments.model import NewPayment, OutsideMeans
 from billing.payments.record import record_payment
 from billing.settlement import store as settlements
@@ -36,12 +37,13 @@ from kernel.text import Name, Reference
 from refunds.credit_invoice import credit_invoice
 from refunds.dispute import close_dispute, open_dispute
 from refunds.disputes.model import Dispute, NewDispute, NewVerdict, Verdict
+from refunds.made_elsewhere import refund_made_elsewhere
 from refunds.model import GivenBack
 from refunds.model import Status as RefundStatus
 from refunds.send_refund import finish_refund
 from tests.books import accounts_of, assert_sound
 from tests.makers import EUR, NOON, euros
-from tests.refunds.cases import gone, paid_by_provider, settlement_of
+from tests.refunds.cases import gone, made, paid_by_provider, settlement_of
 from tests.shop import a_shop, another_customer, by_amount, while_open
 
 ON_PAYMENT, ON_INVOICE = VatDue.ON_PAYMENT, VatDue.ON_INVOICE
@@ -450,4 +452,35 @@ async def test_a_deposit_that_was_lost_in_a_dispute_is_due_and_never_given_back(
     assert (given.to_refund_by_hand, given.credit_note.settlement.left) == (euros(0), euros(120_00))
     note = await credit_notes.lock(tx, given.credit_note.id)
     await apply_note(tx, note, await invoices.lock(tx, deposit.id), euros(120_00))
+    await assert_sound(tx)
+
+
+@pytest.mark.usefixtures("vat_due")
+async def test_what_the_provider_gave_back_of_a_deposit_is_credited_on_the_final_invoice(tx: Tx) -> None:
+    deposit = await a_deposit(tx)
+    payment = await paid_by_provider(tx, deposit)
+    final = await a_final(tx, deposit)
+    await paid_by_provider(tx, final)
+
+    refund = await refund_made_elsewhere(
+        tx, await payments.get(tx, payment.id), made(payment, 60_00, "re_dashboard")
+    )
+
+    assert refund.invoice_id == final.id
+    assert (await settlement_of(tx, final)).credited == euros(60_00)
+    await assert_sound(tx)
+
+
+@pytest.mark.usefixtures("vat_due")
+async def test_what_a_note_on_the_deposit_promised_is_what_the_provider_gave_back(tx: Tx) -> None:
+    deposit = await a_deposit(tx)
+    payment = await paid_by_provider(tx, deposit)
+    given = await credit(tx, deposit, by_amount(deposit.lines[0], 50_00), refund=RefundMode.MANUAL)
+    await a_final(tx, deposit)
+
+    refund = await refund_made_elsewhere(
+        tx, await payments.get(tx, payment.id), made(payment, 60_00, "re_dashboard")
+    )
+
+    assert refund.credit_note_id == given.credit_note.id
     await assert_sound(tx)

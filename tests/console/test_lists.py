@@ -103,6 +103,10 @@ class House:
             f"invoices/{issued['id']}/credit_notes",
             {"reason": "other", "reason_text": name, "refund": "none"},
         )
+        alone = {**a_draft(number, name), "reason": "other", "reason_text": name}
+        note = (await self.call("credit_notes", alone))["credit_note"]
+        if number % 2:
+            await self.call(f"credit_notes/{note['id']}/attach", {"invoices": [issued["id"]]})
         async with transaction(self.office.pool, self.tenant.id, now=clock.now()) as tx:
             customer = (await parties.customers(tx, Window(limit=1))).data[0]
             await mails.insert(tx, a_mail(tx, customer.id, name))
@@ -217,6 +221,7 @@ async def test_the_lists_show_what_happened(plain: House) -> None:
     assert "€12.00" in invoices
     notes = await plain.page("credit_notes")
     assert "Other" in notes
+    assert '<code class="number">–</code>' in await plain.page("credit_notes?limit=100")
     assert "€12.00" in notes
 
 

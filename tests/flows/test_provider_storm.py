@@ -23,6 +23,7 @@ from api.app import create_app
 from api.provider_webhooks import Connection
 from api.settings import Settings
 from billing.credit_notes.model import NewCreditNote, Reason
+from billing.gateways.checkouts import store as checkouts
 from billing.gateways.connections.model import PaymentConnectionId
 from billing.gateways.model import ChargeIntent, GatewayTimeout, RefundIntent
 from billing.gateways.stripe import Stripe
@@ -33,10 +34,12 @@ from billing.parties.model import Customer, RefundMode
 from billing.payments import store as payments
 from billing.payments.collect import finish_payment
 from billing.payments.model import Means, Payment, PaymentId, Status
+from billing.settlement.balance import balance_of
 from billing.settlement.settle import settle
 from kernel import jobs
 from kernel.database import Door, Pool, Tx, transaction
 from kernel.ids import TenantId
+from kernel.money import Money
 from kernel.structs import Value
 from refunds.credit_invoice import credit_invoice
 from refunds.send_refund import finish_refund
@@ -46,6 +49,10 @@ from tests.makers import NOON, a_line, euros
 from tests.shop import a_shop, an_issued_invoice
 from tests.stripe_server import Account, Card, StripeServer
 from tests.stripe_server.shapes import Object
+from webhooks.drift import store as drift
+from webhooks.drift.model import NewReconciliation
+from webhooks.drift.reconcile import reconcile
+from webhooks.drift.request import request_reconciliation
 from webhooks.follow import follow_waiting
 from webhooks.model import ObjectKind, ProviderObject
 from webhooks.provider import Provider
@@ -59,6 +66,7 @@ LATE = timedelta(hours=72)
 AT_ONCE = 100  # deliveries between two looks of a worker
 
 Act: TypeAlias = Callable[[], object]
+Story: TypeAlias = "Callable[[Town, int], Awaitable[list[Act]]]"
 
 
 class Stand:
@@ -120,6 +128,17 @@ class Town:
     async def open(self) -> None:
         async with self.transaction() as tx:
             self.customer = await a_shop(tx)
+            await tx.conn.execute(
+                """
+                INSERT INTO payment_connections
+                    (tenant_id, id, provider, status, key_hint, secret_key, created_at)
+                VALUES ($1, $2, 'stripe', 'connected', 'x', '', $3)
+                """,
+                tx.tenant,
+                self.connection,
+                tx.now,
+            )
+            await checkouts.keep_payer(tx, self.customer.id, self.connection, self.payer)
 
     def transaction(self) -> AbstractAsyncContextManager[Tx]:
         return transaction(self.pool, self.tenant, now=clock.now())
@@ -283,6 +302,32 @@ async def comes_back(town: Town, minor: int) -> list[Act]:
     ]
 
 
+async def is_refunded_in_the_dashboard(town: Town, minor: int) -> list[Act]:
+    """In two parts, of a payment that was not heard of yet."""
+    intent = town.at_provider(await town.charge(minor, Card.OK))
+    return [
+        lambda: town.account.refund_in_dashboard(intent, 50),
+        lambda: town.account.refund_in_dashboard(intent, 50),
+    ]
+
+
+async def is_paid_in_the_dashboard(town: Town, minor: int) -> list[Act]:
+    return [lambda: town.account.charge_in_dashboard(town.payer, minor)]
+
+
+def disputed(*, won: bool | None) -> Story:
+    async def is_disputed(town: Town, minor: int) -> list[Act]:
+        """All of it, and closed as said."""
+        intent = town.at_provider(await town.charge(minor, Card.OK))
+        opened: list[str] = []
+        acts: list[Act] = [lambda: opened.append(town.account.dispute(intent)["id"])]
+        if won is not None:
+            acts.append(lambda: town.account.close_dispute(opened[0], won=won))
+        return acts
+
+    return is_disputed
+
+
 STORIES = (
     succeeds,
     fails,
@@ -292,6 +337,11 @@ STORIES = (
     is_refunded,
     is_not_refunded,
     comes_back,
+    is_refunded_in_the_dashboard,
+    is_paid_in_the_dashboard,
+    disputed(won=True),
+    disputed(won=False),
+    disputed(won=None),
 )
 
 
@@ -363,8 +413,22 @@ class Ended(Value, frozen=True, kw_only=True):
     refunds: list[tuple[Any, ...]]
     notes: list[tuple[Any, ...]]
     dunnings: list[tuple[Any, ...]]
+    disputes: list[tuple[Any, ...]]
     ledger: list[tuple[Any, ...]]
+    balance: list[Money]
     waiting: int
+
+
+async def nothing_differs(town: Town) -> bool:
+    """A comparison of the books afterwards finds nothing to do."""
+    async with town.transaction() as tx:
+        asked = NewReconciliation(payment_connection=town.connection)
+        report = await request_reconciliation(tx, asked)
+    door = Door(pool=town.pool, tenant=town.tenant, now=clock.now)
+    await reconcile(door, town.provider, report.id)
+    async with town.transaction() as tx:
+        done = await drift.get(tx, report.id)
+    return (done.moved, done.recorded, done.left) == (0, 0, 0) and done.compared > 0
 
 
 async def ended(town: Town) -> Ended:
@@ -383,9 +447,9 @@ async def ended(town: Town) -> Ended:
                 tx,
                 """
                 SELECT i.number, p.status, p.amount_minor, p.refunded_minor, p.failure_code,
-                       p.gateway_reference
+                       p.disputed_minor, p.charged_back_minor, p.unallocated_minor, p.gateway_reference
                 FROM payments p LEFT JOIN invoices i ON i.id = p.invoice_id
-                ORDER BY i.number, p.amount_minor
+                ORDER BY i.number, p.gateway_reference
                 """,
             ),
             refunds=await _rows(
@@ -407,6 +471,11 @@ async def ended(town: Town) -> Ended:
                 ORDER BY i.number, c.total_minor
                 """,
             ),
+            disputes=await _rows(
+                tx,
+                "SELECT reference, amount_minor, status, reason FROM disputes ORDER BY reference",
+            ),
+            balance=(await balance_of(tx, "user-42")).amounts,
             dunnings=await _rows(
                 tx,
                 """
@@ -471,6 +540,8 @@ async def test_three_times_shuffled_and_late_is_as_in_order(found: Found, time: 
     for field in Ended.__struct_fields__:
         assert getattr(came, field) == getattr(expected, field), field
     assert len({row[1] for row in expected.payments}) == 2, "some succeeded, some failed"
+    assert {row[2] for row in expected.disputes} == {"open", "won", "lost"}
+    assert await nothing_differs(stormy)
     print(f"{told} events, {stormy.delivered} deliveries, {stormy.looks} looks; in order {calm.looks}")
     assert Counter(row[1] for row in expected.refunds).keys() >= {"succeeded", "failed"}
 

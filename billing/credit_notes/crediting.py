@@ -106,6 +106,8 @@ def work_out(
         line_credits, taxes = _with_tax(request.total, lines, earlier, taxed)
     else:
         line_credits = _asked(request, lines, earlier, behavior)
+        if (request.lines, request.total, request.percent) == (None, None, None):
+            line_credits += _only_tax(lines, billed, earlier_taxes)
         if request.net_of_tax:
             line_credits = [msgspec.structs.replace(credit, tax=NET_OF_TAX) for credit in line_credits]
         taxes = taxed(rules.amounts_of(_billed(line_credits), currency))
@@ -156,6 +158,15 @@ def _asked(
 def everything_left(lines: Sequence[Line], earlier: Mapping[LineId, Credited]) -> list[LineCredit]:
     standing = [(line, standing_of(line, earlier)) for line in lines]
     return [of_share(line, now, now.volume) for line, now in standing if now.left]
+
+
+def _only_tax(
+    lines: Sequence[Line], billed: Sequence[GroupTax], earlier: Mapping[TaxGroup, GroupTax]
+) -> list[LineCredit]:
+    """VAT that an invoice came with on nothing, as one does that takes back a cent of VAT; on its line."""
+    alone = {tax.group for tax in billed if tax.tax and not tax.base} - earlier.keys()
+    first = {line.tax: line for line in reversed(lines) if line.tax in alone and not line.billed}
+    return [of_share(line, standing_of(line, {}), line.billed) for line in first.values()]
 
 
 def _shares(percent: Rate, lines: Sequence[Line], earlier: Mapping[LineId, Credited]) -> list[LineCredit]:

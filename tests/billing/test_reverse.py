@@ -77,6 +77,21 @@ async def test_the_vat_of_a_third_note_is_charged_again_as_it_was_credited(tx: T
     await assert_sound(tx)
 
 
+async def test_a_note_of_nothing_but_a_cent_of_vat_comes_back_and_is_credited_again(tx: Tx) -> None:
+    """The third cent of 0.06: nothing comes to it net, so that its base waits for the next."""
+    invoice = await an_issued_invoice(tx, await a_shop(tx), [a_line(price="0.05")])
+    notes = [(await credited_with(tx, invoice, total=euros(1))).credit_note for _ in range(3)]
+    assert (notes[2].net, notes[2].tax, len(notes[2].lines)) == (euros(0), euros(1), 1)
+
+    again = (await reversed_(tx, notes[2])).invoice
+
+    assert (again.net, again.tax) == (euros(0), euros(1))
+    assert (await a_credit(tx, again)).total == euros(1)
+    with pytest.raises(Conflict, match="nothing left"):
+        await a_credit(tx, again)
+    await assert_sound(tx)
+
+
 @pytest.mark.parametrize("behavior", TaxBehavior)
 async def test_a_part_by_total_net_or_gross_comes_back_to_the_cent(tx: Tx, behavior: TaxBehavior) -> None:
     customer = await a_shop(tx)

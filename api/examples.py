@@ -234,6 +234,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "create_dispute": {"reason": "fraudulent", "reference": "dp_1"},
     "close_dispute": {"outcome": "lost"},
     "link_refund": {"credit_note": "cn_01kax0000000000000000000a1"},
+    "refund_payment": {"amount": {"minor": 100, "currency": "EUR"}, "means": "transfer"},
     "refund_credit_note": {"mode": "automatic"},
     "reschedule_refund": {"due_on": "2026-12-24"},
     "retry_refund": {"payments": None},

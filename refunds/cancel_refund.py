@@ -36,6 +36,8 @@ async def let_go(tx: Tx, locked: Locked) -> None:
     """The note holds the amount no longer, and its payment may carry another refund."""
     refund = locked.refund
     await use_note(tx, locked, held=-refund.amount)
+    if refund.of_rest and refund.payment_id is not None:
+        await payments.allocate(tx, refund.payment_id, -refund.amount)
     await free_payment(tx, refund)
 
 

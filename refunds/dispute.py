@@ -170,10 +170,10 @@ async def _lose(
             after = await _unpay(tx, dispute, edge, locked[edge.invoice_id], part)
             locked[after.id] = after
             left -= part
-    if left:
-        await lose(tx, await payments.get(tx, dispute.payment_id), left, dispute.id)
     await store.charge_back(tx, dispute.payment_id, dispute.amount)
     await _cancel_blocked(tx, await payments.get(tx, dispute.payment_id))
+    if left:
+        await lose(tx, await payments.get(tx, dispute.payment_id), left, dispute.id)
     for note_id in await store.notes_of(tx, list(locked)):
         await _take_off_first(tx, note_id, locked)
 

@@ -46,6 +46,7 @@ async def refund_made_elsewhere(tx: Tx, payment: Payment, made: RefundMade) -> R
         return await store.get(tx, known)
 
     replaced = await _replace(tx, payment, made)
+    of_rest = invoice is None and await take_rest(tx, payment, made.amount)
     note = await _note_for(tx, invoice, made.amount, preferred=replaced)
     if note is None and invoice is not None and invoice.settlement.deducted_by is not None:
         invoice = await lock_invoice(tx, invoice.settlement.deducted_by)  # what was paid in advance for
@@ -57,7 +58,16 @@ async def refund_made_elsewhere(tx: Tx, payment: Payment, made: RefundMade) -> R
             "payment_refunded_meanwhile",
             f"{made.amount} more than is left of {payment.id} went back at the provider.",
         )
-    return await _record(tx, payment, made, note, retry_of=replaced.id if replaced else None)
+    return await _record(tx, payment, made, note, retry_of=replaced.id if replaced else None, of_rest=of_rest)
+
+
+async def take_rest(tx: Tx, payment: Payment, amount: Money) -> bool:
+    """Whether that much of it is matched with no invoice, and is now taken out of that."""
+    locked = await payments.lock_unallocated(tx, payment.id)
+    if locked is None or locked[1] < amount.minor:
+        return False
+    await payments.allocate(tx, payment.id, amount)
+    return True
 
 
 async def _replace(tx: Tx, payment: Payment, made: RefundMade) -> Refund | None:
@@ -109,7 +119,13 @@ async def _issue(tx: Tx, invoice: Invoice, amount: Money) -> CreditNote | None:
 
 
 async def _record(
-    tx: Tx, payment: Payment, made: RefundMade, note: CreditNote | None, *, retry_of: RefundId | None
+    tx: Tx,
+    payment: Payment,
+    made: RefundMade,
+    note: CreditNote | None,
+    *,
+    retry_of: RefundId | None,
+    of_rest: bool,
 ) -> Refund:
     refund = Refund(
         id=RefundId.new(),
@@ -129,6 +145,7 @@ async def _record(
         created_at=tx.now,
         succeeded_on=None,
         retry_of=retry_of,
+        of_rest=of_rest,
     )
     entity = await seller_of(tx, refund, note)
     today = local_date(tx.now, entity.zone)
@@ -172,8 +189,8 @@ async def link_refund(tx: Tx, refund_id: RefundId, request: NewLink) -> Refund:
 
 
 def check(refund: Refund, note: CreditNote) -> None:
-    if refund.credit_note_id is not None:
-        raise Conflict("refund_linked", "The refund is of a credit note already.")
+    if refund.credit_note_id is not None or refund.of_rest:
+        raise Conflict("refund_linked", "It is known already what the refund is of.")
     if refund.status is not Status.SUCCEEDED:
         raise Conflict("refund_state", f"A {refund.status} refund is not linked to a note.")
     if refund.customer_id != note.customer_id:

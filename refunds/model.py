@@ -61,7 +61,7 @@ class Refund(Value, frozen=True, kw_only=True):
     """`payment_id` is null for money that went back past us, `invoice_id` for what a rebate gives back.
 
     `retry_of` is the refund that failed and whose place this one takes. A `blocked` one waits for the end of
-    a dispute about its payment.
+    a dispute about its payment. One `of_rest` gives back money that is on no invoice, without a credit note.
     """
 
     id: RefundId
@@ -82,6 +82,7 @@ class Refund(Value, frozen=True, kw_only=True):
     succeeded_on: date | None
     retry_of: RefundId | None = None
     blocked: bool = False
+    of_rest: bool = False
 
     def to(self, status: Status, **changes: object) -> Self:
         """This refund in another state. Raises Conflict `refund_state`."""
@@ -350,3 +351,16 @@ class NewLink(Input, frozen=True, kw_only=True):
     """The credit note that a refund made at the provider is of."""
 
     credit_note: CreditNoteId
+
+
+class NewPaymentRefund(Input, frozen=True, kw_only=True):
+    """Give back what of a payment is matched with no invoice. Without `amount` it is all of it.
+
+    Through the provider, now or on the day `refund_on`; with `means` it is recorded as gone back past us.
+    """
+
+    amount: Money | None = None
+    refund_on: date | None = None
+    means: OutsideMeans | None = None
+    refunded_on: date | None = None
+    reference: Name | None = None

@@ -6,6 +6,8 @@ id before anything is sent: a worker that died after the call finds its answer t
 
 from datetime import date
 
+import msgspec
+
 from billing.credit_notes import store as credit_notes
 from billing.gateways.model import Gateway, Outcome, RefundIntent
 from billing.gateways.model import Status as OutcomeStatus
@@ -13,14 +15,15 @@ from billing.ledger import postings
 from billing.ledger import store as ledger
 from billing.ledger.book import release_vat, release_vat_of_note
 from billing.ledger.model import Holder, Source, holder_of
+from billing.parties.model import RefundMode
 from billing.payments import store as payments
 from billing.payments.model import Payment
 from kernel import outbox
 from kernel.database import Door, Tx
-from kernel.errors import Conflict
 from kernel.money import Money
 from kernel.periods import local_date
 from refunds import store
+from refunds.cancel_refund import cancel_locked
 from refunds.events import RefundFailed, RefundSucceeded
 from refunds.locked import Locked, lock_refund, seller_of, use_note
 from refunds.model import Refund, RefundId, Status
@@ -133,6 +136,9 @@ async def _fail_late(tx: Tx, locked: Locked, outcome: Outcome) -> None:
     locked = await use_note(tx, locked, held=refund.amount, refunded=-refund.amount)
     await book_return(tx, locked, failed, booked_on=today)
     outbox.publish(tx, RefundFailed.of(failed, failure_code=failed.failure_code, was_succeeded=True))
+    if locked.note is None and refund.mode is RefundMode.MANUAL:
+        # Made at the provider, of nothing that was promised here: there is nothing to decide.
+        await cancel_locked(tx, msgspec.structs.replace(locked, refund=failed))
 
 
 async def book_refund(tx: Tx, locked: Locked, refund: Refund) -> None:
@@ -160,7 +166,6 @@ async def book_link(tx: Tx, locked: Locked, refund: Refund, *, booked_on: date) 
         for posting in postings.customer_owes(amount)
     )
     label = f"Refund of {_about(locked)}, linked"
-    await _take_off_money(tx, refund, -refund.amount)
     await ledger.insert(tx, owed, Source.REFUND, refund.id, label=label, booked_on=booked_on)
     await _release(tx, locked, refund, booked_on=booked_on)
 
@@ -170,20 +175,8 @@ async def _book(
 ) -> None:
     holder = _of_note(locked) if locked.note is not None else _of_payment(locked, refund)
     booked = postings.in_one_transaction((holder, posting) for posting in postings.money_given_back(amount))
-    if locked.note is None:
-        await _take_off_money(tx, refund, amount)
     await ledger.insert(tx, booked, Source.REFUND, refund.id, label=label, booked_on=booked_on)
     await _release(tx, locked, refund, booked_on=booked_on)
-
-
-async def _take_off_money(tx: Tx, refund: Refund, amount: Money) -> None:
-    """Of money on no invoice what goes back is not left any more; what comes back is again."""
-    assert refund.payment_id is not None, "a refund without a note is of a payment"
-    if not await payments.take_off_unallocated(tx, refund.payment_id, amount):
-        raise Conflict(
-            "payment_refunded_meanwhile",
-            f"{amount} of this money went back, and so much is not left: it has paid invoices.",
-        )
 
 
 async def _release(tx: Tx, locked: Locked, refund: Refund, *, booked_on: date) -> None:

@@ -18,8 +18,8 @@ async def insert(tx: Tx, refund: Refund) -> None:
         INSERT INTO refunds
             (tenant_id, id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor,
              mode, status, due_on, means, reference, created_at, succeeded_on, gateway_reference, retry_of,
-             blocked)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             blocked, of_rest)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
         """,
         tx.tenant,
         refund.id,
@@ -39,6 +39,7 @@ async def insert(tx: Tx, refund: Refund) -> None:
         refund.gateway_reference,
         refund.retry_of,
         refund.blocked,
+        refund.of_rest,
     )
 
 
@@ -81,7 +82,7 @@ async def get(tx: Tx, refund_id: RefundId) -> Refund:
         """
         SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
                status, due_on, means, reference, gateway_reference, failure_code, created_at,
-               succeeded_on, retry_of, blocked
+               succeeded_on, retry_of, blocked, of_rest
         FROM refunds
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -133,7 +134,7 @@ async def lock(tx: Tx, refund_id: RefundId) -> Refund:
         """
         SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
                status, due_on, means, reference, gateway_reference, failure_code, created_at,
-               succeeded_on, retry_of, blocked
+               succeeded_on, retry_of, blocked, of_rest
         FROM refunds
         WHERE tenant_id = $1 AND id = $2
         FOR NO KEY UPDATE
@@ -223,13 +224,13 @@ async def page(
         """
         SELECT id, credit_note_id, payment_id, customer_id, invoice_id, currency, amount_minor, mode,
                status, due_on, means, reference, gateway_reference, failure_code, created_at,
-               succeeded_on, retry_of, blocked
+               succeeded_on, retry_of, blocked, of_rest
         FROM refunds
         WHERE tenant_id = $1
           AND id < $2
           AND ($4::uuid IS NULL OR customer_id = $4)
           AND ($5::uuid IS NULL OR credit_note_id = $5)
-          AND (NOT $6::boolean OR credit_note_id IS NULL)
+          AND (NOT $6::boolean OR (credit_note_id IS NULL AND NOT of_rest))
         ORDER BY id DESC
         LIMIT $3
         """,

@@ -69,11 +69,13 @@ async def _assert_unallocated(tx: Tx, payment: Row) -> None:
     """What is matched with invoices is not in its own books any more."""
     key, left = payment["id"], payment["unallocated_minor"]
     matched = await _sum(tx, "settlements WHERE payment_id = $1 AND undone_at IS NULL", key)
-    back = await _sum(
-        tx, "refunds WHERE payment_id = $1 AND credit_note_id IS NULL AND status = 'succeeded'", key
-    )
-    assert left == payment["amount_minor"] - matched - payment["charged_back_minor"] - back
-    assert await _sum(tx, "ledger_entries WHERE payment_id = $1 AND account = '411'", key) == -left
+    alone = "refunds WHERE payment_id = $1 AND credit_note_id IS NULL AND"
+    held = await _sum(tx, f"{alone} of_rest AND status IN ('scheduled', 'pending', 'failed')", key)
+    gone = await _sum(tx, f"{alone} of_rest AND status = 'succeeded'", key)
+    unlinked = await _sum(tx, f"{alone} NOT of_rest AND status = 'succeeded'", key)
+    assert left == payment["amount_minor"] - matched - payment["charged_back_minor"] - held - gone
+    own = await _sum(tx, "ledger_entries WHERE payment_id = $1 AND account = '411'", key)
+    assert own == unlinked - left - held
 
 
 async def accounts_of(tx: Tx) -> dict[str, int]:
@@ -159,10 +161,13 @@ async def assert_owed(tx: Tx) -> None:
             GROUP BY customer_id, currency
         ) p ON p.customer_id = k.customer_id AND p.currency = k.currency
         LEFT JOIN (
-            SELECT f.customer_id, f.currency, sum(f.amount_minor) AS unlinked
-            FROM refunds f JOIN payments p ON p.id = f.payment_id
-            WHERE f.status = 'succeeded' AND f.credit_note_id IS NULL AND p.invoice_id IS NOT NULL
-            GROUP BY f.customer_id, f.currency
+            SELECT customer_id, currency,
+                   sum(CASE WHEN of_rest THEN -amount_minor ELSE amount_minor END) AS unlinked
+            FROM refunds
+            WHERE credit_note_id IS NULL
+              AND (CASE WHEN of_rest THEN status IN ('scheduled', 'pending', 'failed')
+                        ELSE status = 'succeeded' END)
+            GROUP BY customer_id, currency
         ) r ON r.customer_id = k.customer_id AND r.currency = k.currency
         WHERE k.booked <> COALESCE(i.due, 0) - COALESCE(n.rest, 0) - COALESCE(p.rest, 0)
                           + COALESCE(r.unlinked, 0)

@@ -8,14 +8,25 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from api.filters import OfCustomer
 from api.operations import command, query
 from billing.credit_notes.model import CreditNoteId
+from billing.payments.model import PaymentId
 from kernel.database import Tx
 from kernel.paging import Page, Window
 from refunds import cancel_refund as cancelling
 from refunds import defer_refund as deferring
 from refunds import made_elsewhere, store
 from refunds import record_external as recording
+from refunds import refund_payment as paying_back
 from refunds import retry_refund as retrying
-from refunds.model import NewDay, NewExternalRefund, NewLink, NewRetry, Refund, RefundId, RetriedRefund
+from refunds.model import (
+    NewDay,
+    NewExternalRefund,
+    NewLink,
+    NewPaymentRefund,
+    NewRetry,
+    Refund,
+    RefundId,
+    RetriedRefund,
+)
 
 Unlinked = Annotated[
     bool,
@@ -97,7 +108,16 @@ async def link_refund(
     return await made_elsewhere.link_refund(tx, refund_id, data)
 
 
+@command("/v1/payments/{payment_id}/refund", scope="refunds:write", status=201)
+async def refund_payment(
+    tx: NamedDependency[Tx], payment_id: FromPath[PaymentId], data: JSONBody[NewPaymentRefund]
+) -> Refund:
+    """Give back what of a payment is matched with no invoice. What paid one goes back with a credit note."""
+    return await paying_back.refund_payment(tx, payment_id, data)
+
+
 ROUTES = [
+    refund_payment,
     link_refund,
     list_refunds,
     get_refund,

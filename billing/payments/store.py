@@ -281,23 +281,6 @@ async def lock_unallocated(tx: Tx, payment_id: PaymentId) -> tuple[LegalEntityId
     return (LegalEntityId.of(row["legal_entity_id"]), row["unallocated_minor"]) if row else None
 
 
-async def take_off_unallocated(tx: Tx, payment_id: PaymentId, amount: Money) -> bool:
-    """False when not so much is left of money that is on no invoice. A payment of an invoice has none."""
-    taken = await tx.conn.fetchval(
-        """
-        UPDATE payments
-        SET unallocated_minor = CASE WHEN invoice_id IS NULL THEN unallocated_minor - $3 ELSE 0 END
-        WHERE tenant_id = $1 AND id = $2
-          AND (invoice_id IS NOT NULL OR unallocated_minor - $3 BETWEEN 0 AND amount_minor)
-        RETURNING id
-        """,
-        tx.tenant,
-        payment_id,
-        amount.minor,
-    )
-    return taken is not None
-
-
 async def allocate(tx: Tx, payment_id: PaymentId, amount: Money) -> None:
     await tx.conn.execute(
         """

@@ -169,14 +169,14 @@ async def apply_payment(tx: Tx, payment_id: PaymentId, request: NewAllocation) -
 
 
 async def lose(tx: Tx, payment: Payment, amount: Money, dispute_id: Id) -> None:
-    """Of what is on no invoice, a dispute took an amount back."""
+    """Of what is on no invoice, a dispute took an amount back. What had gone back before is owed to us."""
     locked = await store.lock_unallocated(tx, payment.id)
     assert locked is not None, "what a dispute takes that no invoice had is on none"
     entity = await parties.legal_entity(tx, locked[0])
     holder = _holder(payment, entity.id)
     booked = postings.in_one_transaction((holder, posting) for posting in postings.money_given_back(amount))
 
-    await store.allocate(tx, payment.id, amount)
+    await store.allocate(tx, payment.id, min(amount, Money(locked[1], payment.currency)))
     await ledger.insert(
         tx,
         booked,

@@ -149,6 +149,9 @@ MEANWHILE: dict[str, Meanwhile] = {
     "record_external_refund": lambda b, w: b.post(f"/v1/refunds/{w['retry_refund.refund']}/cancel"),
     "record_usage": lambda b, w: b.post("/v1/usage", BODIES["record_usage"](w)),
     "renew_subscription": lambda b, w: b.post(f"/v1/subscriptions/{w['subscription']}/cancel", {}),
+    "refund_payment": lambda b, w: b.post(
+        f"/v1/payments/{w['apply_payment.payment']}/refund", {"means": "cash"}
+    ),
     "refund_credit_note": lambda b, w: b.post(
         f"/v1/credit_notes/{w['refund_credit_note.credit_note']}/refund", {"mode": "manual"}
     ),

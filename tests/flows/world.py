@@ -200,6 +200,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         ]
     },
     "renew_subscription": lambda _: None,
+    "refund_payment": lambda _: {"means": "cash", "amount": euros(1_00)},
     "refund_credit_note": lambda _: {"mode": "manual", "amount": euros(3_00)},
     "reschedule_refund": lambda _: {"due_on": "2026-01-20"},
     "resume_invoice_dunning": lambda _: None,
@@ -414,6 +415,7 @@ async def _matched(backend: Backend, body: Json) -> World:
         "get_applicable_invoices.credit_note": note["id"],
         "settlement": made["settlements"][0]["id"],
         "apply_payment.payment": put_by["id"],
+        "refund_payment.payment": put_by["id"],
     }
 
 

@@ -134,7 +134,7 @@ class NewAllocation(Input, frozen=True, kw_only=True):
 
 
 class Unallocated(Value, frozen=True, kw_only=True):
-    """Money that is on no invoice: `left` is matched with none yet."""
+    """Money that is on no invoice: `left` is matched with none yet, and in no dispute."""
 
     payment: Payment
     legal_entity_id: LegalEntityId

@@ -144,7 +144,10 @@ async def keep_from_provider(tx: Tx, customer: Customer, charge: Charge, *, gate
 
 
 async def apply_payment(tx: Tx, payment_id: PaymentId, request: NewAllocation) -> Unallocated:
-    """Pay an invoice of the same customer, seller and currency with money that is on none."""
+    """Pay an invoice of the same customer, seller and currency with money that is on none.
+
+    What is in dispute may be taken back: it pays nothing until that is over.
+    """
     invoice = await invoices.lock(tx, request.invoice)
     payment = await store.get(tx, payment_id)
     locked = await store.lock_unallocated(tx, payment_id)
@@ -152,7 +155,8 @@ async def apply_payment(tx: Tx, payment_id: PaymentId, request: NewAllocation) -
     if locked is None:
         raise Conflict("payment_on_invoice", "This payment came for an invoice, and pays that.")
     entity_id, minor = locked
-    unallocated = Unallocated(payment=payment, legal_entity_id=entity_id, left=Money(minor, payment.currency))
+    free = max(minor - payment.in_dispute.minor, 0)
+    unallocated = Unallocated(payment=payment, legal_entity_id=entity_id, left=Money(free, payment.currency))
     amount = check(unallocated, invoice, request)
 
     settlement_id = await settlements.insert(tx, invoice.id, amount, payment_id=payment.id)
@@ -215,7 +219,7 @@ def check(unallocated: Unallocated, invoice: Invoice, request: NewAllocation) ->
     if not free:
         raise Conflict("nothing_due", f"Nothing is due on {invoice.number} that is not on its way.")
     if not unallocated.left:
-        raise Conflict("nothing_left", "All of this money is matched with invoices.")
+        raise Conflict("nothing_left", "All of this money is matched with invoices, or in dispute.")
     if amount.minor <= 0:
         raise Invalid("settlement_not_positive", "What is matched is more than zero.", param="amount")
     if amount > min(unallocated.left, free):

@@ -321,7 +321,7 @@ async def balances(tx: Tx, customer_id: CustomerId) -> list[Money]:
             JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
             WHERE c.tenant_id = $1 AND c.customer_id = $2
             UNION ALL
-            SELECT currency, unallocated_minor
+            SELECT currency, GREATEST(unallocated_minor - (disputed_minor - charged_back_minor), 0)
             FROM payments
             WHERE tenant_id = $1 AND customer_id = $2 AND unallocated_minor > 0
         )

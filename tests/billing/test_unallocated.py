@@ -17,6 +17,8 @@ from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict, Invalid
 from kernel.ids import TenantId
 from kernel.money import Currency, Money
+from refunds.dispute import close_dispute, open_dispute
+from refunds.disputes.model import NewDispute, NewVerdict, Verdict
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, a_line, euros
 from tests.refunds.cases import an_intent
@@ -108,6 +110,18 @@ async def test_nothing_and_less_is_no_money(tx: Tx) -> None:
     for minor in (0, -1):
         with pytest.raises(Invalid, match="more than zero"):
             await money(tx, minor)
+
+
+async def test_what_is_in_dispute_pays_nothing_until_that_is_over(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    invoice, payment = await invoiced(tx, customer), await money(tx)
+    dispute = await open_dispute(tx, payment.id, NewDispute(amount=euros(90_00)))
+
+    assert await balance(tx) == [euros(10_00)]
+    assert not (await apply_payment(tx, payment.id, NewAllocation(invoice=invoice.id))).left
+    await close_dispute(tx, dispute.id, NewVerdict(outcome=Verdict.WON))
+    assert await balance(tx) == [euros(90_00)]
+    await assert_sound(tx)
 
 
 async def test_two_that_use_the_same_money_take_turns(pool: Pool, tenant: TenantId) -> None:

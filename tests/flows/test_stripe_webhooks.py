@@ -102,6 +102,24 @@ async def test_a_card_that_was_left_at_stripe_is_charged_from_then_on(shop: Shop
     assert [event["type"] for event in handled["data"]] == ["checkout.session.completed"]
 
 
+async def test_of_two_cards_the_one_of_the_newer_page_is_charged_whichever_is_told_of_first(
+    shop: Shop,
+) -> None:
+    pages = []
+    for _ in range(2):
+        link = await shop.backend.post("/v1/customers/user-42/checkout_sessions", PAGES)
+        answer = await shop.anonymous.get(urlsplit(link["url"]).path)
+        pages.append(answer.headers["location"].rpartition("/")[2])
+    older, newer = [shop.account.complete_checkout(page) for page in pages]
+
+    shop.account.events.reverse()
+    await shop.post_events()
+
+    assert older != newer
+    assert (await shop.backend.get("/v1/customers/user-42"))["payment_method"] == newer
+    assert len((await shop.backend.get("/v1/provider_events", status="handled"))["data"]) == 2
+
+
 async def test_a_bank_that_takes_days_is_heard_of(shop: Shop) -> None:
     await shop.leave_a_card(Card.PROCESSING)
     invoice = await shop.charged()

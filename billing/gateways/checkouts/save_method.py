@@ -27,7 +27,10 @@ async def save_method(tx: Tx, saved: MethodSaved) -> Customer | None:
         return customer
     if session is None and customer.payment_method == saved.payment_method:
         return customer
-    changed = customer.paying_with(Name.parse(saved.payment_method), fingerprint=saved.fingerprint)
+    # Told of late, what was left on an older page does not take the place of what was left since.
+    late = session is not None and await store.has_newer_method(tx, session)
+    paying = customer.paying_with(Name.parse(saved.payment_method), fingerprint=saved.fingerprint)
+    changed = customer if late else paying
 
     await parties.update_customer(tx, changed)
     if session is not None:

@@ -62,6 +62,22 @@ async def of_reference(tx: Tx, reference: str) -> Session | None:
     return load(row, Session) if row else None
 
 
+async def has_newer_method(tx: Tx, session: Session) -> bool:
+    """Whether the customer has left a payment method on a page that was made later."""
+    newer: bool = await tx.conn.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM checkout_sessions
+            WHERE tenant_id = $1 AND customer_id = $2 AND id > $3 AND status = 'completed'
+        )
+        """,
+        tx.tenant,
+        session.customer_id,
+        session.id,
+    )
+    return newer
+
+
 async def update(tx: Tx, session: Session) -> None:
     await tx.conn.execute(
         """

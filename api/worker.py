@@ -5,7 +5,6 @@ With Redis away it waits and comes back by itself; nothing is lost meanwhile, be
 
 import logging
 import os
-from datetime import timedelta
 from typing import Any, ClassVar
 
 import structlog
@@ -14,27 +13,18 @@ from arq.connections import RedisSettings
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from api import clock, logs
-from api.access.store import all_tenants
+from api import clock, logs, tidying
 from api.gateways import Gateways, vault_of
 from api.house import House
 from api.settings import Settings
 from api.wake import deserialize, serialize
 from api.work import drain
-from billing.gateways.connections.reseal import reseal
 from billing.gateways.sandbox import Sandbox
 from billing.gateways.stripe_http import StripeHttp
-from billing.payments import resume as payments
-from kernel import clocks, idempotency, jobs
-from kernel.database import open_pool, transaction
+from kernel.database import open_pool
 from notifications.mailer import Mailer
-from refunds import resume as refunds
-from webhooks import store as provider_events
-from webhooks.drift.request import compare_nightly
 
 SWEEP_SECONDS = 2
-DONE_KEPT = timedelta(days=30)
-HANDLED_KEPT = timedelta(days=90)
 
 log = structlog.get_logger("worker")
 
@@ -52,20 +42,7 @@ async def sweep(ctx: Context) -> int:
 
 
 async def tidy(ctx: Context) -> None:
-    """Once a day: forget what is past its time, and look at every tenant, whatever hints there are."""
-    house: House = ctx["house"]
-    vault = vault_of(Settings.from_environment(os.environ))
-    for tenant in await all_tenants(house.pool):
-        async with transaction(house.pool, tenant.id, now=house.now()) as tx:
-            await idempotency.forget_lapsed(tx)
-            await jobs.forget_done(tx, before=tx.wall - DONE_KEPT)
-            await reseal(tx, vault)
-            await payments.resume_unattended(tx)
-            await refunds.resume_unattended(tx)
-            await provider_events.forget_handled(tx, before=tx.wall - HANDLED_KEPT)
-            await clocks.go_by(tx)
-            await compare_nightly(tx)
-            tx.leaves_work(tx.wall)
+    await tidying.tidy(ctx["house"], ctx["vault"])
 
 
 async def start(ctx: Context) -> None:
@@ -76,11 +53,12 @@ async def start(ctx: Context) -> None:
     # The provider's books are its own: what it did stays done when our transaction rolls back.
     ctx["provider"] = await open_pool(settings.app_database_url, size=2)
     ctx["stripe"] = StripeHttp()
+    ctx["vault"] = vault_of(settings)
     ctx["house"] = House(
         pool=pool,
         gateways=Gateways(
             sandbox=Sandbox(ctx["provider"]),
-            vault=vault_of(settings),
+            vault=ctx["vault"],
             http=ctx["stripe"],
             stripe_url=settings.stripe_url,
         ),

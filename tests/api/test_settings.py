@@ -3,7 +3,11 @@
 import asyncpg
 import pytest
 
+from api.gateways import vault_of
 from api.settings import VARIABLES, Misconfigured, Settings, app_role
+from billing.gateways.connections.model import PaymentConnectionId
+from billing.gateways.connections.vault import SecretLost
+from kernel.ids import TenantId
 
 KEY = "ab" * 32
 NEEDED = {
@@ -52,6 +56,9 @@ def test_what_is_needed_must_be_set(name: str) -> None:
         ("SECRET_KEY", "ab" * 31),
         ("SECRET_KEY", "correct horse battery staple" * 2),
         ("SECRET_KEY", "ab " * 32),
+        ("VAULT_KEYS", "ab" * 31),
+        ("VAULT_KEYS", f"{KEY},"),
+        ("STRIPE_URL", "api.stripe.com"),
         ("SMTP_URL", "mail.example:25"),
         ("SMTP_URL", "smtp://mail.example:99999"),
         ("MAIL_FROM", "nobody"),
@@ -129,3 +136,17 @@ async def test_the_application_connects_with_what_was_derived(settings: Settings
     conn = await asyncpg.connect(settings.app_database_url)
     assert await conn.fetchval("SELECT current_user <> session_user") is False
     await conn.close()
+
+
+def test_what_a_new_master_key_encrypts_and_what_the_ones_before_did_can_be_read() -> None:
+    row, tenant = PaymentConnectionId.new(), TenantId.new()
+    first, second, third = (
+        vault_of(read(**changed))
+        for changed in ({}, {"VAULT_KEYS": "01" * 32}, {"VAULT_KEYS": f"{'02' * 32}, {'01' * 32}"})
+    )
+    sealed = [vault.seal("sk_test_1", tenant=tenant, row=row) for vault in (first, second, third)]
+
+    assert [third.open(each, tenant=tenant, row=row) for each in sealed] == ["sk_test_1"] * 3
+    assert [third.is_newest(each) for each in sealed] == [False, False, True]
+    with pytest.raises(SecretLost):
+        second.open(sealed[2], tenant=tenant, row=row)

@@ -9,7 +9,10 @@ import httpx
 import pytest
 from litestar import Litestar
 
+from api.gateways import vault_of
 from api.house import House
+from api.settings import Settings
+from api.tidying import tidy_tenant
 from api.work import drain
 from billing.gateways.checkouts.save_method import save_method
 from billing.gateways.connections.model import PaymentConnectionId
@@ -323,3 +326,40 @@ async def test_no_line_of_the_log_has_a_key_in_it(
     assert "job failed" in logged
     assert "GatewayTimeout" in logged
     assert not re.search("flows123|refused123|4242", logged)
+
+
+@pytest.mark.parametrize(
+    ("fault", "that_night"),
+    [
+        (Fault.LOST, "succeeded"),  # found, as the provider's books are compared with ours
+        (Fault.DROPPED, "pending"),  # nothing to find: sent again when it has waited for a day
+    ],
+)
+async def test_a_charge_that_was_given_up_is_taken_up_again_by_night_and_made_once(
+    backend: Backend,
+    house: House,
+    account: Account,
+    stripe: StripeServer,
+    settings: Settings,
+    time: Time,
+    fault: Fault,
+    that_night: str,
+) -> None:
+    await connect(backend, house)
+    method = account.save_method(account.create_customer({})["id"])
+    await backend.open_shop(payment_method=method)
+    stripe.ordered.append(fault)
+    await charged(backend, house)
+    async with transaction(backend.pool, backend.tenant, now=NOON) as tx:
+        await tx.conn.execute("UPDATE jobs SET state = 'parked' WHERE tenant_id = $1", tx.tenant)
+    account.forward(hours=30)
+
+    for after, status in ((timedelta(hours=20), that_night), (timedelta(hours=44), "succeeded")):
+        time.at = datetime.now(UTC) + after
+        async with transaction(backend.pool, backend.tenant, now=time.at) as tx:
+            await tidy_tenant(tx, vault_of(settings))
+        await drain(house)
+        (payment,) = (await backend.get("/v1/payments"))["data"]
+        assert payment["status"] == status
+
+    assert len(list(account.of_kind("payment_intent"))) == 1

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from billing.gateways.connections import store
 from billing.gateways.connections.model import PaymentConnectionId, WebhookSecretId
-from billing.gateways.connections.vault import Vault
+from billing.gateways.connections.vault import SecretLost, Vault
 from kernel.database import Tx
 
 
@@ -31,6 +31,11 @@ async def reseal(tx: Tx, vault: Vault) -> int:
 def _newest(
     tx: Tx, vault: Vault, sealed: bytes | None, row: PaymentConnectionId | WebhookSecretId
 ) -> bytes | None:
+    """What no key opens stays as it is: whoever needs it is told."""
     if sealed is None or vault.is_newest(sealed):
         return sealed
-    return vault.seal(vault.open(sealed, tenant=tx.tenant, row=row), tenant=tx.tenant, row=row)
+    try:
+        secret = vault.open(sealed, tenant=tx.tenant, row=row)
+    except SecretLost:
+        return sealed
+    return vault.seal(secret, tenant=tx.tenant, row=row)

@@ -5,12 +5,13 @@ from datetime import date
 
 from billing.credit_notes.model import CreditNoteId
 from billing.invoices.model import InvoiceId
-from billing.ledger.model import Balance, Booked, Entry, EntryId, Source
+from billing.ledger.model import Account, Balance, Booked, Entry, EntryId, Source
 from billing.tax.model import Category, TaxGroup
 from kernel.database import Tx
 from kernel.decimals import Rate
 from kernel.errors import not_found
 from kernel.ids import KINDS, Id
+from kernel.money import Currency, Money
 from kernel.paging import Page, Window, next_cursor
 from kernel.structs import Row, load
 
@@ -77,7 +78,7 @@ async def balances_of(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> dict[InvoiceI
     )
     balances: dict[InvoiceId, list[Balance]] = {invoice_id: [] for invoice_id in invoice_ids}
     for row in rows:
-        balances[InvoiceId.of(row["invoice_id"])].append(load(row, Balance, tax=_group(row)))
+        balances[InvoiceId.of(row["invoice_id"])].append(_balance(row))
     return balances
 
 
@@ -99,8 +100,18 @@ async def balances_of_notes(
     )
     balances: dict[CreditNoteId, list[Balance]] = {note_id: [] for note_id in credit_note_ids}
     for row in rows:
-        balances[CreditNoteId.of(row["credit_note_id"])].append(load(row, Balance, tax=_group(row)))
+        balances[CreditNoteId.of(row["credit_note_id"])].append(_balance(row))
     return balances
+
+
+def _balance(row: Row) -> Balance:
+    currency = Currency(row["currency"])
+    return Balance(
+        account=Account(row["account"]),
+        tax=_group(row),
+        amount=Money(row["amount_minor"], currency),
+        moved=Money(row["moved_minor"], currency),
+    )
 
 
 async def page(tx: Tx, window: Window, *, document_id: str | None) -> Page[Entry]:

@@ -13,16 +13,26 @@ from billing.settlement.apply import apply_note
 from billing.settlement.model import Reversal
 from billing.settlement.reverse import reverse_note
 from billing.tax.model import TaxBehavior
-from kernel.database import Tx
+from kernel.database import Pool, Tx, transaction
 from kernel.decimals import Rate
 from kernel.errors import Conflict
+from kernel.ids import TenantId
 from refunds.credit_invoice import credit_invoice
 from refunds.model import GivenBack
 from tests.books import accounts_of, assert_sound
-from tests.makers import a_line, euros
+from tests.makers import NOON, a_line, euros
 from tests.refunds.cases import paid_by_provider
 from tests.refunds.test_credit_customer import credited
-from tests.shop import a_credit, a_payment, a_shop, an_issued_invoice, by_amount, the_rest_of
+from tests.shop import (
+    a_credit,
+    a_payment,
+    a_shop,
+    a_transaction,
+    an_issued_invoice,
+    by_amount,
+    the_rest_of,
+    while_open,
+)
 
 
 async def reversed_(tx: Tx, note: CreditNote) -> Reversal:
@@ -170,3 +180,15 @@ async def test_its_page_names_the_note_it_takes_back(tx: Tx) -> None:
     told = str(printed)
     assert "Annule l’avoir" in told
     assert note.number in told
+
+
+async def test_two_reversals_of_a_note_take_turns(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        note = await a_credit(tx, await an_issued_invoice(tx, await a_shop(tx)))
+
+    with pytest.raises(Conflict) as refused:
+        await while_open(pool, tenant, lambda tx: reversed_(tx, note), lambda tx: reversed_(tx, note))
+
+    assert refused.value.code == "already_reversed"
+    async with a_transaction(pool, tenant=tenant) as tx:
+        await assert_sound(tx)

@@ -83,6 +83,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "customer": w["customer"],
         "currency": "EUR",
         "lines": [{"description": "x", "unit_price": "9.99", "tax_rate": w["tax_rate"]}],
+        "deposits": [w["deposit"]],
     },
     "create_imported_credit_notes": lambda w: {
         "credit_notes": [
@@ -236,6 +237,7 @@ NAMED_IN_BODIES = {
     "credit_note": "credit_note",
     "invoice": "invoice",
     "customer": "customer",
+    "deposit": "deposit",
     "plan": "plan",
     "offer": "offer",
     "tax_rate": "tax_rate",
@@ -344,6 +346,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "document": invoice["id"],
         "back_test": back_test["id"],
         **await _notes(backend, invoice, paid),
+        "deposit": await _deposited(backend, body),
         "draft_invoice": draft["id"],
         "event": event["id"],
         "get_invoice_receipt.invoice": paid["id"],
@@ -390,6 +393,13 @@ async def _notes(backend: Backend, invoice: Json, other: Json) -> World:
         "reverse_credit_note.credit_note": alone,
         "detach_credit_note.invoice": other["id"],
     }
+
+
+async def _deposited(backend: Backend, body: Json) -> str:
+    """One that is paid, and no more to settle."""
+    deposit = await _issued(backend, {**body, "kind": "deposit"})
+    await backend.post(f"/v1/invoices/{deposit['id']}/payments", {"means": "transfer"})
+    return str(deposit["id"])
 
 
 async def _issued(backend: Backend, body: Json) -> Json:

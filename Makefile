@@ -23,7 +23,7 @@ torture: venv ## what `make test` does a little of, at length: a billing run and
 	@KILLS=$(or $(KILLS),50) .venv/bin/pytest -q -s tests/flows/test_bill_killed.py tests/flows/test_settle_killed.py
 	@TRIES=$(or $(TRIES),30) .venv/bin/pytest -q tests/promotions/test_caps.py
 	@LOST=$(or $(LOST),5000) .venv/bin/pytest -q -s tests/flows/test_lost_answers.py
-	@EVENTS=$(or $(EVENTS),10000) .venv/bin/pytest -q -s tests/flows/test_provider_storm.py
+	@EVENTS=$(or $(EVENTS),10000) .venv/bin/pytest -q tests/flows/test_provider_storm.py
 	@HISTORIES=$(or $(HISTORIES),300) .venv/bin/pytest -q --timeout 3600 tests/flows/test_settling.py
 
 bench: venv ## how fast, beside limits measured in the same run (SUBSCRIPTIONS=200000); docs/performance.md

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -23,6 +23,7 @@ from kernel.ids import TenantId
 from tests.flows.backend import Backend
 from tests.flows.conftest import Time
 from tests.makers import NOON
+from webhooks import signature
 from webhooks.signature import sign
 
 SECRET, OLD = "whsec_new", "whsec_old"
@@ -36,12 +37,14 @@ class Stand:
     def __init__(self) -> None:
         self.secrets: tuple[str, ...] = (SECRET, OLD)
         self.tenants: dict[str, TenantId] = {}
+        self.asked: list[PaymentConnectionId] = []
 
     async def find(self, pool: Pool, connection_id: str) -> Connection | None:
         tenant = self.tenants.get(connection_id)
         return Connection(id=HERE, tenant=tenant) if tenant else None
 
     async def secrets_of(self, tx: Tx, connection_id: PaymentConnectionId) -> Sequence[str]:
+        self.asked.append(connection_id)
         return self.secrets if connection_id == HERE else ()
 
 
@@ -159,6 +162,27 @@ async def test_a_connection_that_is_not_there_is_a_404_whoever_signs(
     for path in (f"/webhooks/stripe/{PaymentConnectionId.new()}", "/webhooks/stripe/nonsense"):
         assert await deliver(anonymous, path, an_event()) == (404, "payment_connection_not_found")
         assert await deliver(anonymous, path, an_event(), {}) == (404, "payment_connection_not_found")
+
+
+async def test_of_a_connection_that_is_not_there_secrets_are_looked_for_and_a_signature_computed(
+    anonymous: httpx.AsyncClient, address: str, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it takes as long as one that is."""
+    checked: list[Sequence[str]] = []
+    check = signature.check
+
+    def checking(body: bytes, headers: Sequence[bytes], secrets: Sequence[str], *, now: datetime) -> None:
+        checked.append(secrets)
+        check(body, headers, secrets, now=now)
+
+    monkeypatch.setattr(signature, "check", checking)
+    stand.asked.clear()
+    for path in (address, f"/webhooks/stripe/{PaymentConnectionId.new()}"):
+        await deliver(anonymous, path, an_event(), signed(an_event(), "whsec_theirs"))
+
+    assert [asked == HERE for asked in stand.asked] == [True, False]
+    assert [bool(secrets) for secrets in checked] == [True, True]
+    assert checked[1] != checked[0]
 
 
 async def test_without_a_secret_nothing_is_let_in(

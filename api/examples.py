@@ -187,6 +187,11 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "lines": [{"description": "Workshop", "unit_price": "120.00", "quantity": "10"}],
         "note": "As agreed on the phone.",
     },
+    "reject_invoice": {
+        "reason_text": "The buyer is not registered under this SIREN.",
+        "reason_code": "DEST_INC",
+        "platform_reference": "PA-2026-118",
+    },
     "reverse_credit_note": {"note": "Credited by mistake."},
     "attach_credit_note": {"invoices": ["inv_01kax0000000000000000000b1"]},
     "detach_credit_note": {"invoices": ["inv_01kax0000000000000000000b1"]},

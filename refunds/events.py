@@ -98,5 +98,14 @@ class InvoiceCorrected(Event, frozen=True, kw_only=True, tag="invoice.corrected"
     customer_id: CustomerId
 
 
+class InvoiceRejected(Event, frozen=True, kw_only=True, tag="invoice.rejected"):
+    """By the e-invoicing platform. A note took it back, unless that had been done."""
+
+    invoice_id: InvoiceId
+    credit_note_id: CreditNoteId | None
+    corrected_invoice_id: InvoiceId | None
+    customer_id: CustomerId
+
+
 class RefundLinked(RefundEvent, frozen=True, kw_only=True, tag="refund.linked"):
     """It was made at the provider, and is of this credit note now."""

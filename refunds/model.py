@@ -141,6 +141,41 @@ class NewFix(Input, frozen=True, kw_only=True):
     refund_on: date | None = None
 
 
+class NewCorrection(Input, frozen=True, kw_only=True):
+    """What is billed in place of an invoice, as POST /v1/invoices/{id}/fix takes it."""
+
+    lines: Annotated[list[CorrectedLine], msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] = []
+    note: Note | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: Metadata | None = None
+
+
+class NewRejection(Input, frozen=True, kw_only=True):
+    """The e-invoicing platform rejected an invoice, today unless `rejected_on` says when.
+
+    A note takes all of it back, with the platform's reason. With `correct` another invoice stands in its
+    place in the same act. `refund` says where money goes that was paid, instead of the settings.
+    """
+
+    reason_text: Note
+    reason_code: Name | None = None
+    rejected_on: date | None = None
+    platform_reference: Name | None = None
+    correct: NewCorrection | None = None
+    refund: RefundMode | None = None
+    refund_on: date | None = None
+
+
+class RejectedInvoice(Value, frozen=True, kw_only=True):
+    """The invoice with its rejection; the note that took it back, if anything of it was left to take."""
+
+    invoice: Invoice
+    credit_note: CreditNote | None
+    corrected: Invoice | None
+    refunds: tuple[Refund, ...]
+    to_refund_by_hand: Money
+
+
 class FixedInvoice(Value, frozen=True, kw_only=True):
     """`invoice` stands in place of the one that `credit_note` took back, and names both."""
 

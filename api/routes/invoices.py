@@ -24,7 +24,8 @@ from kernel.database import Tx
 from kernel.outbox import PublishedEvent
 from kernel.paging import Page, Window
 from refunds import fix_invoice as fixing
-from refunds.model import FixedInvoice, NewFix
+from refunds import reject_invoice as rejecting
+from refunds.model import FixedInvoice, NewFix, NewRejection, RejectedInvoice
 from subscriptions.backtests.discounts import InvoiceDiscounts, discounts_of
 
 
@@ -113,6 +114,18 @@ async def fix_invoice(
     return await fixing.fix_invoice(tx, invoice_id, data)
 
 
+@command("/v1/invoices/{invoice_id}/reject", scope="credit_notes:write", status=201)
+async def reject_invoice(
+    tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId], data: JSONBody[NewRejection]
+) -> RejectedInvoice:
+    """Record that the e-invoicing platform rejected an invoice: a credit note takes all of it back.
+
+    With `correct` another invoice stands in its place in the same act, as with `fix`. An invoice that has
+    been credited whole keeps the record alone.
+    """
+    return await rejecting.reject_invoice(tx, invoice_id, data)
+
+
 @query("/v1/invoices/{invoice_id}/dunning", scope="invoices:read")
 async def get_invoice_dunning(tx: NamedDependency[Tx], invoice_id: FromPath[InvoiceId]) -> Dunning:
     """Read where the dunning of an invoice stands: what was done, and when the next step is due.
@@ -152,6 +165,7 @@ ROUTES = [
     create_payment,
     pay_invoice,
     fix_invoice,
+    reject_invoice,
     get_invoice_dunning,
     pause_invoice_dunning,
     resume_invoice_dunning,

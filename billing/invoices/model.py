@@ -170,6 +170,16 @@ class InvoiceSettlement(Value, frozen=True, kw_only=True):
     deducted_by: InvoiceId | None = None
 
 
+class Rejection(Value, frozen=True, kw_only=True):
+    """The e-invoicing platform refused the invoice: when, why, and the note that answered it."""
+
+    rejected_on: date
+    reason_code: str | None
+    reason_text: str
+    platform_reference: str | None
+    credit_note_id: str | None
+
+
 class Invoice(Value, frozen=True, kw_only=True):
     """An issued invoice with the state of its settlement.
 
@@ -202,6 +212,7 @@ class Invoice(Value, frozen=True, kw_only=True):
     kind: InvoiceKind = InvoiceKind.STANDARD
     references: tuple[DocumentReference, ...] = ()
     corrected_by: InvoiceId | None = None
+    rejection: Rejection | None = None
     deductions: tuple[DepositDeduction, ...] = ()
 
     @property

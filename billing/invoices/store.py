@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from billing.invoices.model import Draft, Invoice, InvoiceId, InvoiceSettlement, Line, Status
+from billing.invoices.model import Draft, Invoice, InvoiceId, InvoiceSettlement, Line, Rejection, Status
 from billing.parties.model import CustomerId
 from billing.tax.model import Category, GroupTax, TaxGroup
 from kernel.database import Tx
@@ -48,7 +48,7 @@ async def lock_many(
                i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
                i.refers_to AS "references", i.deductions,
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at,
-               s.corrected_by, s.deducted_by,
+               s.corrected_by, s.deducted_by, s.rejection,
                ARRAY (SELECT ROW (l.id, l.description, l.quantity, l.unit_price, l.recurring, l.period_start,
                                   l.period_end, l.currency, l.amount_minor, l.discount_minor,
                                   l.included_tax_minor, l.net_minor, l.allowances::text, l.tax_category,
@@ -149,7 +149,7 @@ async def find_many(tx: Tx, ids: Sequence[InvoiceId], *, with_lines: bool = True
                i.tax_minor, i.total_minor, i.note, i.metadata, i.issued_at, i.kind,
                i.refers_to AS "references", i.deductions,
                s.paid_minor, s.offset_minor, s.pending_minor, s.credited_minor, s.status, s.settled_at,
-               s.corrected_by, s.deducted_by,
+               s.corrected_by, s.deducted_by, s.rejection,
                ARRAY (SELECT ROW (l.id, l.description, l.quantity, l.unit_price, l.recurring, l.period_start,
                                   l.period_end, l.currency, l.amount_minor, l.discount_minor,
                                   l.included_tax_minor, l.net_minor, l.allowances::text, l.tax_category,
@@ -254,6 +254,22 @@ async def update_settlement(
         status,
         settled_at,
     )
+
+
+async def mark_rejected(tx: Tx, invoice_id: InvoiceId, rejection: Rejection) -> bool:
+    """False when that it was rejected is there already."""
+    marked = await tx.conn.fetchval(
+        """
+        UPDATE invoice_settlements
+        SET rejection = $3
+        WHERE tenant_id = $1 AND invoice_id = $2 AND rejection IS NULL
+        RETURNING invoice_id
+        """,
+        tx.tenant,
+        invoice_id,
+        rejection,
+    )
+    return marked is not None
 
 
 async def mark_corrected(tx: Tx, invoice_id: InvoiceId, *, by: InvoiceId) -> None:

@@ -68,7 +68,8 @@ MAY_CHANGE = {
     "draft_invoices": "customer_id currency lines discounts tax_behavior note metadata kind deposits",
     "number_series": "last_number last_issued_on",
     "invoice_settlements": (
-        "paid_minor offset_minor pending_minor credited_minor status settled_at corrected_by deducted_by"
+        "paid_minor offset_minor pending_minor credited_minor status settled_at corrected_by deducted_by "
+        "rejection"
     ),
     "credit_note_settlements": (
         "applied_minor refunded_minor held_minor promised_minor marked_minor status reversed_by"

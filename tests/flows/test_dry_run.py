@@ -123,6 +123,9 @@ MEANWHILE: dict[str, Meanwhile] = {
         f"/v1/draft_invoices/{w['draft_invoice']}",
         {"lines": [{"description": "x", "unit_price": "200.01"}]},
     ),
+    "reject_invoice": lambda b, w: b.post(
+        f"/v1/invoices/{w['invoice']}/payments", {"means": "cash", "amount": euros(235_00)}
+    ),
     "link_refund": lambda b, w: b.post(
         f"/v1/refunds/{w['link_refund.refund']}/link", {"credit_note": w["refund_credit_note.credit_note"]}
     ),

@@ -211,6 +211,11 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
     "retry_refund": lambda _: {},
     "reverse_credit_note": lambda _: {"note": "By mistake"},
     "revoke_api_key": lambda _: None,
+    "reject_invoice": lambda w: {
+        "reason_text": "The buyer's SIREN is unknown",
+        "reason_code": "DEST_INC",
+        "correct": {"lines": [{"line": w["invoice_line"], "quantity": "2"}]},
+    },
     "release_redemption": lambda _: None,
     "revoke_redemption": lambda _: None,
     "revoke_coupon": lambda _: None,

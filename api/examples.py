@@ -268,6 +268,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "patch_settings": {
         "refund_mode": "deferred",
         "refund_after_days": 14,
+        "settle_credit_notes": "on_next_invoice",
         "dunning_automatic": {
             "steps": [{"after_days": 3, "retry": True}, {"after_days": 7, "retry": True}],
             "final": {"after_days": 14, "action": "cancel", "credit": "none"},

@@ -12,9 +12,10 @@ from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import CreditNoteId, Reason
 from billing.invoices.model import Invoice, InvoiceId
 from billing.parties import store as parties
-from billing.parties.model import Language, LegalEntity, Proration, RefundMode, Settings
+from billing.parties.model import CustomerId, Language, LegalEntity, Proration, RefundMode, Settings
 from billing.settlement import store as settlements
-from billing.settlement.apply import apply_note, lock_with_sources
+from billing.settlement.apply import apply_note
+from billing.settlement.use import lock_balance, settle_at_issue
 from kernel import outbox
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
@@ -152,7 +153,7 @@ async def _change(
     billed = await store.invoices_of_period(tx, before)
     begins = after.current_period != before.current_period
     unused = in_use(billed) if (share or begins) and by is not Proration.NONE else []
-    older = await _lock_notes(tx, unused)
+    older = await _lock_notes(tx, unused, before.customer_id)
 
     # The number series are the last locks: of invoices first, as where a renewal comes before a credit.
     usage = await _bill_usage(tx, before, after)
@@ -162,10 +163,12 @@ async def _change(
     if usage is not None:
         await store.link_change(tx, before, usage.invoice.id, usage.decided)
     invoice = await bill_change(tx, after, share) if share else None
-    given_back = await credit_invoices(tx, unused, _unused(tx, locked, request, by))
+    given_back = await credit_invoices(tx, unused, _unused(tx, locked, request, by), settles=False)
+    notes = [each.credit_note.id for each in given_back]
     if invoice and request.refund is None:
-        notes = [*older, *(each.credit_note.id for each in given_back)]
-        invoice = await _pay_with(tx, invoice, notes)
+        invoice = await _pay_with(tx, invoice, [*older, *notes])
+    for note_id in notes:
+        await settle_at_issue(tx, await credit_notes.get(tx, note_id))
     outbox.publish(tx, changing.event_of(after))
     return await _answer(tx, after, invoice, given_back, usage_invoice=usage.invoice if usage else None)
 
@@ -177,10 +180,17 @@ async def _bill_usage(tx: Tx, before: Subscription, after: Subscription) -> Bill
     return await bill_usage(tx, before, until=tx.now)
 
 
-async def _lock_notes(tx: Tx, invoice_ids: Sequence[InvoiceId]) -> list[CreditNoteId]:
-    """The notes that have paid what is about to be credited, locked as it is: they get that back."""
-    locked = await lock_with_sources(tx, invoice_ids)
-    applied = [each for invoice in locked for each in await settlements.lock_applications(tx, invoice.id)]
+async def _lock_notes(
+    tx: Tx, invoice_ids: Sequence[InvoiceId], customer_id: CustomerId
+) -> list[CreditNoteId]:
+    """The notes that have paid what is about to be credited, locked as it is: they get that back.
+
+    So are those whose rest will pay the new invoice.
+    """
+    await lock_balance(tx, [customer_id], beside=invoice_ids)
+    applied = [
+        each for invoice_id in invoice_ids for each in await settlements.lock_applications(tx, invoice_id)
+    ]
     return list(dict.fromkeys(each.credit_note_id for each in applied))
 
 

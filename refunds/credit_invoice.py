@@ -13,6 +13,7 @@ from billing.payments import store as payments
 from billing.payments.model import Payment
 from billing.settlement import store as settlements
 from billing.settlement.apply import lock_with_sources
+from billing.settlement.use import settle_at_issue
 from kernel.database import Tx
 from kernel.periods import local_date
 from kernel.structs import Value
@@ -33,11 +34,17 @@ class Asked(Value, frozen=True, kw_only=True):
 
 
 async def credit_invoice(
-    tx: Tx, invoice_id: InvoiceId, request: NewCreditNote, *, note_id: CreditNoteId | None = None
+    tx: Tx,
+    invoice_id: InvoiceId,
+    request: NewCreditNote,
+    *,
+    note_id: CreditNoteId | None = None,
+    settles: bool = True,
 ) -> GivenBack:
     """The note takes off what is due on the invoice; what was paid goes back in the refund mode.
 
-    `note_id` is that of a draft.
+    `note_id` is that of a draft. What is left pays other invoices at once, if the settings say so and not
+    the caller.
     """
     (invoice,) = await lock_with_sources(tx, [invoice_id])
     asked = await asked_of(tx, invoice, request)
@@ -45,7 +52,10 @@ async def credit_invoice(
     note = await issue_credit_note(
         tx, invoice, request, refund=asked.refund, entity=asked.entity, note_id=note_id
     )
-    return await give_back(tx, note, asked.terms, asked.paid_by, asked.entity)
+    given_back = await give_back(tx, note, asked.terms, asked.paid_by, asked.entity)
+    if not settles:
+        return given_back
+    return replace(given_back, credit_note=await settle_at_issue(tx, given_back.credit_note))
 
 
 async def asked_of(tx: Tx, invoice: Invoice, request: NewCreditNote) -> Asked:

@@ -33,14 +33,19 @@ class Unused(Value, frozen=True, kw_only=True):
     refund_on: date | None
 
 
-async def credit_invoices(tx: Tx, invoice_ids: Sequence[InvoiceId], unused: Unused) -> list[GivenBack]:
-    """A note on each of which there is something to credit, the newest first."""
+async def credit_invoices(
+    tx: Tx, invoice_ids: Sequence[InvoiceId], unused: Unused, *, settles: bool = True
+) -> list[GivenBack]:
+    """A note on each of which there is something to credit, the newest first.
+
+    What is left of them pays other invoices at once, if the settings say so and not the caller.
+    """
     given_back = []
     for invoice in await lock_with_sources(tx, invoice_ids):
         earlier = await credit_notes.credited_lines(tx, invoice.id)
         lines = lines_to_credit(invoice, earlier, unused)
         if lines:
-            given_back.append(await credit_invoice(tx, invoice.id, _note(lines, unused)))
+            given_back.append(await credit_invoice(tx, invoice.id, _note(lines, unused), settles=settles))
     return given_back
 
 

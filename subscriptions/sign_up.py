@@ -163,7 +163,7 @@ async def _start(
     )
     await charge_store.insert(tx, untaxed.charges, invoice_id=invoice_id)
     outbox.publish(tx, _event(subscription))
-    issued = await issue_invoices(tx, [bill.invoice] if bill else [])
+    issued = await issue_invoices(tx, [bill.invoice] if bill else [], to_newcomers=buyer.is_new)
     return Signup(
         is_new=True,
         customer=buyer.customer,

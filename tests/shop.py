@@ -15,6 +15,7 @@ from billing.invoices.ready import ToIssue
 from billing.parties import store as parties
 from billing.parties.add_customer import add_customer
 from billing.parties.add_legal_entity import add_legal_entity
+from billing.parties.change_settings import change_settings
 from billing.parties.model import (
     Customer,
     Language,
@@ -22,6 +23,8 @@ from billing.parties.model import (
     NewCustomer,
     NewLegalEntity,
     RefundMode,
+    SettingsChange,
+    SettleCreditNotes,
     VatDue,
 )
 from billing.payments.model import NewPayment, OutsideMeans, Payment
@@ -134,6 +137,15 @@ async def a_shop(
         payment_method=Name(payment_method) if payment_method else None,
     )
     return await add_customer(tx, customer)
+
+
+async def a_shop_by_hand(
+    tx: Tx, *, vat_due: VatDue = VatDue.ON_PAYMENT, payment_method: str | None = None
+) -> Customer:
+    """Where what is left of credit notes pays nothing by itself."""
+    customer = await a_shop(tx, vat_due=vat_due, payment_method=payment_method)
+    await change_settings(tx, SettingsChange(settle_credit_notes=SettleCreditNotes.NEVER))
+    return customer
 
 
 async def default_seller(tx: Tx) -> LegalEntity:

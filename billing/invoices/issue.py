@@ -6,14 +6,18 @@ from itertools import groupby
 
 from billing.invoices import record
 from billing.invoices.events import InvoiceIssued, InvoiceSettled
-from billing.invoices.model import Invoice, InvoiceSettlement, Status
+from billing.invoices.model import Invoice, InvoiceKind, InvoiceSettlement, Status
 from billing.invoices.ready import Ready, ToIssue, ready_to_issue
 from billing.numbering import Numbered
 from billing.parties.model import LegalEntityId
+from billing.settlement.use import lock_balance, use_balance
 from kernel import outbox
 from kernel.database import Tx
 from kernel.events import Event
 from kernel.money import zero
+
+# How others are paid is decided when they are issued: deposits, a note that is taken back, a correction.
+PAID_BY_BALANCE = frozenset({InvoiceKind.STANDARD})
 
 
 async def issue_invoice(tx: Tx, request: ToIssue) -> Invoice:
@@ -21,8 +25,18 @@ async def issue_invoice(tx: Tx, request: ToIssue) -> Invoice:
     return invoice
 
 
-async def issue_invoices(tx: Tx, ready: Iterable[Ready]) -> list[Invoice]:
-    """Number them, keep them, book them: one statement a seller. Their number series are the last locks."""
+async def issue_invoices(tx: Tx, ready: Iterable[Ready], *, to_newcomers: bool = False) -> list[Invoice]:
+    """Number them, keep them, book them: one statement a seller. Their number series are the last locks.
+
+    What is left of their customers' credit notes pays them at once, unless the settings say never.
+    Newcomers have none, and are not asked about.
+    """
+    ready = list(ready)
+    payable = {
+        each.id: each.customer.id for each in ready if each.sums.total and each.kind in PAID_BY_BALANCE
+    }
+    asks = payable and not to_newcomers
+    balance = await lock_balance(tx, set(payable.values())) if asks else None
     issued = []
     for _, of_one_seller in groupby(sorted(ready, key=_seller), key=_seller):
         invoices = list(of_one_seller)
@@ -30,7 +44,11 @@ async def issue_invoices(tx: Tx, ready: Iterable[Ready]) -> list[Invoice]:
         issued += [_invoice(each, number, tx) for each, number in zip(invoices, numbers, strict=True)]
 
     outbox.publish(tx, *(event for invoice in issued for event in _events(invoice)))
-    return issued
+    if balance is None:
+        return issued
+    paid = await use_balance(tx, balance, [invoice for invoice in issued if invoice.id in payable])
+    after = {invoice.id: invoice for invoice in paid}
+    return [after.get(invoice.id, invoice) for invoice in issued]
 
 
 def _seller(invoice: Ready) -> LegalEntityId:

@@ -52,6 +52,17 @@ class RefundMode(StrEnum):
     NONE = "none"
 
 
+class SettleCreditNotes(StrEnum):
+    """When what is left of credit notes pays other invoices of the customer by itself.
+
+    At issue the oldest ones that are due, and then later ones; later ones only; or never.
+    """
+
+    ON_ISSUE = "on_issue"
+    ON_NEXT_INVOICE = "on_next_invoice"
+    NEVER = "never"
+
+
 class Proration(StrEnum):
     """How a part of a period is counted: by calendar days where the seller is, by seconds, or not at all."""
 
@@ -172,6 +183,7 @@ class Settings(Value, frozen=True, kw_only=True):
     dunning_automatic: Schedule = dunning.AUTOMATIC
     dunning_send_invoice: Schedule = dunning.SEND_INVOICE
     provider_refunds: ProviderRefunds = ProviderRefunds.ISSUE_CREDIT_NOTE
+    settle_credit_notes: SettleCreditNotes = SettleCreditNotes.ON_NEXT_INVOICE
 
 
 class NewLegalEntity(Input, frozen=True, kw_only=True):
@@ -232,3 +244,4 @@ class SettingsChange(Input, frozen=True, kw_only=True):
     dunning_automatic: Schedule | msgspec.UnsetType = msgspec.UNSET
     dunning_send_invoice: Schedule | msgspec.UnsetType = msgspec.UNSET
     provider_refunds: ProviderRefunds | msgspec.UnsetType = msgspec.UNSET
+    settle_credit_notes: SettleCreditNotes | msgspec.UnsetType = msgspec.UNSET

@@ -324,7 +324,7 @@ async def settings(tx: Tx) -> Settings:
     row = await tx.conn.fetchrow(
         """
         SELECT refund_mode, refund_after_days, proration, tax_behavior, dunning_automatic,
-               dunning_send_invoice, provider_refunds
+               dunning_send_invoice, provider_refunds, settle_credit_notes
         FROM settings
         WHERE tenant_id = $1
         """,
@@ -340,9 +340,9 @@ async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
         """
         INSERT INTO settings AS s
             (tenant_id, refund_mode, refund_after_days, proration, tax_behavior, dunning_automatic,
-             dunning_send_invoice, provider_refunds)
+             dunning_send_invoice, provider_refunds, settle_credit_notes)
         VALUES ($1, COALESCE($2, $8), COALESCE($3::int, $9), COALESCE($4, $10), COALESCE($5, $11), $6::jsonb,
-                $7::jsonb, $12)
+                $7::jsonb, $12, $13)
         ON CONFLICT (tenant_id) DO UPDATE
         SET refund_mode          = COALESCE($2, s.refund_mode),
             refund_after_days    = COALESCE($3::int, s.refund_after_days),
@@ -350,9 +350,10 @@ async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
             tax_behavior         = COALESCE($5, s.tax_behavior),
             dunning_automatic    = COALESCE($6::jsonb, s.dunning_automatic),
             dunning_send_invoice = COALESCE($7::jsonb, s.dunning_send_invoice),
-            provider_refunds     = COALESCE($12, s.provider_refunds)
+            provider_refunds     = COALESCE($12, s.provider_refunds),
+            settle_credit_notes  = COALESCE($13, s.settle_credit_notes)
         RETURNING refund_mode, refund_after_days, proration, tax_behavior, dunning_automatic,
-                  dunning_send_invoice, provider_refunds
+                  dunning_send_invoice, provider_refunds, settle_credit_notes
         """,
         tx.tenant,
         sent.get("refund_mode"),
@@ -366,6 +367,7 @@ async def change_settings(tx: Tx, change: SettingsChange) -> Settings:
         unset.proration,
         unset.tax_behavior,
         sent.get("provider_refunds"),
+        sent.get("settle_credit_notes"),
     )
     assert row is not None, "an upsert returns its row"
     return _settings(row)

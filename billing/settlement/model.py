@@ -85,6 +85,13 @@ class Receipt(Value, frozen=True, kw_only=True):
     number: str | None
 
 
+class Unused(Value, frozen=True, kw_only=True):
+    """A credit note of which something is left, and the invoice that it is on, if that is one."""
+
+    credit_note_id: CreditNoteId
+    invoice_id: InvoiceId | None
+
+
 class Deduction(Value, frozen=True, kw_only=True):
     """What a credit note paid on an invoice the moment that was issued: its page deducts it."""
 

@@ -1,6 +1,6 @@
 """Every SQL statement about settlements."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from billing.credit_notes.model import CreditNote, CreditNoteId
 from billing.invoices.model import Invoice, InvoiceId
@@ -14,6 +14,7 @@ from billing.settlement.model import (
     Receipt,
     Settlement,
     SettlementId,
+    Unused,
 )
 from kernel.database import Tx
 from kernel.errors import not_found
@@ -248,6 +249,57 @@ async def receipts(tx: Tx, invoice: Invoice) -> list[Receipt]:
         invoice.id,
     )
     return [load(row, Receipt) for row in rows]
+
+
+async def unused_notes(tx: Tx, customer_ids: Collection[CustomerId]) -> list[Unused]:
+    """Of these customers, the oldest first; none where notes are to pay nothing by themselves."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT c.id AS credit_note_id, c.invoice_id
+        FROM credit_notes c
+        JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
+        WHERE c.tenant_id = $1 AND c.customer_id = ANY($2::uuid[]) AND s.status <> 'used'
+          AND s.total_minor > s.applied_minor + s.refunded_minor + s.held_minor + s.promised_minor
+                              + s.marked_minor
+          AND NOT EXISTS (
+              SELECT
+              FROM settings
+              WHERE tenant_id = $1 AND settle_credit_notes = 'never'
+          )
+        ORDER BY c.id
+        """,
+        tx.tenant,
+        list(customer_ids),
+    )
+    return [load(row, Unused) for row in rows]
+
+
+async def lock_free_invoices(tx: Tx, note: CreditNote) -> list[InvoiceId]:
+    """What a note could pay when it is issued, and nobody is busy with; none unless the settings want it.
+
+    The oldest first. Nobody is waited for.
+    """
+    rows = await tx.conn.fetch(
+        """
+        SELECT s.invoice_id
+        FROM invoices i
+        JOIN invoice_settlements s ON s.tenant_id = i.tenant_id AND s.invoice_id = i.id
+        WHERE i.tenant_id = $1 AND i.customer_id = $2 AND i.legal_entity_id = $3 AND i.currency = $4
+          AND s.status IN ('open', 'partly_settled') AND s.pending_minor = 0
+          AND EXISTS (
+              SELECT
+              FROM settings
+              WHERE tenant_id = $1 AND settle_credit_notes = 'on_issue'
+          )
+        ORDER BY s.invoice_id
+        FOR NO KEY UPDATE OF s SKIP LOCKED
+        """,
+        tx.tenant,
+        note.customer_id,
+        note.legal_entity_id,
+        note.currency,
+    )
+    return [InvoiceId.of(row["invoice_id"]) for row in rows]
 
 
 async def applicable_notes(tx: Tx, window: Window, invoice: Invoice) -> Page[ApplicableNote]:

@@ -18,7 +18,7 @@ from refunds.model import GivenBack
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, a_line, euros
 from tests.refunds.cases import paid_by_provider, settlement_of
-from tests.shop import a_credit, a_payment, a_shop, an_issued_invoice, at, by_amount
+from tests.shop import a_credit, a_payment, a_shop_by_hand, an_issued_invoice, at, by_amount
 
 
 async def a_note(tx: Tx, customer: Customer, net: int = 43_06) -> CreditNote:
@@ -58,7 +58,7 @@ async def left_of(tx: Tx, note: CreditNote) -> int:
 
 
 async def test_what_a_note_leaves_pays_on_another_invoice_and_vat_follows(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)  # 43.06 + 8.61
     invoice = await another(tx, customer)
     before = await accounts_of(tx)
@@ -81,7 +81,7 @@ async def test_what_a_note_leaves_pays_on_another_invoice_and_vat_follows(tx: Tx
 
 async def test_vat_that_had_fallen_due_on_its_own_invoice_goes_along(tx: Tx) -> None:
     """Paid and then credited whole in two notes: what the first takes elsewhere was not received there."""
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     invoice = await another(tx, customer)
     await a_payment(tx, invoice, 90_00)
     note = await a_credit(tx, invoice, by_amount(invoice.lines[0], 50_00))  # 60.00: 30.00 due, 30.00 left
@@ -95,7 +95,7 @@ async def test_vat_that_had_fallen_due_on_its_own_invoice_goes_along(tx: Tx) -> 
 
 
 async def test_an_invoice_that_a_note_settles_says_so_once(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     invoice = await another(tx, customer, "30.00")
 
@@ -119,7 +119,7 @@ async def test_an_invoice_that_a_note_settles_says_so_once(tx: Tx) -> None:
 
 
 async def test_several_notes_pay_one_invoice_and_one_note_several(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     first, second = [await a_note(tx, customer) for _ in range(2)]
     small, large = await another(tx, customer, "20.00"), await another(tx, customer)
 
@@ -133,7 +133,7 @@ async def test_several_notes_pay_one_invoice_and_one_note_several(tx: Tx) -> Non
 
 
 async def test_a_seller_on_debits_books_no_vat_for_it(tx: Tx) -> None:
-    customer = await a_shop(tx, vat_due=VatDue.ON_INVOICE)
+    customer = await a_shop_by_hand(tx, vat_due=VatDue.ON_INVOICE)
     note = await a_note(tx, customer)
     invoice = await another(tx, customer)
     before = await accounts_of(tx)
@@ -145,7 +145,7 @@ async def test_a_seller_on_debits_books_no_vat_for_it(tx: Tx) -> None:
 
 
 async def test_it_is_booked_once_as_what_it_is(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     invoice = await another(tx, customer)
     await applied(at(tx, NOON + timedelta(days=3)), note, invoice)
@@ -171,7 +171,7 @@ async def test_it_is_booked_once_as_what_it_is(tx: Tx) -> None:
 
 @pytest.mark.parametrize("minor", [51_68, 120_01])
 async def test_no_more_is_applied_than_there_is(tx: Tx, minor: int) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer, 43_06 if minor < 120_00 else 86_11)
 
     with pytest.raises(AssertionError, match="no more than there is"):
@@ -182,7 +182,7 @@ async def test_no_more_is_applied_than_there_is(tx: Tx, minor: int) -> None:
 
 
 async def test_what_a_note_paid_goes_back_to_its_balance_and_never_becomes_cash(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     invoice = await another(tx, customer)
     await applied(tx, note, invoice)  # 51.67
@@ -203,7 +203,7 @@ async def test_what_a_note_paid_goes_back_to_its_balance_and_never_becomes_cash(
 
 
 async def test_what_is_due_is_taken_off_first_and_only_the_rest_is_taken_back(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     invoice = await another(tx, customer)
     await applied(tx, note, invoice)  # 68.33 are due
@@ -221,7 +221,7 @@ async def test_what_is_due_is_taken_off_first_and_only_the_rest_is_taken_back(tx
 
 
 async def test_the_note_that_paid_last_gets_its_own_first(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     first, second = [await a_note(tx, customer) for _ in range(2)]
     invoice = await another(tx, customer)
     await applied(tx, first, invoice, 50_00)
@@ -235,7 +235,7 @@ async def test_the_note_that_paid_last_gets_its_own_first(tx: Tx) -> None:
 
 
 async def test_what_was_taken_back_can_be_applied_again(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     invoice = await another(tx, customer, "30.00")
     await applied(tx, note, invoice)
@@ -248,7 +248,7 @@ async def test_what_was_taken_back_can_be_applied_again(tx: Tx) -> None:
 
 
 async def test_an_invoice_settled_before_stays_settled_at_its_time(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     invoice = await another(tx, customer, "30.00")
     await applied(tx, note, invoice)
@@ -259,7 +259,7 @@ async def test_an_invoice_settled_before_stays_settled_at_its_time(tx: Tx) -> No
 
 
 async def test_invoices_are_locked_with_those_whose_notes_pay_them(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     invoice = await another(tx, customer)
     await applied(tx, note, invoice)

@@ -36,7 +36,7 @@ from refunds.credit_customer import credit_customer
 from tests.books import assert_sound
 from tests.makers import EUR, NOON, a_line, euros, three_lines, vat
 from tests.promotions.rebates.contracts import a_contract, settled, tiers
-from tests.shop import a_credit, a_payment, a_shop, an_issued_invoice, another_customer, at, by_amount
+from tests.shop import a_credit, a_payment, a_shop_by_hand, an_issued_invoice, another_customer, at, by_amount
 
 # ── The same rows ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -44,7 +44,7 @@ from tests.shop import a_credit, a_payment, a_shop, an_issued_invoice, another_c
 async def a_mixed_population(tx: Tx, vat_due: VatDue) -> None:
     """Customers with more notes than invoices and the other way round, of net and gross prices, several
     rates, a rebate, something paid already, something overdue, and something on its way."""
-    first = await a_shop(tx, vat_due=vat_due, payment_method="pm_sandbox_ok")
+    first = await a_shop_by_hand(tx, vat_due=vat_due, payment_method="pm_sandbox_ok")
     second = await another_customer(tx)
     third = await another_customer(tx, "user-44", email="third@atelier.example")
     for n, customer in enumerate((first, second, third)):
@@ -171,7 +171,7 @@ async def test_all_at_once_is_one_by_one(tx: Tx, vat_due: VatDue) -> None:
 
 
 async def test_ten_are_as_many_statements_as_one(tx: Tx, asked: list[str]) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     statements = []
     for count in (1, 10):
         notes = []
@@ -188,7 +188,7 @@ async def test_ten_are_as_many_statements_as_one(tx: Tx, asked: list[str]) -> No
 
 
 async def test_nothing_to_match_writes_nothing(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     invoice = await an_issued_invoice(tx, customer)
 
     assert await settle_all(tx, [], [invoice.id]) == []
@@ -196,7 +196,7 @@ async def test_nothing_to_match_writes_nothing(tx: Tx) -> None:
 
 
 async def test_a_note_for_early_payment_pays_like_any_other(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     paid, due = await an_issued_invoice(tx, customer), await an_issued_invoice(tx, customer)
     await a_payment(tx, paid)
     note = await a_credit(tx, paid, by_amount(paid.lines[0], 10_00), reason=Reason.EARLY_PAYMENT)

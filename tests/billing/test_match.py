@@ -43,7 +43,7 @@ from tests.makers import NOON, REVERSE_CHARGE, a_line, a_seller, euros
 from tests.refunds.cases import an_intent, paid_by_provider, settlement_of
 from tests.shop import (
     a_credit,
-    a_shop,
+    a_shop_by_hand,
     a_transaction,
     an_issued_invoice,
     another_customer,
@@ -138,7 +138,7 @@ def test_a_match_says_which() -> None:
 
 
 async def test_several_notes_pay_several_invoices_in_one_act(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     first, second = [await a_note(tx, customer) for _ in range(2)]  # 51.67 each
     small, large = await another(tx, customer, "20.00"), await another(tx, customer)  # 24.00, 120.00
 
@@ -156,7 +156,7 @@ async def test_several_notes_pay_several_invoices_in_one_act(tx: Tx) -> None:
 
 
 async def test_an_amount_is_applied_exactly(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     first, second = await another(tx, customer), await another(tx, customer)
 
@@ -168,7 +168,7 @@ async def test_an_amount_is_applied_exactly(tx: Tx) -> None:
 
 
 async def test_both_documents_are_named_with_the_amount(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note, invoice = await a_note(tx, customer), await another(tx, customer)
 
     [edge] = (await match_documents(tx, named([(note, 30_00)], [invoice]))).settlements
@@ -188,7 +188,7 @@ async def test_both_documents_are_named_with_the_amount(tx: Tx) -> None:
 
 
 async def test_documents_that_do_not_go_together_are_refused_by_name(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note, invoice = await a_note(tx, customer), await another(tx, customer)
     in_dollars = NoteToApply(credit_note=note.id, amount=Money(1, Currency("USD")))
 
@@ -214,7 +214,7 @@ async def test_documents_that_do_not_go_together_are_refused_by_name(tx: Tx) -> 
 
 
 async def test_a_note_pays_on_invoices_of_its_own_customer_seller_and_currency(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     in_dollars = [a_line(currency=Currency("USD"), tax=REVERSE_CHARGE)]
     abroad = replace(customer, legal_entity_id=(await another_seller(tx)).id)
@@ -228,7 +228,7 @@ async def test_a_note_pays_on_invoices_of_its_own_customer_seller_and_currency(t
 
 
 async def test_nothing_is_applied_where_nothing_is_left_or_due(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note, invoice = await a_note(tx, customer), await another(tx, customer)
     promised = await credited(tx, paid := await another(tx, customer), 100_00, RefundMode.NONE)
     assert not promised.credit_note.settlement.left  # it took off what was due
@@ -238,7 +238,7 @@ async def test_nothing_is_applied_where_nothing_is_left_or_due(tx: Tx) -> None:
 
 
 async def test_what_a_payment_under_way_will_settle_is_left_to_it(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     whole, part = await another(tx, customer), await another(tx, customer)
     await an_intent(tx, whole, None)
@@ -250,7 +250,7 @@ async def test_what_a_payment_under_way_will_settle_is_left_to_it(tx: Tx) -> Non
 
 
 async def test_what_is_promised_or_held_is_not_applied(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     invoice = await another(tx, customer)
     await paid_by_provider(tx, paid := await another(tx, customer))
     given_back = await credited(tx, paid, 100_00, RefundMode.AUTOMATIC)
@@ -263,7 +263,7 @@ async def test_what_is_promised_or_held_is_not_applied(tx: Tx) -> None:
 
 
 async def test_what_is_taken_back_is_due_and_spendable_again(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note, invoice = await a_note(tx, customer), await another(tx, customer, "30.00")
     before = await accounts_of(tx)
     [edge] = (await match_documents(tx, named([note], [invoice]))).settlements
@@ -280,7 +280,7 @@ async def test_what_is_taken_back_is_due_and_spendable_again(tx: Tx) -> None:
 
 
 async def test_of_a_part_that_is_taken_back_the_rest_stays_as_another(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note, invoice = await a_note(tx, customer), await another(tx, customer)
     [edge] = (await match_documents(tx, named([note], [invoice]))).settlements
 
@@ -298,7 +298,7 @@ async def test_of_a_part_that_is_taken_back_the_rest_stays_as_another(tx: Tx) ->
 
 
 async def test_what_is_taken_back_is_refused_by_name(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note, invoice = await a_note(tx, customer), await another(tx, customer)
     [edge] = (await match_documents(tx, named([note], [invoice]))).settlements
     own = await a_credit(tx, invoice, by_amount(invoice.lines[0], 10_00))
@@ -326,7 +326,7 @@ async def test_what_is_taken_back_is_refused_by_name(tx: Tx) -> None:
 
 
 async def test_what_could_be_matched_is_proposed_both_ways(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     first, second = [await a_note(tx, customer) for _ in range(2)]
     small, large = await another(tx, customer, "20.00"), await another(tx, customer)
     await match_documents(tx, named([(second, 50_00)], [large]))
@@ -345,7 +345,7 @@ async def test_what_could_be_matched_is_proposed_both_ways(tx: Tx) -> None:
 
 
 async def test_what_is_used_settled_or_on_its_way_is_not_proposed(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note, invoice = await a_note(tx, customer), await another(tx, customer, "20.00")
     await match_documents(tx, named([note], [invoice]))
     await an_intent(tx, under_way := await another(tx, customer), None)
@@ -361,7 +361,7 @@ async def test_what_is_used_settled_or_on_its_way_is_not_proposed(tx: Tx) -> Non
 
 
 async def test_what_is_marked_used_is_left_no_more_and_is_to_be_explained_in_the_books(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
     before = await accounts_of(tx)
 
@@ -382,7 +382,7 @@ async def test_what_is_marked_used_is_left_no_more_and_is_to_be_explained_in_the
 
 
 async def test_no_more_is_marked_used_than_is_left(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = await a_note(tx, customer)
 
     async def code(minor: int | None) -> str:
@@ -402,7 +402,7 @@ async def test_no_more_is_marked_used_than_is_left(tx: Tx) -> None:
 
 async def test_two_who_apply_the_same_note_apply_it_once(pool: Pool, tenant: TenantId) -> None:
     async with transaction(pool, tenant, now=NOON) as tx:
-        customer = await a_shop(tx)
+        customer = await a_shop_by_hand(tx)
         note = await a_note(tx, customer)
         first, second = await another(tx, customer), await another(tx, customer)
 
@@ -423,7 +423,7 @@ async def test_an_invoice_that_is_credited_meanwhile_has_no_more_to_be_applied_t
     pool: Pool, tenant: TenantId
 ) -> None:
     async with transaction(pool, tenant, now=NOON) as tx:
-        customer = await a_shop(tx)
+        customer = await a_shop_by_hand(tx)
         note, invoice = await a_note(tx, customer), await another(tx, customer)
 
     async with a_transaction(pool, tenant=tenant) as one, a_transaction(pool, tenant=tenant) as two:
@@ -443,7 +443,7 @@ async def test_a_credit_that_comes_while_a_note_is_applied_gives_it_back(
     pool: Pool, tenant: TenantId
 ) -> None:
     async with transaction(pool, tenant, now=NOON) as tx:
-        customer = await a_shop(tx)
+        customer = await a_shop_by_hand(tx)
         note, invoice = await a_note(tx, customer), await another(tx, customer)
 
     async with a_transaction(pool, tenant=tenant) as one, a_transaction(pool, tenant=tenant) as two:
@@ -463,7 +463,7 @@ async def test_what_goes_back_to_the_customer_meanwhile_is_not_applied_too(
     pool: Pool, tenant: TenantId
 ) -> None:
     async with transaction(pool, tenant, now=NOON) as tx:
-        customer = await a_shop(tx)
+        customer = await a_shop_by_hand(tx)
         note, invoice = await a_note(tx, customer), await another(tx, customer)
 
     async with a_transaction(pool, tenant=tenant) as one, a_transaction(pool, tenant=tenant) as two:
@@ -480,7 +480,7 @@ async def test_what_goes_back_to_the_customer_meanwhile_is_not_applied_too(
 
 async def test_who_takes_back_and_who_takes_back_take_turns(pool: Pool, tenant: TenantId) -> None:
     async with transaction(pool, tenant, now=NOON) as tx:
-        customer = await a_shop(tx)
+        customer = await a_shop_by_hand(tx)
         note, invoice = await a_note(tx, customer), await another(tx, customer)
         [edge] = (await match_documents(tx, named([note], [invoice]))).settlements
 

@@ -58,7 +58,7 @@ MAY_CHANGE = {
     "back_tests": "status done total mark findings error ended_at",
     "settings": (
         "refund_mode refund_after_days proration tax_behavior dunning_automatic dunning_send_invoice "
-        "provider_refunds"
+        "provider_refunds settle_credit_notes"
     ),
     "legal_entities": "is_default",
     "customers": (

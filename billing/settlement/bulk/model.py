@@ -4,7 +4,7 @@ from datetime import date
 from typing import TypeAlias
 
 from billing.credit_notes.model import CreditNoteId, CreditNoteSettlement
-from billing.invoices.model import InvoiceId, InvoiceSettlement
+from billing.invoices.model import Invoice, InvoiceId, InvoiceSettlement
 from billing.ledger.model import Holder
 from billing.parties.model import CustomerId, LegalEntityId, VatDue
 from billing.settlement.model import SettlementId
@@ -77,6 +77,22 @@ class OpenNote(Value, frozen=True, kw_only=True):
             invoice_id=self.invoice_id,
             credit_note_id=None if self.invoice_id else self.id,
         )
+
+
+def open_invoice(invoice: Invoice) -> OpenInvoice:
+    return OpenInvoice(
+        id=invoice.id,
+        number=invoice.number,
+        legal_entity_id=invoice.legal_entity_id,
+        customer_id=invoice.customer_id,
+        currency=invoice.currency,
+        issued_on=invoice.issued_on,
+        vat_due=invoice.vat_due,
+        time_zone=invoice.time_zone,
+        taxes=invoice.taxes,
+        total=invoice.total,
+        settlement=invoice.settlement,
+    )
 
 
 class Pair(Value, frozen=True, kw_only=True):

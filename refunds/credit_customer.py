@@ -1,10 +1,13 @@
 """Crediting a customer on no one invoice: balance to be applied, or money promised by hand."""
 
+from msgspec.structs import replace
+
 from billing.credit_notes.issue import issue
 from billing.credit_notes.model import CreditNoteId, NewGlobalCreditNote
 from billing.credit_notes.on_no_invoice import behavior_of, ready_on_no_invoice
 from billing.credit_notes.ready import Ready
 from billing.parties import store as parties
+from billing.settlement.use import settle_at_issue
 from kernel.database import Tx
 from kernel.periods import local_date
 from refunds import rules
@@ -22,7 +25,8 @@ async def credit_customer(
     ready, terms = await ready_for(tx, request, note_id=note_id)
 
     note = await issue(tx, ready)
-    return await give_back(tx, note, terms, [], ready.entity)
+    given_back = await give_back(tx, note, terms, [], ready.entity)
+    return replace(given_back, credit_note=await settle_at_issue(tx, given_back.credit_note))
 
 
 async def credit_customer_and_record(

@@ -130,6 +130,7 @@ async def send_notes(send: Send, invoice_id: str) -> None:
 
 
 async def send_settlements(client: httpx.AsyncClient, send: Callable[..., Awaitable[Any]]) -> None:
+    await client.patch("/v1/settings", json={"settle_credit_notes": "never"})
     money = (await send("create_customer_payment", "customers/user-42/payments"))["id"]
     await send("refund_payment", f"payments/{money}/refund")
     await send("apply_payment", f"payments/{money}/apply", inv=(await spendable(client))["inv"])

@@ -33,7 +33,7 @@ from tests.billing.test_imports import a_line as an_invoice_line
 from tests.billing.test_imports import a_payment, a_tax, an_import, at, imported
 from tests.books import accounts_of, assert_sound
 from tests.makers import EUR, a_line, euros
-from tests.shop import a_shop, an_issued_invoice
+from tests.shop import a_shop, a_shop_by_hand, an_issued_invoice
 
 DECEMBER = date(2025, 12, 10)
 
@@ -170,7 +170,7 @@ async def test_it_can_be_on_an_invoice_of_ours(tx: Tx) -> None:
 
 
 async def test_what_is_left_of_it_pays_other_invoices(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     (first,) = await imported(tx, an_import(payments=[a_payment(120_00)]))
     (note,) = await notes(tx, on(first, 50_00))
     other = await an_issued_invoice(tx, customer, [a_line(price="100.00")])

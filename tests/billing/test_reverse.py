@@ -27,6 +27,7 @@ from tests.shop import (
     a_credit,
     a_payment,
     a_shop,
+    a_shop_by_hand,
     a_transaction,
     an_issued_invoice,
     by_amount,
@@ -158,7 +159,7 @@ async def test_a_discount_for_early_payment_comes_back_where_it_was_booked(tx: T
 
 
 async def test_a_note_on_no_invoice_is_reversed_as_far_as_it_is_left(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = (await credited(tx, customer)).credit_note
     invoice = await an_issued_invoice(tx, customer, [a_line(price="30.00")])
     await apply_note(tx, note, invoice, euros(36_00))

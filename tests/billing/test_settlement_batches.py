@@ -37,7 +37,7 @@ from kernel.errors import Conflict, NotFound
 from tests.billing.test_bulk import a_due, a_mixed_population, a_rest
 from tests.books import assert_sound
 from tests.makers import EUR, NOON, a_line, euros
-from tests.shop import a_credit, a_payment, a_shop, an_issued_invoice, another_customer, at
+from tests.shop import a_credit, a_payment, a_shop_by_hand, an_issued_invoice, another_customer, at
 
 
 async def a_note(tx: Tx, customer: Customer, price: str = "50.00") -> CreditNote:
@@ -66,7 +66,7 @@ def said(batch: SettlementBatch) -> tuple[int, int, Sequence[InCurrency], Sequen
 
 
 async def test_what_is_left_of_notes_settles_what_is_due_the_oldest_first(tx: Tx) -> None:
-    first = await a_shop(tx)
+    first = await a_shop_by_hand(tx)
     second = await another_customer(tx)
     note, other = await a_note(tx, first), await a_note(tx, second, "10.00")
     old, young = await a_due_invoice(tx, first, "30.00"), await a_due_invoice(tx, first, "30.00")
@@ -87,7 +87,7 @@ async def test_what_is_left_of_notes_settles_what_is_due_the_oldest_first(tx: Tx
 
 
 async def test_it_can_be_of_what_was_issued_before_a_day(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     await a_note(tx, customer)
     await a_due_invoice(at(tx, NOON + timedelta(days=3)), customer)
     day = NOON.date() + timedelta(days=2)
@@ -98,7 +98,7 @@ async def test_it_can_be_of_what_was_issued_before_a_day(tx: Tx) -> None:
 
 
 async def test_it_can_be_of_one_currency(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     await a_note(tx, customer)
     await a_due_invoice(tx, customer)
 
@@ -107,7 +107,7 @@ async def test_it_can_be_of_one_currency(tx: Tx) -> None:
 
 
 async def test_what_a_payment_under_way_will_settle_is_told_and_left(tx: Tx) -> None:
-    customer = await a_shop(tx, payment_method="pm_sandbox_ok")
+    customer = await a_shop_by_hand(tx, payment_method="pm_sandbox_ok")
     await a_note(tx, customer)
     invoice = await a_due_invoice(tx, customer)
     await start_payment(tx, "sandbox", PaymentId.new(), invoice.id)
@@ -171,7 +171,7 @@ async def test_simulated_it_says_the_same_and_does_nothing(tx: Tx) -> None:
 async def test_whose_books_do_not_hold_is_left_out_and_the_others_are_settled(
     tx: Tx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    customers = [await a_shop(tx)]
+    customers = [await a_shop_by_hand(tx)]
     customers += [await another_customer(tx, f"more-{n}", email=f"{n}@atelier.example") for n in range(4)]
     notes = [await a_note(tx, customer) for customer in customers]
     for customer in customers:
@@ -194,7 +194,7 @@ async def test_whose_books_do_not_hold_is_left_out_and_the_others_are_settled(
 
 
 async def test_called_off_what_is_settled_stays_and_nothing_more_is(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     for _ in range(3):
         await a_note(tx, customer)
         await a_due_invoice(tx, customer)

@@ -22,6 +22,7 @@ from tests.billing.test_match import named
 from tests.books import assert_sound
 from tests.makers import EUR, NOON, euros
 from tests.refunds.cases import an_intent, settlement_of
+from tests.refunds.test_credit_customer import credited as global_credit
 from tests.shop import (
     a_payment,
     a_shop,
@@ -132,6 +133,18 @@ async def test_at_issue_it_pays_the_oldest_open_invoices_and_then_later_ones(tx:
         assert (await settlement_of(tx, paid)).status is Status.SETTLED
     assert (await settlement_of(tx, theirs)).due == euros(120_00)
     assert (await another(tx, customer)).settlement.due == euros(104_33)
+    await assert_sound(tx)
+
+
+async def test_at_issue_a_note_on_no_invoice_pays_what_is_due_too(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    await settling(tx, SettleCreditNotes.ON_ISSUE)
+    open_one = await another(tx, customer)
+
+    note = (await global_credit(tx, customer)).credit_note  # 120.00
+
+    assert (note.settlement.status, note.settlement.left) == (NoteStatus.USED, euros(0))
+    assert (await settlement_of(tx, open_one)).status is Status.SETTLED
     await assert_sound(tx)
 
 

@@ -35,7 +35,7 @@ from refunds.record_refund import record_refund
 from subscriptions.model import PriceModel
 from tests.books import accounts_of, assert_sound
 from tests.makers import EUR, a_line, euros
-from tests.shop import REVERSED, a_shop, an_issued_invoice, another_customer
+from tests.shop import REVERSED, a_shop, a_shop_by_hand, an_issued_invoice, another_customer
 from tests.subscriptions.plans import a_plan, a_price
 
 
@@ -100,7 +100,7 @@ async def test_the_reason_says_which_account(tx: Tx, reason: Reason, account: st
 
 async def test_its_vat_is_no_longer_due_as_far_as_it_is_applied(tx: Tx) -> None:
     """36.00 of 120.00 on another invoice: there they are a receipt, here 6.00 of VAT go back."""
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = (await credited(tx, customer)).credit_note
     invoice = await an_issued_invoice(tx, customer, [a_line(price="30.00")])
 
@@ -112,7 +112,7 @@ async def test_its_vat_is_no_longer_due_as_far_as_it_is_applied(tx: Tx) -> None:
 
 
 async def test_what_is_marked_used_or_taken_back_moves_its_vat_too(tx: Tx) -> None:
-    customer = await a_shop(tx)
+    customer = await a_shop_by_hand(tx)
     note = (await credited(tx, customer)).credit_note
     invoice = await an_issued_invoice(tx, customer, [a_line(price="30.00")])
     note, _ = await apply_note(tx, note, invoice, euros(36_00))

@@ -46,7 +46,7 @@ class Settling(RuleBasedStateMachine):
     stage: ClassVar[Stage]
 
     @initialize(
-        setting=st.sampled_from(["never"]),
+        setting=st.sampled_from(["never", "on_next_invoice"]),
         billed=st.lists(st.lists(a_billed_line, min_size=1, max_size=3), min_size=4, max_size=4),
         methods=st.lists(st.sampled_from(sorted(METHODS)), min_size=2, max_size=2),
     )
@@ -69,7 +69,7 @@ class Settling(RuleBasedStateMachine):
     async def _open(self, setting: str) -> None:
         self.backend = await self.stage.open_tenant()
         await self.backend.open_shop()
-        # settings
+        await self.backend.patch("/v1/settings", {"settle_credit_notes": setting})
 
     # ── invoices and money ───────────────────────────────────────────────────────────────────────
 

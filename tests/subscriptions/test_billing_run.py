@@ -1,11 +1,13 @@
 """The billing run: what it bills is what would be billed one by one, and one bad case stops nobody."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from api.billing import bill_due
 from billing.invoices.events import InvoiceIssued
 from billing.invoices.model import InvoiceId
+from billing.parties import store as parties
 from billing.parties.change_customer import change_customer
 from billing.parties.model import CustomerChange
 from billing.tax.add_tax_rate import add_tax_rate
@@ -19,7 +21,7 @@ from subscriptions.model import Subscription
 from subscriptions.sign_up import sign_up
 from tests.books import assert_sound
 from tests.makers import NOON
-from tests.shop import REVERSED, a_transaction, at
+from tests.shop import REVERSED, a_credit, a_payment, a_transaction, an_issued_invoice, at, by_amount
 from tests.subscriptions.plans import a_signup, signed_up
 from tests.subscriptions.population import LAST_BILLS, OFFERS, PRICES, a_population, documents
 
@@ -51,6 +53,49 @@ async def test_a_run_bills_what_would_have_been_billed_one_by_one(pool: Pool) ->
     assert len(in_chunks) == 2 * subscribed - trials - ended + LAST_BILLS
     assert sum(chunk.claimed for chunk in chunks) == subscribed
     assert sum(chunk.ended for chunk in chunks) == ended
+
+
+async def test_a_run_pays_with_what_is_left_of_notes_as_one_by_one(pool: Pool) -> None:
+    """Some have less than their invoice comes to, some more: what a downgrade leaves is such a rest."""
+    async with a_transaction(pool) as tx:
+        subscriptions = await a_population(tx)
+        await some_balances(tx, subscriptions)
+        for subscription in subscriptions:
+            await renew.renew(at(tx, DUE), subscription.id)
+        one_by_one = await applied(tx)
+    async with a_transaction(pool) as tx:
+        await some_balances(tx, await a_population(tx))
+        await run(at(tx, DUE), limit=30)
+        in_chunks = await applied(tx)
+        await assert_sound(tx)
+
+    assert in_chunks == one_by_one
+    assert {status for _, _, status in in_chunks} == {"settled", "partly_settled"}
+    assert len(in_chunks) > 10
+
+
+async def some_balances(tx: Tx, subscriptions: Sequence[Subscription]) -> None:
+    """A note of which all is left, 4.80 or 93.60, for every fifth of them."""
+    for number, subscription in enumerate(subscriptions[::5]):
+        customer = await parties.customer(tx, subscription.customer_id)
+        invoice = await an_issued_invoice(tx, customer)
+        await a_payment(tx, invoice)
+        await a_credit(tx, invoice, by_amount(invoice.lines[0], 78_00 if number % 2 else 4_00))
+
+
+async def applied(tx: Tx) -> list[tuple[str, int, str]]:
+    """What was applied: of which note, how much, and how that invoice stands."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT c.number, s.amount_minor, i.status
+        FROM settlements s
+        JOIN credit_notes c ON c.id = s.credit_note_id
+        JOIN invoice_settlements i ON i.invoice_id = s.invoice_id
+        WHERE NOT s.is_own
+        ORDER BY c.number, s.amount_minor, i.status
+        """
+    )
+    return [tuple(row.values()) for row in rows]
 
 
 async def test_a_chunk_is_written_in_as_many_statements_as_a_single_one(pool: Pool) -> None:

@@ -2,11 +2,12 @@
 
 import pytest
 
+from billing.credit_notes.model import NewCreditNote, Reason
 from billing.gateways.model import Outcome
 from billing.gateways.model import Status as OutcomeStatus
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, Status
-from billing.parties.model import Customer, VatDue
+from billing.parties.model import Customer, RefundMode, VatDue
 from billing.payments import store
 from billing.payments.collect import finish_payment
 from billing.payments.model import NewAllocation, NewMoney, OutsideMeans, Payment
@@ -17,8 +18,11 @@ from kernel.database import Pool, Tx, transaction
 from kernel.errors import Conflict, Invalid
 from kernel.ids import TenantId
 from kernel.money import Currency, Money
+from refunds.credit_invoice import credit_invoice
 from refunds.dispute import close_dispute, open_dispute
 from refunds.disputes.model import NewDispute, NewVerdict, Verdict
+from refunds.model import NewManualRefund
+from refunds.record_refund import record_refund
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, a_line, euros
 from tests.refunds.cases import an_intent
@@ -121,6 +125,20 @@ async def test_what_is_in_dispute_pays_nothing_until_that_is_over(tx: Tx) -> Non
     assert not (await apply_payment(tx, payment.id, NewAllocation(invoice=invoice.id))).left
     await close_dispute(tx, dispute.id, NewVerdict(outcome=Verdict.WON))
     assert await balance(tx) == [euros(90_00)]
+    await assert_sound(tx)
+
+
+async def test_what_it_paid_and_is_credited_goes_back_by_hand(tx: Tx) -> None:
+    customer = await a_shop(tx)
+    invoice, payment = await invoiced(tx, customer), await money(tx)
+    await apply_payment(tx, payment.id, NewAllocation(invoice=invoice.id))
+
+    request = NewCreditNote(reason=Reason.CANCELLATION, refund=RefundMode.AUTOMATIC)
+    given = await credit_invoice(tx, invoice.id, request)
+
+    assert (given.refunds, given.to_refund_by_hand) == ((), invoice.total)
+    await record_refund(tx, given.credit_note.id, NewManualRefund(means=OutsideMeans.TRANSFER))
+    assert await balance(tx) == [euros(40_00)]
     await assert_sound(tx)
 
 

@@ -5,13 +5,17 @@ from kernel import outbox
 from kernel.database import Tx
 from refunds import store
 from refunds.events import RefundCancelled, RefundConverted, RefundEvent
+from refunds.give_back import check_disputed
 from refunds.locked import Locked, lock_refund, use_note
 from refunds.model import Refund, RefundId, Status
 
 
 async def cancel_refund(tx: Tx, refund_id: RefundId) -> Refund:
     """One that is scheduled or has failed. Its amount is left on the note, its payment free."""
-    return await cancel_locked(tx, await lock_refund(tx, refund_id))
+    locked = await lock_refund(tx, refund_id)
+    cancelled = await cancel_locked(tx, locked)
+    await _check_disputed(tx, locked)
+    return cancelled
 
 
 async def cancel_locked(tx: Tx, locked: Locked) -> Refund:
@@ -22,7 +26,16 @@ async def cancel_locked(tx: Tx, locked: Locked) -> Refund:
 async def convert_refund(tx: Tx, refund_id: RefundId) -> Refund:
     """One that has failed: the customer keeps the amount as balance, and is told so."""
     locked = await lock_refund(tx, refund_id)
-    return await _keep(tx, locked, locked.refund.to(Status.CONVERTED_TO_BALANCE), RefundConverted)
+    converted = await _keep(tx, locked, locked.refund.to(Status.CONVERTED_TO_BALANCE), RefundConverted)
+    await _check_disputed(tx, locked)
+    return converted
+
+
+async def _check_disputed(tx: Tx, locked: Locked) -> None:
+    """What may yet be taken from us does not become balance."""
+    payment = await payments.get(tx, locked.refund.payment_id) if locked.refund.payment_id else None
+    if payment is not None and payment.in_dispute and locked.note is not None:
+        await check_disputed(tx, locked.note)
 
 
 async def _keep(tx: Tx, locked: Locked, after: Refund, event: type[RefundEvent]) -> Refund:

@@ -50,8 +50,9 @@ async def check_disputed(tx: Tx, note: CreditNote) -> None:
     if standing.held and standing.given > standing.paid - standing.held:
         raise Conflict(
             "payment_disputed",
-            f"{Money(standing.held, note.currency)} of what paid {note.invoice_number} is disputed. Ask for "
-            "the refund mode automatic: its refund waits, and is sent once the dispute is won.",
+            f"{Money(standing.held, note.currency)} of what paid {note.invoice_number} is disputed: it is no "
+            "balance and does not go back by hand. In the refund mode automatic its refund waits, and goes "
+            "once the dispute is won.",
             param="refund",
         )
 

@@ -1,7 +1,9 @@
 """Disputes: what is disputed does not go back another way, and what is lost is due again."""
 
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 from itertools import product
+from typing import TypeAlias
 
 import pytest
 
@@ -18,19 +20,21 @@ from kernel.ids import TenantId
 from kernel.money import Currency, Money
 from kernel.text import Name
 from refunds import store as refunds
-from refunds.cancel_refund import cancel_refund
+from refunds.cancel_refund import cancel_refund, convert_refund
 from refunds.credit_invoice import credit_invoice
 from refunds.defer_refund import send_refund_now
 from refunds.dispute import close_dispute, find_dispute, open_dispute
 from refunds.disputes import store
 from refunds.disputes.model import NEXT, Dispute, DisputeStatus, NewDispute, NewVerdict, Verdict
-from refunds.model import GivenBack, NewNoteRefund, Refund, Status
+from refunds.model import GivenBack, NewNoteRefund, Refund, RefundId, Status
 from refunds.refund_note import refund_note
 from refunds.send_refund import finish_refund, start_refund
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, euros
 from tests.refunds.cases import declined, gone, paid_by_provider, settlement_of
 from tests.shop import a_payment, a_shop, an_issued_invoice, at, while_open
+
+Verb: TypeAlias = Callable[[Tx, RefundId], Awaitable[Refund]]
 
 ALL = 179_76
 LATER = NOON + timedelta(days=30)
@@ -96,16 +100,26 @@ async def test_the_document_is_issued_and_its_refund_waits(tx: Tx) -> None:
     assert await tx.conn.fetchval("SELECT count(*) FROM jobs WHERE kind = 'send_refund'") == 0
 
 
-async def test_what_waits_is_not_sent_by_hand_but_may_be_called_off(tx: Tx) -> None:
+@pytest.mark.parametrize("verb", [send_refund_now, cancel_refund])
+async def test_what_waits_is_neither_sent_nor_made_balance_by_hand(tx: Tx, verb: Verb) -> None:
     case = await a_case(tx)
     given = await credit(tx, case.invoice)
 
     with pytest.raises(DomainError) as refused:
-        await send_refund_now(tx, given.refunds[0].id)
+        await verb(tx, given.refunds[0].id)
     assert refused.value.code == "payment_disputed"
-    cancelled = await cancel_refund(tx, given.refunds[0].id)
-    assert (cancelled.status, cancelled.blocked) == (Status.CANCELLED, False)
-    await assert_sound(tx)
+
+
+async def test_what_failed_before_the_dispute_does_not_become_balance_in_it(tx: Tx) -> None:
+    invoice = await an_issued_invoice(tx, await a_shop(tx))
+    payment = await paid_by_provider(tx, invoice)
+    given = await credit(tx, invoice)
+    await finish_refund(tx, given.refunds[0].id, declined())
+    await dispute(tx, payment)
+
+    with pytest.raises(DomainError) as refused:
+        await convert_refund(tx, given.refunds[0].id)
+    assert refused.value.code == "payment_disputed"
 
 
 @pytest.mark.parametrize("mode", [RefundMode.MANUAL, RefundMode.NONE])

@@ -316,3 +316,10 @@ class NewReversal(Input, frozen=True, kw_only=True):
     note: Note | None = None
     collection: Collection = Collection.SEND_INVOICE
     metadata: Metadata = {}
+
+
+class NoteToApply(Input, frozen=True, kw_only=True):
+    """A credit note, and how much of it: without `amount` as much as goes."""
+
+    credit_note: CreditNoteId
+    amount: Money | None = None

@@ -9,10 +9,11 @@ A payment recorded from outside is born succeeded.
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 
+from billing.credit_notes.model import NoteToApply
 from billing.invoices.model import InvoiceId
 from billing.parties.model import CustomerId, LegalEntityId
 from kernel.errors import Conflict
@@ -109,12 +110,16 @@ class Known(Value, frozen=True, kw_only=True):
 
 
 class NewPayment(Input, frozen=True, kw_only=True):
-    """Money that came past us. Without `amount` it is all that is due."""
+    """Money that came past us. Without `amount` it is all that is due.
+
+    With `credit_notes`, these are applied to the invoice first, in the same act: then 0.00 may be paid.
+    """
 
     means: OutsideMeans
     amount: Money | None = None
     received_on: date | None = None
     reference: Name | None = None
+    credit_notes: Annotated[list[NoteToApply], msgspec.Meta(max_length=100)] = []
 
 
 class NewMoney(Input, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ async def receive(tx: Tx, invoice: Invoice, payment: Payment, *, was_pending: bo
     assert payment.received_on is not None, "money that came in came on a day"
     pending = Money(-payment.amount.minor, payment.currency) if was_pending else None
 
-    await settlements.insert(tx, invoice.id, payment.amount, payment_id=payment.id)
+    if payment.amount:  # one of 0.00 comes with the notes that settled it
+        await settlements.insert(tx, invoice.id, payment.amount, payment_id=payment.id)
     after = await settle(tx, invoice, paid=payment.amount, pending=pending)
     await book(
         tx,

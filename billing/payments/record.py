@@ -8,6 +8,8 @@ from billing.parties import store as parties
 from billing.payments import store
 from billing.payments.model import Means, NewPayment, Payment, PaymentId, Status
 from billing.payments.received import receive
+from billing.settlement.match import match_documents
+from billing.settlement.model import InvoiceToSettle, NewSettlements
 from kernel.database import Tx
 from kernel.errors import Conflict, Invalid
 from kernel.money import Money, zero
@@ -15,6 +17,10 @@ from kernel.periods import local_date
 
 
 async def record_payment(tx: Tx, invoice_id: InvoiceId, request: NewPayment) -> Payment:
+    """Credit notes that come with it are applied first; what they settle is no more to be paid."""
+    if request.credit_notes:
+        due = [InvoiceToSettle(invoice=invoice_id)]
+        await match_documents(tx, NewSettlements(credit_notes=request.credit_notes, invoices=due))
     invoice = await invoices.lock(tx, invoice_id)
     entity = await parties.legal_entity(tx, invoice.legal_entity_id)
     today = local_date(tx.now, entity.zone)
@@ -55,7 +61,7 @@ def check_day(day: date, *, today: date, param: str) -> None:
 
 
 def check(invoice: Invoice, request: NewPayment) -> Money:
-    """The amount to record: at most what is due and not already on its way."""
+    """The amount to record: at most what is due and not already on its way. Nothing, if notes paid it."""
     due = invoice.settlement.due - invoice.settlement.pending
     amount = due if request.amount is None else request.amount
     if amount.currency != invoice.currency:
@@ -64,6 +70,8 @@ def check(invoice: Invoice, request: NewPayment) -> Money:
             f"The payment is in {amount.currency}, the invoice in {invoice.currency}.",
             param="amount",
         )
+    if not amount and request.credit_notes:
+        return amount
     if amount.minor <= 0 and request.amount is not None:
         raise Invalid("payment_not_positive", "A payment is more than zero.", param="amount")
     if amount > due or not due:

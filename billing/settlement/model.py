@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from billing.credit_notes.model import CreditNote, CreditNoteId
+from billing.credit_notes.model import CreditNote, CreditNoteId, NoteToApply
 from billing.invoices.model import Invoice, InvoiceId
 from billing.parties.model import CustomerId
 from billing.payments.model import Means, PaymentId
@@ -105,13 +105,6 @@ class Balance(Value, frozen=True, kw_only=True):
 
     customer_id: CustomerId
     amounts: list[Money]
-
-
-class NoteToApply(Input, frozen=True, kw_only=True):
-    """A credit note, and how much of it: without `amount` as much as goes."""
-
-    credit_note: CreditNoteId
-    amount: Money | None = None
 
 
 class InvoiceToSettle(Input, frozen=True, kw_only=True):

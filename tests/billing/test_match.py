@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from billing.credit_notes.events import CreditNoteApplied, CreditNoteDissociated, CreditNoteMarkedUsed
-from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote, Reason
+from billing.credit_notes.model import CreditNote, CreditNoteId, NewCreditNote, NoteToApply, Reason
 from billing.credit_notes.model import Status as NoteStatus
 from billing.invoices.model import Invoice, Status
 from billing.parties.add_legal_entity import add_legal_entity
 from billing.parties.model import LegalEntity, NewLegalEntity, RefundMode
-from billing.payments.model import OutsideMeans
+from billing.payments.model import NewPayment, OutsideMeans
+from billing.payments.record import record_payment
 from billing.settlement import store
 from billing.settlement.applicable import invoices_for, notes_for
 from billing.settlement.dissociate import take_back
@@ -23,7 +24,6 @@ from billing.settlement.model import (
     NewDissociation,
     NewSettlements,
     NewUse,
-    NoteToApply,
     Settled,
     SettlementId,
 )
@@ -355,6 +355,59 @@ async def test_what_is_used_settled_or_on_its_way_is_not_proposed(tx: Tx) -> Non
     assert (await notes_for(tx, under_way.id, ALL)).data == []
     await match_documents(tx, named([note], [await another(tx, customer)]))
     assert (await notes_for(tx, (await another(tx, customer)).id, ALL)).data == []
+
+
+# ── A payment together with notes ───────────────────────────────────────────────────────────────────────
+
+
+def with_notes(*notes: CreditNote, minor: int | None = None) -> NewPayment:
+    return NewPayment(
+        means=OutsideMeans.TRANSFER,
+        amount=None if minor is None else euros(minor),
+        credit_notes=[NoteToApply(credit_note=note.id) for note in notes],
+    )
+
+
+async def test_a_payment_comes_with_notes_and_is_what_they_leave_due(tx: Tx) -> None:
+    customer = await a_shop_by_hand(tx)
+    note, invoice = await a_note(tx, customer), await another(tx, customer)  # 51.67, 120.00
+
+    payment = await record_payment(tx, invoice.id, with_notes(note))
+
+    assert payment.amount == euros(68_33)
+    settlement = await settlement_of(tx, invoice)
+    assert (settlement.status, settlement.paid, settlement.offset) == (
+        Status.SETTLED,
+        euros(68_33),
+        euros(51_67),
+    )
+    await assert_sound(tx)
+
+
+@pytest.mark.parametrize("minor", [None, 0])
+async def test_a_payment_of_nothing_only_matches_a_note_with_an_invoice(tx: Tx, minor: int | None) -> None:
+    customer = await a_shop_by_hand(tx)
+    note, invoice = await a_note(tx, customer), await another(tx, customer, "30.00")  # 36.00
+
+    payment = await record_payment(tx, invoice.id, with_notes(note, minor=minor))
+
+    assert payment.amount == euros(0)
+    assert (await settlement_of(tx, invoice)).status is Status.SETTLED
+    assert await left_of(tx, note) == 15_67
+    await assert_sound(tx)
+
+
+async def test_without_notes_nothing_is_no_payment_and_with_them_no_more_is_paid_than_is_due(tx: Tx) -> None:
+    customer = await a_shop_by_hand(tx)
+    note, invoice = await a_note(tx, customer), await another(tx, customer)
+
+    async def code(request: NewPayment) -> str:
+        with pytest.raises(DomainError) as refused:
+            await record_payment(tx, invoice.id, request)
+        return refused.value.code
+
+    assert await code(with_notes(minor=0)) == "payment_not_positive"
+    assert await code(with_notes(note, minor=68_34)) == "payment_exceeds_due"
 
 
 # ── Marking used ────────────────────────────────────────────────────────────────────────────────────────

@@ -75,7 +75,7 @@ def settle(
 
 async def _report(tenants: Sequence[str], request: NewSettlementBatch, chunk: int, *, quiet: bool) -> Report:
     started = time.monotonic()
-    pool = await open_pool(settings_here().app_database_url, size=1)
+    pool = await open_pool(settings_here().app_database_url, size=2)
     try:
         found = [await find_tenant(pool, text) for text in tenants] or await access.all_tenants(pool)
         batches = [

@@ -14,6 +14,7 @@ from functools import partial
 import click
 
 from api.billing import collect_seldom
+from api.settling import settle_batch
 from bench import house
 from bench.population import tenant_named
 from bench.processes import together
@@ -82,10 +83,12 @@ def _say(ran: Speed, resent: Speed) -> None:
 
 async def _settle(tenant: TenantId, begin: Callable[[], None]) -> int:
     collect_seldom()
-    pool = await open_pool(house.app_url_of("settled"), size=1)
+    pool = await open_pool(house.app_url_of("settled"), size=2)
     door = Door(pool=pool, tenant=tenant, now=lambda: LATER)
     begin()
-    batch = await _to_its_end(door)
+    async with door.open() as tx:
+        batch = await create_settlement_batch(tx, NewSettlementBatch())
+    batch = await settle_batch(door, batch.id)
     await pool.close()
     return batch.applications
 

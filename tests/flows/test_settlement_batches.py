@@ -19,6 +19,7 @@ from tests.flows.conftest import Time
 async def shop(backend: Backend) -> Backend:
     """Three customers, each with 60.00 on a note and two invoices of 36.00 to pay."""
     await backend.open_shop()
+    await backend.patch("/v1/settings", {"settle_credit_notes": "never"})  # but by a batch
     for n in range(3):
         who = (await backend.post("/v1/customers", customer(f"user-{n}")))["id"]
         paid = await backend.issue(line("50.00"), customer=who)
@@ -82,16 +83,16 @@ async def test_a_worker_that_dies_leaves_the_rest_to_the_next(
     shop: Backend, house: House, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued = await asked(shop)
-    chunks, update = 0, store.update
+    chunks, go_on = 0, store.go_on
 
-    async def dying(tx: Tx, batch: SettlementBatch, mark: Mark | None) -> None:
+    async def dying(tx: Tx, batch: SettlementBatch, mark: Mark | None, *, was: Mark | None) -> bool:
         nonlocal chunks
         chunks += 1
         if chunks == 2:
             raise ConnectionResetError("the worker is gone")
-        await update(tx, batch, mark)
+        return await go_on(tx, batch, mark, was=was)
 
-    monkeypatch.setattr(store, "update", dying)
+    monkeypatch.setattr(store, "go_on", dying)
     monkeypatch.setattr(consequences, "settle_batch", partial(settle_batch, limit=1))
     await drain(house)
     halfway = await shop.get(f"/v1/settlement_batches/{queued['id']}")

@@ -107,6 +107,31 @@ async def update(tx: Tx, batch: SettlementBatch, mark: Mark | None) -> None:
     )
 
 
+async def go_on(tx: Tx, batch: SettlementBatch, mark: Mark | None, *, was: Mark | None) -> bool:
+    """False where it is no longer at the mark it was at, or has been called off."""
+    moved = await tx.conn.fetchval(
+        """
+        UPDATE settlement_batches
+        SET status = $3, examined = $4, applications = $5, applied = $6, refused = $7, mark = $8,
+            ended_at = $9
+        WHERE tenant_id = $1 AND id = $2 AND status IN ('queued', 'running')
+          AND mark IS NOT DISTINCT FROM $10::jsonb
+        RETURNING id
+        """,
+        tx.tenant,
+        batch.id,
+        batch.status,
+        batch.examined,
+        batch.applications,
+        batch.applied,
+        batch.refused,
+        mark,
+        batch.ended_at,
+        was,
+    )
+    return moved is not None
+
+
 async def page(tx: Tx, window: Window) -> Page[SettlementBatch]:
     rows = await tx.conn.fetch(
         """

@@ -6,12 +6,10 @@ import pytest
 
 from billing.credit_notes import store as credit_notes
 from billing.credit_notes.model import NewCreditLine, NewCreditNote, Reason
-from billing.invoices import store as invoices
 from billing.invoices.model import Invoice, Status
 from billing.parties import store as parties
 from billing.parties.model import RefundMode, VatDue
 from billing.payments.collect import finish_payment
-from billing.settlement.apply import apply_note
 from billing.settlement.balance import balance_of
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import DomainError
@@ -129,11 +127,9 @@ async def test_a_refund_that_failed_after_it_succeeded_is_tried_again_and_then_k
     await assert_sound(tx)
     assert await balance(tx) == ALL
 
-    # It pays the next invoice.
+    # It pays the next invoice, by itself.
     customer = await parties.customer(tx, "user-42")
     following = await an_issued_invoice(later, customer, [a_line(price="149.80")])
-    note = await credit_notes.get(tx, given.credit_note.id)
-    await apply_note(later, note, await invoices.get(tx, following.id), euros(ALL))
     assert (await settlement_of(tx, following)).status is Status.SETTLED
     await assert_sound(tx)
 
@@ -204,7 +200,7 @@ async def test_paid_by_an_older_note_and_credited_again_it_is_balance_and_never_
     kept = (await credit(tx, first, 89_88, mode=RefundMode.NONE)).credit_note
     customer = await parties.customer(tx, "user-42")
     second = await an_issued_invoice(tx, customer)
-    await apply_note(tx, kept, await invoices.lock(tx, second.id), euros(89_88))
+    assert (await credit_notes.get(tx, kept.id)).settlement.applied == euros(89_88)
     await paid_by_provider(tx, second)
     await assert_sound(tx)
     assert await balance(tx) == 0

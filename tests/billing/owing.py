@@ -23,10 +23,11 @@ class Owing(Value, frozen=True, kw_only=True):
 
 
 async def owing_both_ways(tx: Tx, customer: Customer, *, credited: str, due: str) -> Owing:
+    """What is due comes first: a note would pay on the next invoice by itself."""
+    open_invoice = await an_issued_invoice(tx, customer, [a_line(price=due)])
     paid = await an_issued_invoice(tx, customer, [a_line(price=credited)])
     await a_payment(tx, paid)
     note = await a_credit(tx, paid)
-    open_invoice = await an_issued_invoice(tx, customer, [a_line(price=due)])
     return Owing(customer=customer.id, paid=paid.id, note=note.id, due=open_invoice.id)
 
 

@@ -414,6 +414,8 @@ async def _issued(backend: Backend, body: Json) -> Json:
 
 async def _matched(backend: Backend, body: Json) -> World:
     """A credit note of which something is left, and something that it has settled."""
+    # What is left of a note stays there, for the operations that need one.
+    await backend.patch("/v1/settings", {"settle_credit_notes": "never"})
     paid, due = [await _issued(backend, body) for _ in range(2)]
     await backend.post(f"/v1/invoices/{paid['id']}/payments", {"means": "transfer"})
     note = await backend.credit(paid, refund="none")

@@ -26,7 +26,7 @@ from kernel.database import Door, open_pool, transaction
 from kernel.ids import TenantId
 from kernel.structs import Value
 from tests.billing.owing import copy_owing, owing_both_ways
-from tests.shop import a_shop
+from tests.shop import a_shop_by_hand
 
 GOAL_PER_SECOND = 5_000
 BEGAN = datetime(2026, 1, 15, 11, 0, tzinfo=UTC)
@@ -133,7 +133,7 @@ async def _populate(notes: int, each: int, credited: str, due: str) -> TenantId:
     async with house.as_owner("owing") as owner:
         tenant = await tenant_named(owner, "bench-settlements")
         async with transaction(pool, tenant, now=BEGAN) as tx:
-            owing = await owing_both_ways(tx, await a_shop(tx), credited=credited, due=due)
+            owing = await owing_both_ways(tx, await a_shop_by_hand(tx), credited=credited, due=due)
         await copy_owing(owner, owing, notes - 1, each)
         await owner.execute("VACUUM ANALYZE")
     await pool.close()

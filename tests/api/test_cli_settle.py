@@ -10,7 +10,7 @@ from tests.api.test_cli_keys import ristourne
 from tests.billing.owing import owing_both_ways
 from tests.books import assert_sound
 from tests.servers import Database
-from tests.shop import a_shop
+from tests.shop import a_shop_by_hand
 
 BEFORE = datetime.now(UTC) - timedelta(days=3)
 
@@ -20,7 +20,7 @@ async def test_it_settles_and_reports_and_can_be_tried_before(
 ) -> None:
     tenant = opened.test.id
     async with transaction(pool, tenant, now=BEFORE) as tx:
-        await owing_both_ways(tx, await a_shop(tx), credited="50.00", due="80.00")
+        await owing_both_ways(tx, await a_shop_by_hand(tx), credited="50.00", due="80.00")
     words = ("settle", "--tenant", str(tenant), "--currency", "EUR")
 
     code, said = await ristourne(settings, database, *words, "--simulate")

@@ -23,7 +23,7 @@ from tests.billing.owing import copy_owing, owing_both_ways
 from tests.books import assert_balanced, assert_owed
 from tests.flows.test_bill_killed import Process, a_crew, none_of
 from tests.servers import Database
-from tests.shop import a_shop
+from tests.shop import a_shop_by_hand
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -48,7 +48,7 @@ async def test_a_settlement_killed_at_random_moments_comes_to_the_same_end(
     async with pool.acquire() as conn, conn.transaction():
         tenant = (await create_tenant(conn, "Nuage Clair", now=clock.now())).live.id
     async with transaction(pool, tenant, now=clock.now()) as tx:
-        owing = await owing_both_ways(tx, await a_shop(tx), credited="50.00", due="71.00")
+        owing = await owing_both_ways(tx, await a_shop_by_hand(tx), credited="50.00", due="71.00")
     await copy_owing(owner, owing, NOTES, EACH)
     shots = random.Random(SEED)  # noqa: S311 (nobody guesses it)
     killed = 0

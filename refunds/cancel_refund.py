@@ -1,6 +1,8 @@
 """Not giving back after all: what was held stays on the credit note, as balance."""
 
+from billing.credit_notes import store as credit_notes
 from billing.payments import store as payments
+from billing.settlement.apply import take_off_first
 from kernel import outbox
 from kernel.database import Tx
 from refunds import store
@@ -14,6 +16,7 @@ async def cancel_refund(tx: Tx, refund_id: RefundId) -> Refund:
     """One that is scheduled or has failed. Its amount is left on the note, its payment free."""
     locked = await lock_refund(tx, refund_id)
     cancelled = await cancel_locked(tx, locked)
+    await _take_off_first(tx, locked)
     await _check_disputed(tx, locked)
     return cancelled
 
@@ -27,6 +30,7 @@ async def convert_refund(tx: Tx, refund_id: RefundId) -> Refund:
     """One that has failed: the customer keeps the amount as balance, and is told so."""
     locked = await lock_refund(tx, refund_id)
     converted = await _keep(tx, locked, locked.refund.to(Status.CONVERTED_TO_BALANCE), RefundConverted)
+    await _take_off_first(tx, locked)
     await _check_disputed(tx, locked)
     return converted
 
@@ -43,6 +47,12 @@ async def _keep(tx: Tx, locked: Locked, after: Refund, event: type[RefundEvent])
     await let_go(tx, locked)
     outbox.publish(tx, event.of(after))
     return after
+
+
+async def _take_off_first(tx: Tx, locked: Locked) -> None:
+    """What its invoice is due again, after a dispute was lost, is no balance."""
+    if locked.note is not None and locked.invoice is not None:
+        await take_off_first(tx, await credit_notes.get(tx, locked.note.id), locked.invoice)
 
 
 async def let_go(tx: Tx, locked: Locked) -> None:

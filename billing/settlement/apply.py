@@ -105,7 +105,22 @@ async def dissociate_part(
             credit_note_id=note.id, invoice_id=invoice.id, customer_id=invoice.customer_id, amount=part
         ),
     )
+    if own is not None:
+        await take_off_first(tx, after, own)
     return staying
+
+
+async def take_off_first(tx: Tx, note: CreditNote, own: Invoice) -> CreditNote:
+    """What comes back to a note was not paid while its own invoice, locked, is due: that has it first.
+
+    It is due again where a dispute about what paid it was lost. What a payment under way will settle is left
+    to that.
+    """
+    amount = min(note.settlement.left, own.settlement.due - own.settlement.pending)
+    if amount.minor <= 0:
+        return note
+    used, _ = await apply_note(tx, note, own, amount)
+    return used
 
 
 async def _own_invoice(tx: Tx, invoice_id: InvoiceId | None) -> Invoice | None:

@@ -8,12 +8,15 @@ from typing import TypeAlias
 import pytest
 
 from billing.credit_notes import store as credit_notes
-from billing.credit_notes.model import CreditNote, NewCreditNote, Reason
+from billing.credit_notes.model import CreditNote, NewCreditNote, NoteToApply, Reason
 from billing.invoices.model import Invoice
 from billing.invoices.model import Status as Settled
 from billing.parties.model import RefundMode, VatDue
 from billing.payments import store as payments
 from billing.payments.model import Payment
+from billing.settlement.dissociate import take_back
+from billing.settlement.match import match_documents
+from billing.settlement.model import InvoiceToSettle, NewDissociation, NewSettlements
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import DomainError
 from kernel.ids import TenantId
@@ -26,8 +29,8 @@ from refunds.defer_refund import send_refund_now
 from refunds.dispute import close_dispute, find_dispute, open_dispute
 from refunds.disputes import store
 from refunds.disputes.model import NEXT, Dispute, DisputeStatus, NewDispute, NewVerdict, Verdict
-from refunds.model import GivenBack, NewNoteRefund, Refund, RefundId, Status
-from refunds.refund_note import refund_note
+from refunds.model import GivenBack, NewRetry, Refund, RefundId, Status
+from refunds.retry_refund import retry_refund
 from refunds.send_refund import finish_refund, start_refund
 from tests.books import accounts_of, assert_sound
 from tests.makers import NOON, euros
@@ -282,10 +285,10 @@ async def test_a_refund_that_failed_is_not_tried_over_what_was_lost(tx: Tx) -> N
     await finish_refund(tx, given.refunds[0].id, declined())
     case.dispute = await dispute(tx, case.payment)
     await end(tx, case, Verdict.LOST)
-    await cancel_refund(tx, given.refunds[0].id)
 
-    back = await refund_note(tx, given.credit_note.id, NewNoteRefund(mode=RefundMode.AUTOMATIC))
-    assert (back.refunds, back.to_refund_by_hand) == ((), euros(100_00))
+    with pytest.raises(DomainError) as refused:
+        await retry_refund(tx, given.refunds[0].id, NewRetry())
+    assert refused.value.code == "payments_cannot_carry"
 
 
 async def test_told_again_it_is_the_same_dispute(tx: Tx) -> None:
@@ -328,6 +331,56 @@ async def test_what_is_closed_stays_closed(tx: Tx, before: Verdict, after: Verdi
             await end(tx, case, after)
         assert refused.value.code == "dispute_state"
     assert NEXT[DisputeStatus(before)] == frozenset()
+
+
+@pytest.mark.parametrize("way", ["dissociated", "credited"])
+async def test_what_comes_back_after_a_loss_is_taken_off_the_invoice_that_is_due_again(
+    tx: Tx, way: str
+) -> None:
+    shop = await a_shop(tx)
+    invoice, other = [await an_issued_invoice(tx, shop) for _ in range(2)]
+    payment = await paid_by_provider(tx, invoice)
+    given = await credit(tx, invoice, RefundMode.NONE)
+    (edge,) = (await match_documents(tx, matching(given, other))).settlements
+    case = Case()
+    case.dispute = await dispute(tx, payment, 100_00)
+    await end(tx, case, Verdict.LOST)
+
+    if way == "dissociated":
+        await take_back(tx, edge.id, NewDissociation())
+    else:
+        await credit(tx, other, RefundMode.NONE)
+    await assert_sound(tx)
+
+    assert (await settlement_of(tx, invoice)).due == euros(0)
+    assert (await the_note(tx, given)).settlement.left == euros(ALL - 100_00)
+
+
+@pytest.mark.parametrize("decide", [cancel_refund, convert_refund])
+async def test_what_failed_after_a_loss_is_taken_off_the_invoice_and_no_balance(
+    tx: Tx, decide: Callable[[Tx, RefundId], Awaitable[Refund]]
+) -> None:
+    invoice = await an_issued_invoice(tx, await a_shop(tx))
+    payment = await paid_by_provider(tx, invoice)
+    given = await credit(tx, invoice)
+    await finish_refund(tx, given.refunds[0].id, gone())
+    case = Case()
+    case.dispute = await dispute(tx, payment)
+    await end(tx, case, Verdict.LOST)
+    await finish_refund(tx, given.refunds[0].id, declined())
+
+    await decide(tx, given.refunds[0].id)
+    await assert_sound(tx)
+
+    assert (await settlement_of(tx, invoice)).due == euros(0)
+    assert (await the_note(tx, given)).settlement.left == euros(0)
+
+
+def matching(given: GivenBack, other: Invoice) -> NewSettlements:
+    return NewSettlements(
+        credit_notes=[NoteToApply(credit_note=given.credit_note.id)],
+        invoices=[InvoiceToSettle(invoice=other.id)],
+    )
 
 
 async def test_a_dispute_and_a_refund_of_the_same_money_take_turns(pool: Pool, tenant: TenantId) -> None:

@@ -27,6 +27,7 @@ from billing.invoices.model import (
 from billing.parties import store as parties
 from billing.parties.change_customer import change_customer
 from billing.parties.model import Customer, CustomerChange, RefundMode
+from billing.payments.model import Payment
 from billing.settlement.apply import apply_note
 from billing.settlement.balance import balance_of
 from billing.tax.add_tax_rate import add_tax_rate
@@ -42,6 +43,8 @@ from notifications.model import Kind
 from refunds.cancel_subscription import cancel_subscription
 from refunds.change_subscription import change_subscription
 from refunds.credit_invoice import credit_invoice
+from refunds.dispute import close_dispute, open_dispute
+from refunds.disputes.model import Dispute, NewDispute, NewVerdict, Verdict
 from refunds.events import InvoiceCorrected
 from refunds.fix_invoice import fix_invoice
 from refunds.model import Credit, FixedInvoice, NewCancellation, NewChange, NewFix, Refund
@@ -505,3 +508,52 @@ async def test_a_fix_without_subscription_leaves_subscriptions_alone(tx: Tx) -> 
 
 async def _customer(tx: Tx, invoice: Invoice) -> Customer:
     return await parties.customer(tx, invoice.customer_id)
+
+
+# ── With what others do ──────────────────────────────────────────────────────────────────────────
+
+
+async def disputed(tx: Tx, payment: Payment) -> Dispute:
+    return await open_dispute(tx, payment.id, NewDispute(reference=Name(f"dp_{payment.id}")))
+
+
+@pytest.mark.parametrize("outcome", list(Verdict))
+@pytest.mark.parametrize("price", ["50.00", "80.00", "130.00"])
+async def test_a_dispute_of_what_was_kept_comes_to_its_end(tx: Tx, price: str, outcome: Verdict) -> None:
+    """Lost, what the customer owes is the new total: on the first invoice, which was paid with that money."""
+    invoice = await an_invoice(tx)
+    payment = await paid_by_provider(tx, invoice)
+    fixed = await fix(tx, invoice, priced(price), refund=RefundMode.AUTOMATIC)
+    for refund in fixed.refunds:
+        await carried_out(tx, refund)
+
+    dispute = await disputed(tx, payment)
+    await assert_sound(tx)
+    await close_dispute(tx, dispute.id, NewVerdict(outcome=outcome))
+    await assert_sound(tx)
+
+    back = sum(refund.amount.minor for refund in fixed.refunds)
+    lost = dispute.amount.minor if outcome is Verdict.LOST else 0
+    paid = 120_00 - back - lost
+    owed = (await accounts_of(tx)).get("411", 0)
+    assert owed == fixed.invoice.total.minor - paid
+
+
+@pytest.mark.parametrize(("outcome", "due"), [(Verdict.WON, 0), (Verdict.LOST, 96_00)])
+async def test_what_may_be_taken_away_is_not_kept_for_another_invoice(
+    tx: Tx, outcome: Verdict, due: int
+) -> None:
+    """Once the dispute is over the invoice is fixed with what has stayed."""
+    invoice = await an_invoice(tx)
+    dispute = await disputed(tx, await paid_by_provider(tx, invoice))
+
+    await tx.conn.execute("SAVEPOINT before")
+    with pytest.raises(Conflict) as refusal:
+        await fix(tx, invoice, priced("80.00"), refund=RefundMode.AUTOMATIC)
+    await tx.conn.execute("ROLLBACK TO before")
+    await close_dispute(tx, dispute.id, NewVerdict(outcome=outcome))
+    fixed = await fix(tx, invoice, priced("80.00"), refund=RefundMode.AUTOMATIC)
+
+    assert refusal.value.code == "payment_disputed"
+    assert fixed.invoice.settlement.due == euros(due)
+    assert sum(refund.amount.minor for refund in fixed.refunds) == (24_00 if outcome is Verdict.WON else 0)

@@ -14,6 +14,7 @@ from billing.invoices.model import Invoice, InvoiceId
 from billing.ledger import store as ledger
 from billing.parties import store as parties
 from billing.parties.model import LegalEntity, VatDue
+from billing.released.release import release_lines
 from billing.settlement import store as settlements
 from billing.settlement.apply import dissociate
 from billing.settlement.model import Application
@@ -46,7 +47,10 @@ async def issue_credit_note(
     )
 
     await dissociate(tx, invoice, so_far.applied, ready.freed)
-    return await issue(tx, ready)
+    note = await issue(tx, ready)
+    if request.release_lines:
+        await release_lines(tx, note, invoice)
+    return note
 
 
 async def issue(tx: Tx, ready: Ready) -> CreditNote:

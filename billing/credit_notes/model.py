@@ -251,7 +251,8 @@ class NewCreditNote(Input, frozen=True, kw_only=True):
     `total` is an amount with its VAT, spread over what is left of the lines; `percent` is taken of each line
     as it was billed. `net_of_tax` leaves the VAT that was invoiced as it is (CGI art. 272); a `total` is then
     without VAT. `refund` overrides the tenant's refund mode; `refund_on` is the day of a deferred refund.
-    `modality` is printed, and follows from where the money goes unless it is said.
+    `modality` is printed, and follows from where the money goes unless it is said. With `release_lines` what
+    is credited of each line can be billed again, once, by a draft that names it.
     """
 
     reason: Reason
@@ -264,6 +265,7 @@ class NewCreditNote(Input, frozen=True, kw_only=True):
     percent: Rate | None = None
     net_of_tax: bool = False
     modality: Modality | None = None
+    release_lines: bool = False
 
 
 class NewNoteLine(Input, frozen=True, kw_only=True):

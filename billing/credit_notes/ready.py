@@ -23,6 +23,7 @@ from billing.invoices.model import Invoice, InvoiceId, InvoiceKind, LineId, Stat
 from billing.ledger import postings
 from billing.ledger.model import Balance, Booked, holder_of
 from billing.parties.model import LegalEntity, RefundMode, VatDue
+from billing.released.rules import check_release
 from billing.settlement import rules
 from billing.settlement.model import Application
 from billing.tax.model import GroupTax, TaxGroup
@@ -176,6 +177,7 @@ def check_reason(reason: Reason, text: str | None) -> None:
 def check_creditable(invoice: Invoice, request: NewCreditNote) -> None:
     check_reason(request.reason, request.reason_text)
     check_not_deducted(invoice)
+    check_release(invoice, request)
     if invoice.kind is InvoiceKind.DEPOSIT and request.net_of_tax:
         raise Invalid(
             "net_of_tax_deposit",

@@ -22,6 +22,9 @@ from billing.invoices.model import (
 from billing.invoices.ready import ToIssue
 from billing.parties import store as parties
 from billing.parties.model import Customer, LegalEntity
+from billing.released import rules as released
+from billing.released.bill_again import lock_released_lines, mark_billed, released_lines_of
+from billing.released.model import ReleasedLine
 from kernel.database import Tx
 from kernel.errors import Invalid
 from kernel.structs import sent_fields
@@ -44,9 +47,11 @@ async def draft_invoice(tx: Tx, request: NewDraft) -> Draft:
         created_at=tx.now,
         kind=request.kind,
         deposits=tuple(request.deposits),
+        released_lines=tuple(request.released_lines),
     )
     await _check_deposits(tx, draft, customer)
-    await priced(tx, draft, customer, entity)  # what cannot be issued is refused here already
+    again = await released_lines_of(tx, draft, customer)
+    await priced(tx, draft, again, customer, entity)  # what cannot be issued is refused here already
 
     await store.insert_draft(tx, draft)
     return draft
@@ -61,7 +66,8 @@ async def edit_draft(tx: Tx, draft_id: InvoiceId, change: DraftChange) -> Draft:
     changes = {name: tuple(value) if isinstance(value, list) else value for name, value in sent.items()}
     draft = msgspec.structs.replace(before, customer_id=customer.id, **changes)
     await _check_deposits(tx, draft, customer)
-    await priced(tx, draft, customer, entity)
+    again = await released_lines_of(tx, draft, customer)
+    await priced(tx, draft, again, customer, entity)
 
     await store.update_draft(tx, draft)
     return draft
@@ -79,7 +85,8 @@ async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
     entity = await parties.legal_entity(tx, customer.legal_entity_id)
 
     deposits, deductions = await lock_deposits(tx, draft.deposits, customer, draft.currency)
-    lines = await priced(tx, draft, customer, entity)
+    again = await lock_released_lines(tx, draft, customer)
+    lines = await priced(tx, draft, again, customer, entity)
 
     await store.delete_draft(tx, draft_id)
     invoice = await issue_invoice(
@@ -100,6 +107,7 @@ async def issue_draft(tx: Tx, draft_id: InvoiceId) -> Invoice:
         ),
     )
     await deduct(tx, invoice, deposits)
+    await mark_billed(tx, again, invoice)
     return invoice
 
 
@@ -113,10 +121,13 @@ async def _check_deposits(tx: Tx, draft: Draft, customer: Customer) -> None:
     await check_deposits(tx, draft.deposits, customer, draft.currency)
 
 
-async def priced(tx: Tx, draft: Draft, customer: Customer, entity: LegalEntity) -> Sequence[PricedLine]:
-    """The draft's lines with their amounts, discounts and VAT as of now."""
-    lines = await free_lines(tx, draft.lines, draft.currency, customer, entity)
+async def priced(
+    tx: Tx, draft: Draft, again: Sequence[ReleasedLine], customer: Customer, entity: LegalEntity
+) -> Sequence[PricedLine]:
+    """The draft's lines with their amounts, discounts and VAT as of now; what it bills again is as it was."""
+    lines = await free_lines(tx, draft.lines, draft.currency, customer, entity) if draft.lines else []
     for discount in draft.discounts:
         lines = totals.discounted(lines, "draft", discount)
+    lines += released.lines_of(again)
     totals.totals_of(lines, draft.currency, draft.tax_behavior)
     return lines

@@ -38,6 +38,10 @@ class LineId(Id, prefix="line"):
     """A line of an issued invoice."""
 
 
+class ReleasedLineId(Id, prefix="rln"):
+    """What a credit note took off a line, to be billed again."""
+
+
 class Collection(StrEnum):
     """Whether the customer's payment method is charged, or the invoice sent to be paid."""
 
@@ -275,6 +279,7 @@ class DraftKind(StrEnum):
 
 
 Deposits: TypeAlias = Annotated[list[InvoiceId], msgspec.Meta(max_length=20)]
+ReleasedLines: TypeAlias = Annotated[list[ReleasedLineId], msgspec.Meta(max_length=1000)]
 
 
 class NewDraft(Input, frozen=True, kw_only=True):
@@ -283,32 +288,34 @@ class NewDraft(Input, frozen=True, kw_only=True):
     Its prices and discounts are without VAT or with it, as `tax_behavior` says, or else the settings. Of
     `kind` deposit it is issued as a deposit invoice (acompte). With `deposits` it is issued as the final
     invoice: with all its lines and their VAT, less these deposits, which have been settled by then.
+    `released_lines` are further lines: what credit notes released, for what it was credited at and with the
+    VAT it was billed with; discounts are taken off the `lines` alone. It has one line at least.
     """
 
     customer: str
     currency: Currency
-    lines: Annotated[list[NewLine], msgspec.Meta(min_length=1, max_length=1000)]
+    lines: Annotated[list[NewLine], msgspec.Meta(max_length=1000)] = []
     discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] = []
     tax_behavior: TaxBehavior | None = None
     note: Note | None = None
     metadata: Metadata = {}
     kind: DraftKind = DraftKind.STANDARD
     deposits: Deposits = []
+    released_lines: ReleasedLines = []
 
 
 class DraftChange(Input, frozen=True, kw_only=True):
-    """Only the fields that are sent change; `lines`, `discounts` and `deposits` are replaced as a whole."""
+    """Only the fields that are sent change; each list that is sent is replaced as a whole."""
 
     customer: str | msgspec.UnsetType = msgspec.UNSET
-    lines: Annotated[list[NewLine], msgspec.Meta(min_length=1, max_length=1000)] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )
+    lines: Annotated[list[NewLine], msgspec.Meta(max_length=1000)] | msgspec.UnsetType = msgspec.UNSET
     discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] | msgspec.UnsetType = msgspec.UNSET
     tax_behavior: TaxBehavior | msgspec.UnsetType = msgspec.UNSET
     note: Note | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
     kind: DraftKind | msgspec.UnsetType = msgspec.UNSET
     deposits: Deposits | msgspec.UnsetType = msgspec.UNSET
+    released_lines: ReleasedLines | msgspec.UnsetType = msgspec.UNSET
 
 
 class Draft(Value, frozen=True, kw_only=True):
@@ -325,6 +332,7 @@ class Draft(Value, frozen=True, kw_only=True):
     created_at: datetime
     kind: DraftKind = DraftKind.STANDARD
     deposits: tuple[InvoiceId, ...] = ()
+    released_lines: tuple[ReleasedLineId, ...] = ()
 
     @property
     def invoice_kind(self) -> InvoiceKind:

@@ -307,8 +307,8 @@ async def insert_draft(tx: Tx, draft: Draft) -> None:
         """
         INSERT INTO draft_invoices
             (tenant_id, id, customer_id, currency, lines, discounts, tax_behavior, note, metadata,
-             created_at, kind, deposits)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             created_at, kind, deposits, released_lines)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """,
         tx.tenant,
         draft.id,
@@ -322,6 +322,7 @@ async def insert_draft(tx: Tx, draft: Draft) -> None:
         draft.created_at,
         draft.kind,
         draft.deposits,
+        draft.released_lines,
     )
 
 
@@ -330,7 +331,7 @@ async def update_draft(tx: Tx, draft: Draft) -> None:
         """
         UPDATE draft_invoices
         SET customer_id = $3, currency = $4, lines = $5, discounts = $6, tax_behavior = $7, note = $8,
-            metadata = $9, kind = $10, deposits = $11
+            metadata = $9, kind = $10, deposits = $11, released_lines = $12
         WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant,
@@ -344,6 +345,7 @@ async def update_draft(tx: Tx, draft: Draft) -> None:
         draft.metadata,
         draft.kind,
         draft.deposits,
+        draft.released_lines,
     )
 
 
@@ -362,7 +364,7 @@ async def get_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
     row = await tx.conn.fetchrow(
         """
         SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at, kind,
-               deposits
+               deposits, released_lines
         FROM draft_invoices
         WHERE tenant_id = $1 AND id = $2
         """,
@@ -379,7 +381,7 @@ async def lock_draft(tx: Tx, draft_id: InvoiceId) -> Draft:
     row = await tx.conn.fetchrow(
         """
         SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at, kind,
-               deposits
+               deposits, released_lines
         FROM draft_invoices
         WHERE tenant_id = $1 AND id = $2
         FOR UPDATE
@@ -396,7 +398,7 @@ async def drafts(tx: Tx, window: Window) -> Page[Draft]:
     rows = await tx.conn.fetch(
         """
         SELECT id, customer_id, currency, lines, discounts, tax_behavior, note, metadata, created_at, kind,
-               deposits
+               deposits, released_lines
         FROM draft_invoices
         WHERE tenant_id = $1 AND id < $2
         ORDER BY id DESC

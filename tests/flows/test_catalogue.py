@@ -65,7 +65,10 @@ MAY_CHANGE = {
         "name email language address vat_number siren tax_rate_id payment_method metadata card_fingerprint"
     ),
     "draft_credit_notes": "customer_id invoice_id on_invoice on_customer",
-    "draft_invoices": "customer_id currency lines discounts tax_behavior note metadata kind deposits",
+    "draft_invoices": (
+        "customer_id currency lines discounts tax_behavior note metadata kind deposits released_lines"
+    ),
+    "released_lines": "billed_by",
     "number_series": "last_number last_issued_on",
     "invoice_settlements": (
         "paid_minor offset_minor pending_minor credited_minor status settled_at corrected_by deducted_by "

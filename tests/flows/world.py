@@ -84,6 +84,7 @@ BODIES: dict[str, Callable[[World], Json | None]] = {
         "currency": "EUR",
         "lines": [{"description": "x", "unit_price": "9.99", "tax_rate": w["tax_rate"]}],
         "deposits": [w["deposit"]],
+        "released_lines": [w["released_line"]],
     },
     "create_imported_credit_notes": lambda w: {
         "credit_notes": [
@@ -243,6 +244,7 @@ NAMED_IN_BODIES = {
     "invoice": "invoice",
     "customer": "customer",
     "deposit": "deposit",
+    "released_line": "released_line",
     "plan": "plan",
     "offer": "offer",
     "tax_rate": "tax_rate",
@@ -352,6 +354,7 @@ async def a_world(backend: Backend, time: Time, *, prefix: str = "") -> World:
         "back_test": back_test["id"],
         **await _notes(backend, invoice, paid),
         "deposit": await _deposited(backend, body),
+        "released_line": await _released(backend, body),
         "draft_invoice": draft["id"],
         "event": event["id"],
         "get_invoice_receipt.invoice": paid["id"],
@@ -405,6 +408,12 @@ async def _deposited(backend: Backend, body: Json) -> str:
     deposit = await _issued(backend, {**body, "kind": "deposit"})
     await backend.post(f"/v1/invoices/{deposit['id']}/payments", {"means": "transfer"})
     return str(deposit["id"])
+
+
+async def _released(backend: Backend, body: Json) -> str:
+    note = await backend.credit(await _issued(backend, body), release_lines=True)
+    (line,) = (await backend.get("/v1/released_lines", credit_note_id=note["id"]))["data"]
+    return str(line["id"])
 
 
 async def _issued(backend: Backend, body: Json) -> Json:

@@ -116,9 +116,16 @@ async def close_dispute(tx: Tx, dispute_id: DisputeId, request: NewVerdict) -> D
 
 
 async def _lock(tx: Tx, edges: Sequence[Settlement]) -> dict[InvoiceId, Invoice]:
-    """The invoices that the payment paid: whoever gives back or credits takes turns with us."""
+    """The invoices that the payment paid: whoever gives back or credits takes turns with us.
+
+    What a deposit was paid with goes back by credit notes on the final invoice, which is locked after it.
+    """
     ids = [edge.invoice_id for edge in edges]
-    return {invoice.id: invoice for invoice in await invoices.lock_many(tx, ids)} if ids else {}
+    locked = await invoices.lock_many(tx, ids) if ids else []
+    finals = [each.settlement.deducted_by for each in locked if each.settlement.deducted_by is not None]
+    if finals:
+        await invoices.lock_many(tx, finals)
+    return {invoice.id: invoice for invoice in locked}
 
 
 async def _block(tx: Tx, payment_id: PaymentId) -> None:

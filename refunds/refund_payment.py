@@ -20,8 +20,8 @@ from refunds.send_refund import book_refund
 
 async def refund_payment(tx: Tx, payment_id: PaymentId, request: NewPaymentRefund) -> Refund:
     """What is asked for is out of the customer's balance from here on."""
-    payment = await payments.get(tx, payment_id)
     locked = await payments.lock_unallocated(tx, payment_id)
+    payment = await payments.get(tx, payment_id)
     left = Money(locked[1] if locked else 0, payment.currency)
     customer = await parties.customer(tx, payment.customer_id)
     entity = await parties.legal_entity(tx, locked[0] if locked else customer.legal_entity_id)

@@ -20,8 +20,10 @@ SENDING = "send_refund"
 async def request_refund(tx: Tx, refund: Refund, *, zone: ZoneInfo) -> Refund:
     """Raises Conflict `payment_refunded_meanwhile`."""
     assert refund.payment_id is not None, "what goes back past us is recorded"
-    if not await payments.take_back(tx, refund.payment_id, refund.amount):
-        raise Conflict("payment_refunded_meanwhile", "Another refund took this money. Try again.")
+    if not await payments.take_back(tx, refund.payment_id, refund.amount, undisputed=not refund.blocked):
+        raise Conflict(
+            "payment_refunded_meanwhile", "Another refund or a dispute took this money. Try again."
+        )
 
     await store.insert(tx, refund)
     if refund.status is Status.PENDING:

@@ -294,20 +294,23 @@ async def allocate(tx: Tx, payment_id: PaymentId, amount: Money) -> None:
     )
 
 
-async def take_back(tx: Tx, payment_id: PaymentId, amount: Money) -> bool:
+async def take_back(tx: Tx, payment_id: PaymentId, amount: Money, *, undisputed: bool = False) -> bool:
     """Set part of a payment aside for a refund; False when that much is no longer left of it.
 
-    A negative amount frees what a refund that failed had set aside.
+    A negative amount frees what a refund that failed had set aside. `undisputed`: nothing of what a dispute
+    holds or took is taken.
     """
     taken = await tx.conn.fetchval(
         """
         UPDATE payments
         SET refunded_minor = refunded_minor + $3
         WHERE tenant_id = $1 AND id = $2 AND refunded_minor + $3 BETWEEN 0 AND amount_minor
+          AND (NOT $4 OR refunded_minor + $3 + disputed_minor <= amount_minor)
         RETURNING id
         """,
         tx.tenant,
         payment_id,
         amount.minor,
+        undisputed,
     )
     return taken is not None

@@ -149,8 +149,8 @@ async def apply_payment(tx: Tx, payment_id: PaymentId, request: NewAllocation) -
     What is in dispute may be taken back: it pays nothing until that is over.
     """
     invoice = await invoices.lock(tx, request.invoice)
-    payment = await store.get(tx, payment_id)
     locked = await store.lock_unallocated(tx, payment_id)
+    payment = await store.get(tx, payment_id)
 
     if locked is None:
         raise Conflict("payment_on_invoice", "This payment came for an invoice, and pays that.")

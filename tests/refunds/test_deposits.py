@@ -484,3 +484,24 @@ async def test_what_a_note_on_the_deposit_promised_is_what_the_provider_gave_bac
 
     assert refund.credit_note_id == given.credit_note.id
     await assert_sound(tx)
+
+
+async def test_a_dispute_about_a_deposit_and_a_refund_on_the_final_invoice_take_turns(
+    pool: Pool, tenant: TenantId
+) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await a_shop(tx)
+        deposit = await a_deposit(tx)
+        payment = await paid_by_provider(tx, deposit)
+        final = await a_final(tx, deposit, price="100.00")
+
+    given = await while_open(
+        pool,
+        tenant,
+        lambda tx: open_dispute(tx, payment.id, NewDispute()),
+        lambda tx: credit(tx, final),
+    )
+
+    assert [(refund.status, refund.blocked) for refund in given.refunds] == [(RefundStatus.SCHEDULED, True)]
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await assert_sound(tx)

@@ -198,3 +198,35 @@ async def test_two_refunds_of_60_percent_take_turns(pool: Pool, tenant: TenantId
             lambda tx: refund_payment(tx, payment.id, sixty),
         )
     assert refused.value.code == "refund_exceeds_rest"
+
+
+@pytest.mark.parametrize("means", [None, OutsideMeans.CASH])
+async def test_what_a_dispute_takes_meanwhile_is_not_given_back(
+    pool: Pool, tenant: TenantId, means: OutsideMeans | None
+) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        payment = await by_provider(tx)
+
+    async def refused(tx: Tx) -> str:
+        with pytest.raises(DomainError) as refusal:
+            await refund_payment(tx, payment.id, NewPaymentRefund(means=means))
+        return refusal.value.code
+
+    opening = NewDispute()
+    code = await while_open(pool, tenant, lambda tx: open_dispute(tx, payment.id, opening), refused)
+    assert code == "payment_disputed"
+
+
+async def test_what_a_dispute_takes_meanwhile_pays_no_invoice(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        payment = await by_provider(tx)
+        invoice = await an_issued_invoice(tx, await parties.customer(tx, "user-42"))
+
+    async def refused(tx: Tx) -> str:
+        with pytest.raises(DomainError) as refusal:
+            await apply_payment(tx, payment.id, NewAllocation(invoice=invoice.id))
+        return refusal.value.code
+
+    opening = NewDispute()
+    code = await while_open(pool, tenant, lambda tx: open_dispute(tx, payment.id, opening), refused)
+    assert code == "nothing_left"

@@ -1,6 +1,7 @@
 """What a credit note releases is billed again: exactly, and once."""
 
 import pytest
+from msgspec.structs import replace
 
 from billing.credit_notes.model import CreditNote, NewCreditNote, NewReversal, Reason
 from billing.invoices import draft as drafts
@@ -19,7 +20,7 @@ from billing.parties.model import RefundMode
 from billing.released import store
 from billing.released.model import ReleasedLine
 from billing.settlement.reverse import reverse_note
-from billing.tax.model import TaxBehavior
+from billing.tax.model import Category, TaxBehavior, TaxGroup
 from kernel import outbox
 from kernel.database import Pool, Tx, leave_behind, transaction
 from kernel.decimals import Measure, Rate, UnitPrice
@@ -29,11 +30,16 @@ from kernel.money import Currency
 from kernel.paging import Window
 from kernel.text import Name
 from refunds.credit_invoice import credit_invoice
+from refunds.drafts import edit as notes
+from refunds.drafts.issue import issue_draft as issue_note
+from refunds.drafts.model import CreditOnInvoice, NewDraftCreditNote
+from tests.billing.test_match import another_seller
 from tests.books import accounts_of, assert_sound
 from tests.makers import EUR, NOON, a_line, euros, three_lines, with_discount
 from tests.shop import (
     a_payment,
     a_shop,
+    a_shop_by_hand,
     an_issued_invoice,
     another_customer,
     by_amount,
@@ -196,6 +202,43 @@ async def test_a_line_of_another_customer_or_of_nobody_or_twice_is_refused(tx: T
         with pytest.raises(DomainError) as refused:
             await drafts.draft_invoice(tx, NewDraft(**asked))  # type: ignore[arg-type]
         assert refused.value.code == code
+
+
+async def test_a_line_of_another_seller_is_not_billed_by_this_one(tx: Tx) -> None:
+    customer = await a_shop_by_hand(tx)
+    abroad = replace(customer, legal_entity_id=(await another_seller(tx)).id)
+    await credited(tx, await an_issued_invoice(tx, abroad))
+
+    with pytest.raises(Invalid) as refused:
+        await a_draft(tx, *await released(tx))
+
+    assert refused.value.code == "seller_mismatch"
+
+
+async def test_without_vat_it_is_all_one_whether_prices_include_it(tx: Tx) -> None:
+    shop = await a_shop(tx)
+    await credited(
+        tx,
+        await an_issued_invoice(
+            tx, shop, [a_line(tax=TaxGroup(Category.EXEMPT, Rate(0), "art. 261 du CGI"))]
+        ),
+    )
+
+    again = await billed_again(tx, *await released(tx), tax_behavior=TaxBehavior.INCLUSIVE)
+
+    assert (again.net, again.total) == (euros(100_00), euros(100_00))
+    await assert_sound(tx)
+
+
+async def test_a_draft_of_a_note_releases_lines_the_moment_it_is_issued(tx: Tx) -> None:
+    invoice = await an_issued_invoice(tx, await a_shop(tx))
+    asked = CreditOnInvoice(invoice=invoice.id, reason=Reason.BILLING_ERROR, release_lines=True)
+    draft = await notes.draft_credit_note(tx, NewDraftCreditNote(on_invoice=asked))
+    assert await released(tx) == []
+
+    await issue_note(tx, draft.id)
+
+    assert [line.credit_note_id for line in await released(tx)] == [draft.id] * len(invoice.lines)
 
 
 async def test_of_two_drafts_with_one_line_the_first_that_is_issued_bills_it(tx: Tx) -> None:

@@ -45,20 +45,22 @@ def numbering(entity: LegalEntity, series: Series, *, now: datetime) -> Numberin
 async def hold(tx: Tx, entity: LegalEntity, series: Series) -> None:
     """Lock the series without a number, where a note is numbered before the invoice that replaces it.
 
-    Series are locked in one order, that of invoices before that of credit notes.
+    Series are locked in one order, that of invoices before that of credit notes; one that has not begun, too.
     """
     place = numbering(entity, series, now=tx.now)
     await tx.conn.execute(
         """
-        SELECT 1
-        FROM number_series
-        WHERE tenant_id = $1 AND legal_entity_id = $2 AND kind = $3 AND year = $4
-        FOR NO KEY UPDATE
+        INSERT INTO number_series AS s
+            (tenant_id, legal_entity_id, kind, year, last_number, last_issued_on)
+        VALUES ($1, $2, $3, $4, 0, $5)
+        ON CONFLICT (tenant_id, legal_entity_id, kind, year) DO UPDATE
+        SET last_number = s.last_number
         """,
         tx.tenant,
         entity.id,
         series,
         place.year,
+        place.today,
     )
 
 

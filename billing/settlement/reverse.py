@@ -64,6 +64,11 @@ def check(note: CreditNote, own: Invoice | None) -> None:
             f"{note.settlement.held} of {note.number} is held by refunds that are on their way or have "
             "failed. Cancel them, or wait until they have succeeded.",
         )
+    if note.corrected_by is not None:
+        raise Conflict(
+            "credit_note_not_reversible",
+            f"Another invoice was issued with {note.number} in place of {note.invoice_number}: fix that one.",
+        )
     if note.rebate is not None:
         raise Conflict(
             "credit_note_not_reversible",

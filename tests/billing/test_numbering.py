@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from billing.invoices.model import Invoice
-from billing.numbering import Numbered, Series, take_number
+from billing.numbering import Numbered, Series, hold, take_number
 from billing.parties.add_legal_entity import add_legal_entity
 from billing.parties.model import Customer, LegalEntity, NewLegalEntity
 from kernel.database import Pool, Tx, begin, commit, rollback, transaction
@@ -131,3 +131,18 @@ async def test_in_a_crowd_where_a_third_gives_up_there_is_no_gap(pool: Pool, ten
     dates = [each.issued_on for each in issued]
     assert dates == sorted(dates)
     assert all(re.fullmatch(r"F2026-\d{6}", each.number) for each in issued)
+
+
+async def test_a_series_that_has_not_begun_is_held_too(pool: Pool, tenant: TenantId) -> None:
+    async with transaction(pool, tenant, now=NOON) as tx:
+        await a_shop(tx)
+        entity = await default_seller(tx)
+    waited_for: list[Numbered] = []
+
+    async def take(tx: Tx) -> None:
+        waited_for.append(await number(tx, entity))
+
+    # Whoever comes second waits for the first to end, and is numbered after it.
+    await while_open(pool, tenant, lambda tx: hold(tx, entity, Series.INVOICE), take)
+
+    assert [each.number for each in waited_for] == ["F2026-000001"]

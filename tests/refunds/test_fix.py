@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from billing.credit_notes import store as credit_notes
-from billing.credit_notes.model import NewCreditNote, Reason
+from billing.credit_notes.model import NewCreditNote, NewReversal, Reason
 from billing.documents import keep
 from billing.gateways.model import Outcome
 from billing.gateways.model import Status as OutcomeStatus
@@ -30,6 +30,7 @@ from billing.parties.model import Customer, CustomerChange, RefundMode
 from billing.payments.model import Payment
 from billing.settlement.apply import apply_note
 from billing.settlement.balance import balance_of
+from billing.settlement.reverse import reverse_note
 from billing.tax.add_tax_rate import add_tax_rate
 from billing.tax.model import NewTaxRate, TaxBehavior
 from kernel.database import Pool, Tx, transaction
@@ -557,3 +558,13 @@ async def test_what_may_be_taken_away_is_not_kept_for_another_invoice(
     assert refusal.value.code == "payment_disputed"
     assert fixed.invoice.settlement.due == euros(due)
     assert sum(refund.amount.minor for refund in fixed.refunds) == (24_00 if outcome is Verdict.WON else 0)
+
+
+async def test_the_note_of_a_fix_is_not_reversed(tx: Tx) -> None:
+    """What it took back would be billed twice, by the corrected invoice and by the reversal."""
+    fixed = await fix(tx, await an_invoice(tx), priced("80.00"))
+
+    with pytest.raises(Conflict) as refused:
+        await reverse_note(tx, fixed.credit_note.id, NewReversal())
+
+    assert refused.value.code == "credit_note_not_reversible"

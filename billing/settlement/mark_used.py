@@ -8,7 +8,7 @@ from billing.ledger import postings
 from billing.ledger.book import book, release_vat, release_vat_of_note
 from billing.ledger.model import Source
 from billing.parties import store as parties
-from billing.settlement.match import amount_of_note
+from billing.settlement.match import amount_of_note, check_undisputed
 from billing.settlement.model import NewUse
 from billing.settlement.rules import used_with
 from kernel import outbox
@@ -24,6 +24,7 @@ async def mark_used(tx: Tx, credit_note_id: CreditNoteId, request: NewUse) -> Cr
     entity = await parties.legal_entity(tx, note.legal_entity_id)
 
     amount = amount_of_note(note, request.amount, param="amount").amount
+    await check_undisputed(tx, [note.id])
     used = used_with(note, marked=amount)
     booked_on = max(local_date(tx.now, entity.zone), note.issued_on)
 

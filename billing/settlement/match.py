@@ -34,6 +34,7 @@ async def match_documents(tx: Tx, request: NewSettlements) -> Settled:
     notes = [found_notes[each.credit_note] for each in request.credit_notes]
 
     check_alike([*notes, *settled])
+    await check_undisputed(tx, [note.id for note in notes])
     matches = spread(
         [
             amount_of_note(note, asked.amount, param="credit_notes")
@@ -54,6 +55,18 @@ async def _lock(
     locked = await invoices.lock_many(tx, [*invoice_ids, *own])
     notes = await credit_notes.lock_many(tx, note_ids)
     return {each.id: each for each in locked}, {each.id: each for each in notes}
+
+
+async def check_undisputed(tx: Tx, note_ids: Sequence[CreditNoteId]) -> None:
+    """What may yet be taken from us is no balance: it pays nothing until the dispute is over."""
+    disputed = await store.disputed_notes(tx, note_ids)
+    if disputed:
+        raise Conflict(
+            "payment_disputed",
+            f"What paid the invoice of {', '.join(disputed)} is disputed. Use what is left of it once the "
+            "dispute is won.",
+            param="credit_notes",
+        )
 
 
 async def _record(

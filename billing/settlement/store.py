@@ -252,7 +252,10 @@ async def receipts(tx: Tx, invoice: Invoice) -> list[Receipt]:
 
 
 async def unused_notes(tx: Tx, customer_ids: Collection[CustomerId]) -> list[Unused]:
-    """Of these customers, the oldest first; none where notes are to pay nothing by themselves."""
+    """Of these customers, the oldest first; none where notes are to pay nothing by themselves.
+
+    Nor is one used while something that paid its invoice is in dispute.
+    """
     rows = await tx.conn.fetch(
         """
         SELECT c.id AS credit_note_id, c.invoice_id
@@ -266,12 +269,42 @@ async def unused_notes(tx: Tx, customer_ids: Collection[CustomerId]) -> list[Unu
               FROM settings
               WHERE tenant_id = $1 AND settle_credit_notes = 'never'
           )
+          AND NOT EXISTS (
+              SELECT
+              FROM payments p
+              WHERE p.tenant_id = $1 AND p.invoice_id = c.invoice_id
+                AND p.disputed_minor > p.charged_back_minor
+          )
         ORDER BY c.id
         """,
         tx.tenant,
         list(customer_ids),
     )
     return [load(row, Unused) for row in rows]
+
+
+async def disputed_notes(tx: Tx, note_ids: Collection[CreditNoteId]) -> list[str]:
+    """The numbers of those that leave more than is undisputed of what paid their invoice."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT c.number
+        FROM credit_notes c
+        JOIN credit_note_settlements s ON s.tenant_id = c.tenant_id AND s.credit_note_id = c.id
+        JOIN invoice_settlements i ON i.tenant_id = c.tenant_id AND i.invoice_id = c.invoice_id
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(sum(p.disputed_minor - p.charged_back_minor), 0) AS minor
+            FROM payments p
+            WHERE p.tenant_id = $1 AND p.invoice_id = c.invoice_id
+        ) AS held
+        WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[]) AND held.minor > 0
+          AND s.total_minor - s.applied_minor - s.refunded_minor - s.held_minor - s.promised_minor
+              - s.marked_minor > i.paid_minor - held.minor
+        ORDER BY c.id
+        """,
+        tx.tenant,
+        list(note_ids),
+    )
+    return [row["number"] for row in rows]
 
 
 async def lock_free_invoices(tx: Tx, note: CreditNote) -> list[InvoiceId]:

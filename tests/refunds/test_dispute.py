@@ -15,13 +15,14 @@ from billing.parties.model import RefundMode, VatDue
 from billing.payments import store as payments
 from billing.payments.model import Payment
 from billing.settlement.dissociate import take_back
+from billing.settlement.mark_used import mark_used
 from billing.settlement.match import match_documents
-from billing.settlement.model import InvoiceToSettle, NewDissociation, NewSettlements
+from billing.settlement.model import InvoiceToSettle, NewDissociation, NewSettlements, NewUse
 from kernel.database import Pool, Tx, transaction
 from kernel.errors import DomainError
 from kernel.ids import TenantId
 from kernel.money import Currency, Money
-from kernel.text import Name
+from kernel.text import Name, Note
 from refunds import store as refunds
 from refunds.cancel_refund import cancel_refund, convert_refund
 from refunds.credit_invoice import credit_invoice
@@ -374,6 +375,28 @@ async def test_what_failed_after_a_loss_is_taken_off_the_invoice_and_no_balance(
 
     assert (await settlement_of(tx, invoice)).due == euros(0)
     assert (await the_note(tx, given)).settlement.left == euros(0)
+
+
+async def test_what_was_left_before_a_dispute_pays_nothing_while_it_is_open(tx: Tx) -> None:
+    shop = await a_shop(tx)
+    invoice = await an_issued_invoice(tx, shop)
+    payment = await paid_by_provider(tx, invoice)
+    given = await credit(tx, invoice, RefundMode.NONE)
+    case = Case()
+    case.dispute = await dispute(tx, payment, 1_00)
+
+    other = await an_issued_invoice(tx, shop)
+    assert (await settlement_of(tx, other)).offset == euros(0), "nor by itself"
+    with pytest.raises(DomainError) as refused:
+        await match_documents(tx, matching(given, other))
+    assert refused.value.code == "payment_disputed"
+    with pytest.raises(DomainError) as refused:
+        await mark_used(tx, given.credit_note.id, NewUse(reason=Note("Elsewhere")))
+    assert refused.value.code == "payment_disputed"
+
+    await end(tx, case, Verdict.WON)
+    await match_documents(tx, matching(given, other))
+    await assert_sound(tx)
 
 
 def matching(given: GivenBack, other: Invoice) -> NewSettlements:

@@ -37,6 +37,7 @@ class CreditNoteMarkedUsed(Event, frozen=True, kw_only=True, tag="credit_note.ma
     """Somebody said that so much of it was settled elsewhere."""
 
     credit_note_id: CreditNoteId
+    invoice_id: InvoiceId | None
     customer_id: CustomerId
     amount: Money
     reason: str

@@ -44,7 +44,11 @@ async def mark_used(tx: Tx, credit_note_id: CreditNoteId, request: NewUse) -> Cr
     outbox.publish(
         tx,
         CreditNoteMarkedUsed(
-            credit_note_id=note.id, customer_id=note.customer_id, amount=amount, reason=request.reason
+            credit_note_id=note.id,
+            invoice_id=note.invoice_id,
+            customer_id=note.customer_id,
+            amount=amount,
+            reason=request.reason,
         ),
     )
     return used

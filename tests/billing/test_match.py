@@ -432,6 +432,7 @@ async def test_what_is_marked_used_is_left_no_more_and_is_to_be_explained_in_the
         (euros(20_00), "On paper"),
         (euros(31_67), "On paper"),
     ]
+    assert {each.invoice_id for each in said} == {note.invoice_id}, "whose VAT moved with it"
 
 
 async def test_no_more_is_marked_used_than_is_left(tx: Tx) -> None:

@@ -13,6 +13,7 @@ from billing.credit_notes.model import CreditNote
 from billing.invoices import store as invoices
 from billing.invoices.model import Invoice
 from billing.parties.model import Customer, CustomerId, VatDue
+from billing.payments import store as payments
 from billing.payments.collect import start_payment
 from billing.payments.model import PaymentId
 from billing.settlement.batches import advance as advancing
@@ -34,6 +35,8 @@ from billing.settlement.bulk.model import OpenInvoice, OpenNote, Pair
 from billing.settlement.bulk.rules import Applied
 from kernel.database import Tx, rehearsal
 from kernel.errors import Conflict, NotFound
+from refunds.dispute import close_dispute, open_dispute
+from refunds.disputes.model import NewDispute, NewVerdict, Verdict
 from tests.billing.test_bulk import a_due, a_mixed_population, a_rest
 from tests.books import assert_sound
 from tests.makers import EUR, NOON, a_line, euros
@@ -113,6 +116,19 @@ async def test_what_a_payment_under_way_will_settle_is_told_and_left(tx: Tx) -> 
     await start_payment(tx, "sandbox", PaymentId.new(), invoice.id)
 
     assert (await settled(tx)).refused == (Refused(code="payment_in_flight", credit_notes=1),)
+
+
+async def test_what_was_paid_with_disputed_money_is_left(tx: Tx) -> None:
+    customer = await a_shop_by_hand(tx)
+    note = await a_note(tx, customer)
+    await a_due_invoice(tx, customer)
+    assert note.invoice_id is not None
+    (payment,) = await payments.of_invoice(tx, note.invoice_id)
+    dispute = await open_dispute(tx, payment.id, NewDispute())
+
+    assert (await settled(tx)).applications == 0
+    await close_dispute(tx, dispute.id, NewVerdict(outcome=Verdict.WON))
+    assert (await settled(tx)).applications == 1
 
 
 async def test_once_more_finds_nothing_more(tx: Tx) -> None:

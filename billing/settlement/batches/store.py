@@ -153,7 +153,7 @@ async def page(tx: Tx, window: Window) -> Page[SettlementBatch]:
 
 
 async def count_notes(tx: Tx, batch: SettlementBatch) -> int:
-    """Of which something is left."""
+    """Of which something is left, and nothing that paid their invoice is in dispute."""
     return int(
         await tx.conn.fetchval(
             """
@@ -166,6 +166,12 @@ async def count_notes(tx: Tx, batch: SettlementBatch) -> int:
                                   + s.marked_minor
               AND ($2::text IS NULL OR c.currency = $2)
               AND ($3::date IS NULL OR c.issued_on < $3)
+              AND NOT EXISTS (
+                  SELECT
+                  FROM payments p
+                  WHERE p.tenant_id = $1 AND p.invoice_id = c.invoice_id
+                    AND p.disputed_minor > p.charged_back_minor
+              )
             """,
             tx.tenant,
             batch.currency,
@@ -190,6 +196,12 @@ async def notes_after(tx: Tx, batch: SettlementBatch, mark: Mark, *, limit: int)
                               + s.marked_minor
           AND ($4::text IS NULL OR c.currency = $4)
           AND ($5::date IS NULL OR c.issued_on < $5)
+          AND NOT EXISTS (
+              SELECT
+              FROM payments p
+              WHERE p.tenant_id = $1 AND p.invoice_id = c.invoice_id
+                AND p.disputed_minor > p.charged_back_minor
+          )
         ORDER BY c.customer_id, c.id
         LIMIT $6
         """,

@@ -181,8 +181,9 @@ async def _lose(
     await _cancel_blocked(tx, await payments.get(tx, dispute.payment_id))
     if left:
         await lose(tx, await payments.get(tx, dispute.payment_id), left, dispute.id)
-    for note_id in await store.notes_of(tx, list(locked)):
-        await _take_off_first(tx, note_id, locked)
+    for invoice_id, final in [(each.id, each.settlement.deducted_by) for each in locked.values()]:
+        for note_id in await store.notes_of(tx, [final or invoice_id]):
+            await _take_off_first(tx, note_id, invoice_id, locked)
 
 
 async def _unpay(tx: Tx, dispute: Dispute, edge: Settlement, invoice: Invoice, part: Money) -> Invoice:
@@ -209,11 +210,15 @@ async def _cancel_blocked(tx: Tx, payment: Payment) -> None:
             over -= each.refund.amount
 
 
-async def _take_off_first(tx: Tx, note_id: CreditNoteId, locked: dict[InvoiceId, Invoice]) -> None:
-    """What a note promised or leaves was not paid after all: it goes to its own invoice."""
+async def _take_off_first(
+    tx: Tx, note_id: CreditNoteId, invoice_id: InvoiceId, locked: dict[InvoiceId, Invoice]
+) -> None:
+    """What a note promised or leaves was not paid after all: it goes to its own invoice.
+
+    Or to the deposit that its invoice deducted: that is due again.
+    """
     note = await credit_notes.lock(tx, note_id)
-    assert note.invoice_id is not None, "looked up by its invoice"
-    invoice = locked[note.invoice_id]
+    invoice = locked[invoice_id]
     amount = min(note.settlement.left + note.settlement.promised, invoice.settlement.due)
     if amount.minor <= 0:
         return

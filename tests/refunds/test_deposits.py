@@ -505,3 +505,22 @@ async def test_a_dispute_about_a_deposit_and_a_refund_on_the_final_invoice_take_
     assert [(refund.status, refund.blocked) for refund in given.refunds] == [(RefundStatus.SCHEDULED, True)]
     async with transaction(pool, tenant, now=NOON) as tx:
         await assert_sound(tx)
+
+
+@pytest.mark.parametrize("credited", ["before", "meanwhile"])
+@pytest.mark.usefixtures("vat_due")
+async def test_a_deposit_lost_to_a_dispute_leaves_no_balance_on_the_final_invoice(
+    tx: Tx, credited: str
+) -> None:
+    deposit = await a_deposit(tx)
+    payment = await paid_by_provider(tx, deposit)
+    final = await a_final(tx, deposit, price="100.00")
+    given = await credit(tx, final, refund=RefundMode.NONE) if credited == "before" else None
+    dispute = await open_dispute(tx, payment.id, NewDispute())
+    given = given or await credit(tx, final)
+
+    await close_dispute(tx, dispute.id, NewVerdict(outcome=Verdict.LOST))
+    await assert_sound(tx)
+
+    assert (await credit_notes.get(tx, given.credit_note.id)).settlement.left == euros(0)
+    assert (await settlement_of(tx, deposit)).due == euros(0)

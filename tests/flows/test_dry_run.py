@@ -11,7 +11,7 @@ from litestar import Litestar
 
 from api import quotes
 from api.app import OPERATIONS
-from kernel.ids import KINDS
+from kernel.ids import KINDS, TenantId
 from kernel.structs import Value, encode
 from tests.flows.backend import Backend, Json, customer, euros, legal_entity, plan, tax_rate, welcome
 from tests.flows.conftest import OpenTenant, Time
@@ -227,9 +227,9 @@ async def test_every_command_is_tried(document: Json) -> None:
 async def test_the_real_call_does_what_the_dry_run_said(
     command: Command, owner: Owner, time: Time, command_id: str
 ) -> None:
-    before = await snapshot(owner)
+    before = await snapshot(owner, command.backend.tenant)
     dry = await command.dry()
-    assert await snapshot(owner) == before, "a dry run leaves no row, number or event"
+    assert await snapshot(owner, command.backend.tenant) == before, "a dry run leaves no row, number or event"
 
     time.forward(seconds=14 * 60)  # it is decided at the time of the quote
     real = await command.real(dry.headers["quote"])
@@ -237,7 +237,7 @@ async def test_the_real_call_does_what_the_dry_run_said(
     assert real.status_code == dry.status_code, real.text
     assert cents(real) == cents(dry)
     assert settled(real) == settled(dry)
-    assert await snapshot(owner) != before
+    assert await snapshot(owner, command.backend.tenant) != before
     assert "quote" not in real.headers
 
 
@@ -247,12 +247,12 @@ async def test_a_quote_that_no_longer_holds_does_nothing(
 ) -> None:
     dry = await command.dry()
     await MEANWHILE[command_id](command.backend, command.world)
-    before = await snapshot(owner)
+    before = await snapshot(owner, command.backend.tenant)
 
     refused = await command.real(dry.headers["quote"])
 
     assert (refused.status_code, refused.json()["code"]) == (412, "quote_stale"), refused.text
-    assert await snapshot(owner) == before
+    assert await snapshot(owner, command.backend.tenant) == before
 
 
 @pytest.mark.parametrize("command_id", COMMANDS)
@@ -260,13 +260,13 @@ async def test_a_quote_holds_for_a_quarter_of_an_hour(
     command: Command, owner: Owner, time: Time, command_id: str
 ) -> None:
     dry = await command.dry()
-    before = await snapshot(owner)
+    before = await snapshot(owner, command.backend.tenant)
     time.forward(seconds=15 * 60)
 
     refused = await command.real(dry.headers["quote"])
 
     assert (refused.status_code, refused.json()["code"]) == (412, "quote_stale"), refused.text
-    assert await snapshot(owner) == before
+    assert await snapshot(owner, command.backend.tenant) == before
 
 
 @pytest.mark.parametrize("prefix", sorted(KINDS))
@@ -276,13 +276,15 @@ def test_an_id_of_any_kind_is_no_difference(prefix: str) -> None:
 
 
 async def test_a_snapshot_sees_a_row_and_a_changed_row(backend: Backend, owner: Owner, time: Time) -> None:
-    before = await snapshot(owner)
+    before = await snapshot(owner, backend.tenant)
     created = await backend.post("/v1/api_keys", {"name": "x", "scopes": ["events:read"]})
-    after = await snapshot(owner)
+    after = await snapshot(owner, backend.tenant)
     assert {table.name for table in set(after) - set(before)} >= {"public.api_keys", "public.events"}
 
     await owner.execute("UPDATE api_keys SET name = 'y' WHERE public_id = $1", created["public_id"])
-    assert {table.name for table in set(await snapshot(owner)) - set(after)} == {"public.api_keys"}
+    assert {table.name for table in set(await snapshot(owner, backend.tenant)) - set(after)} == {
+        "public.api_keys"
+    }
 
 
 # ── what the tests share ─────────────────────────────────────────────────────────────────────────
@@ -295,13 +297,22 @@ async def command(open_tenant: OpenTenant, time: Time, document: Json, command_i
     return Command(backend, await a_world(backend, time), operation)
 
 
-async def snapshot(owner: Owner) -> list[Table]:
-    """Every row of every table, the provider's too. When a key was last used is noted outside of requests."""
+async def snapshot(owner: Owner, tenant: TenantId) -> list[Table]:
+    """Every row of the tenant, of what is of none, and of the provider.
+
+    Row security keeps a request from those of others. When a key was last used is noted outside of requests.
+    """
     names = await owner.fetch(
         """
-        SELECT table_schema || '.' || table_name AS name
-        FROM information_schema.tables
-        WHERE table_schema IN ('public', 'sandbox') AND table_type = 'BASE TABLE'
+        SELECT t.table_schema || '.' || t.table_name AS name,
+               EXISTS (
+                   SELECT
+                   FROM information_schema.columns c
+                   WHERE (c.table_schema, c.table_name, c.column_name)
+                       = (t.table_schema, t.table_name, 'tenant_id')
+               ) AS is_of_a_tenant
+        FROM information_schema.tables t
+        WHERE t.table_schema IN ('public', 'sandbox') AND t.table_type = 'BASE TABLE'
         """
     )
     each = [
@@ -310,10 +321,11 @@ async def snapshot(owner: Owner) -> list[Table]:
                md5(string_agg((to_jsonb(t) - 'last_used_at')::text, ' ' ORDER BY to_jsonb(t)::text))
                    AS content
         FROM {row["name"]} t
+        WHERE {"tenant_id = $1" if row["is_of_a_tenant"] else "$1::uuid IS NOT NULL"}
         """
         for row in names
     ]
-    rows = await owner.fetch(" UNION ALL ".join(each))
+    rows = await owner.fetch(" UNION ALL ".join(each), tenant)
     found = [Table(row["name"], row["rows"], row["content"]) for row in rows]
     return sorted(found, key=lambda table: table.name)
 

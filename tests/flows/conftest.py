@@ -1,5 +1,6 @@
 """A house for each file: a database of its own, the API on it, a mail server, and tenants as asked for."""
 
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -7,9 +8,10 @@ from typing import TypeAlias
 import asyncpg
 import httpx
 import pytest
+import structlog
 from litestar import Litestar
 
-from api import clock
+from api import clock, front, gateways, problems, wake, work
 from api.access.create_key import issue
 from api.access.create_tenant import create_tenant
 from api.access.key_text import Hasher
@@ -154,6 +156,15 @@ async def inbox() -> AsyncIterator[Inbox]:
         yield inbox
     finally:
         await inbox.close()
+
+
+@pytest.fixture
+def logged(app: Litestar, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What the API and the workers log, wherever an earlier test opened the log."""
+    printed = io.StringIO()
+    for module in (front, gateways, problems, wake, work):
+        monkeypatch.setattr(module, "log", structlog.wrap_logger(structlog.PrintLogger(printed)))
+    return printed
 
 
 @pytest.fixture

@@ -49,16 +49,16 @@ class Waiting:
         self.name = name
         self._code = code
 
-    async def charge(self, intent: ChargeIntent) -> Outcome:  # noqa: ARG002
+    async def charge(self, intent: ChargeIntent) -> Outcome:  # noqa: ARG002 (the protocol names it)
         raise GatewayRefused(self._code)
 
-    async def find_charge(self, intent: ChargeIntent) -> Outcome | None:  # noqa: ARG002
+    async def find_charge(self, intent: ChargeIntent) -> Outcome | None:  # noqa: ARG002 (the protocol names it)
         raise GatewayRefused(self._code)
 
-    async def refund(self, intent: RefundIntent) -> Outcome:  # noqa: ARG002
+    async def refund(self, intent: RefundIntent) -> Outcome:  # noqa: ARG002 (the protocol names it)
         raise GatewayRefused(self._code)
 
-    async def find_refund(self, intent: RefundIntent) -> Outcome | None:  # noqa: ARG002
+    async def find_refund(self, intent: RefundIntent) -> Outcome | None:  # noqa: ARG002 (the protocol names it)
         raise GatewayRefused(self._code)
 
 
@@ -68,16 +68,16 @@ class Gone:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    async def charge(self, intent: ChargeIntent) -> Outcome:  # noqa: ARG002
+    async def charge(self, intent: ChargeIntent) -> Outcome:  # noqa: ARG002 (the protocol names it)
         return _DISCONNECTED
 
-    async def find_charge(self, intent: ChargeIntent) -> Outcome | None:  # noqa: ARG002
+    async def find_charge(self, intent: ChargeIntent) -> Outcome | None:  # noqa: ARG002 (the protocol names it)
         return None
 
-    async def refund(self, intent: RefundIntent) -> Outcome:  # noqa: ARG002
+    async def refund(self, intent: RefundIntent) -> Outcome:  # noqa: ARG002 (the protocol names it)
         return _DISCONNECTED
 
-    async def find_refund(self, intent: RefundIntent) -> Outcome | None:  # noqa: ARG002
+    async def find_refund(self, intent: RefundIntent) -> Outcome | None:  # noqa: ARG002 (the protocol names it)
         return None
 
 

@@ -123,7 +123,16 @@ class RetriedRefund(Value, frozen=True, kw_only=True):
     refunds: tuple[Refund, ...]
 
 
-class NewFix(Input, frozen=True, kw_only=True):
+class NewCorrection(Input, frozen=True, kw_only=True):
+    """What is billed in place of an invoice, as POST /v1/invoices/{id}/fix takes it."""
+
+    lines: Annotated[list[CorrectedLine], msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] = []
+    note: Note | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: Metadata | None = None
+
+
+class NewFix(NewCorrection, frozen=True, kw_only=True):
     """What is billed in place of an invoice that was wrong. Without `lines` it is what was billed before.
 
     The customer is as they are now, and prices are net or gross as before. `note` and `metadata` stay as they
@@ -133,21 +142,8 @@ class NewFix(Input, frozen=True, kw_only=True):
 
     reason: Reason
     reason_text: Note | None = None
-    lines: Annotated[list[CorrectedLine], msgspec.Meta(min_length=1, max_length=1000)] | None = None
-    discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] = []
-    note: Note | msgspec.UnsetType | None = msgspec.UNSET
-    metadata: Metadata | None = None
     refund: RefundMode | None = None
     refund_on: date | None = None
-
-
-class NewCorrection(Input, frozen=True, kw_only=True):
-    """What is billed in place of an invoice, as POST /v1/invoices/{id}/fix takes it."""
-
-    lines: Annotated[list[CorrectedLine], msgspec.Meta(min_length=1, max_length=1000)] | None = None
-    discounts: Annotated[list[NewDiscount], msgspec.Meta(max_length=20)] = []
-    note: Note | msgspec.UnsetType | None = msgspec.UNSET
-    metadata: Metadata | None = None
 
 
 class NewRejection(Input, frozen=True, kw_only=True):

@@ -13,26 +13,27 @@ from billing.invoices.model import Invoice
 from billing.settlement.bulk.model import OpenInvoice, OpenNote
 from kernel.money import Money
 
-I = TypeVar("I", Invoice, OpenInvoice)  # noqa: E741
+Owed = TypeVar("Owed", Invoice, OpenInvoice)
 N = TypeVar("N", CreditNote, OpenNote)
 
 
 def settled_with(
-    invoice: I,
+    invoice: Owed,
     *,
     paid: Money | None = None,
     offset: Money | None = None,
     pending: Money | None = None,
     credited: Money | None = None,
     now: datetime,
-) -> I:
+) -> Owed:
     """The invoice after these amounts were added to its settlement; `pending` may go down."""
     before = invoice.settlement
     after_paid = before.paid + paid if paid else before.paid
     after_offset = before.offset + offset if offset else before.offset
     settled = after_paid + after_offset
     status = totals.status_of(total=invoice.total, settled=settled)
-    settlement = invoices.InvoiceSettlement(
+    settlement = msgspec.structs.replace(
+        before,
         status=status,
         paid=after_paid,
         offset=after_offset,
@@ -40,7 +41,6 @@ def settled_with(
         credited=before.credited + credited if credited else before.credited,
         due=invoice.total - settled,
         settled_at=(before.settled_at or now) if status is invoices.Status.SETTLED else None,
-        deducted_by=before.deducted_by,
     )
     return msgspec.structs.replace(invoice, settlement=settlement)
 
@@ -62,7 +62,8 @@ def used_with(
     after_promised = before.promised + promised if promised else before.promised
     after_marked = before.marked + marked if marked else before.marked
     used = after_applied + after_refunded + after_marked
-    settlement = credit_notes.CreditNoteSettlement(
+    settlement = msgspec.structs.replace(
+        before,
         status=status_of(used=used, total=note.total),
         applied=after_applied,
         refunded=after_refunded,
